@@ -1,0 +1,86 @@
+"""Quantized arithmetic of TensorFlow Lite Micro in exact integers: multipliers, requantisation, ranges.
+
+All vectorised over NumPy int32/int64. ``requantize`` is the double rounding that the oracle uses: a rounding doubling
+high multiply, then a rounding shift (``docs/decisions/0001-oracle-and-rounding.md``).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyfleet_codegen.errors import QuantError
+
+Int64Array = npt.NDArray[np.int64]
+
+INT32_MIN = -(2**31)
+INT32_MAX = 2**31 - 1
+
+
+def quantize_multiplier(scale: float) -> tuple[int, int]:
+    """Split a real scale into a Q31 multiplier and a power-of-two shift.
+
+    ``scale == multiplier * 2**(shift - 31)`` to within half a unit of the multiplier.
+
+    Args:
+        scale: Effective scale ``s_input * s_weight / s_output``; finite and >= 0.
+
+    Returns:
+        ``(multiplier, shift)``: multiplier in [2**30, 2**31), shift > 0 is to the left.
+        ``(0, 0)`` when the scale is zero or too small to be represented.
+
+    Raises:
+        QuantError: the scale is not finite, negative, or needs a shift above 30.
+
+    Source: Jacob et al. 2018 (arXiv:1712.05877), section 2.2; TFLite 8-bit quantization spec.
+    """
+    if not (math.isfinite(scale) and scale >= 0.0):
+        raise QuantError(f"scale must be finite and >= 0, got {scale!r}")
+    fraction, shift = math.frexp(scale)
+    # Ties round away from zero, as on the device; round() would take them to even.
+    multiplier = math.floor(fraction * 2**31 + 0.5)
+    if multiplier == 2**31:
+        multiplier, shift = 2**30, shift + 1
+    if shift > 30:
+        raise QuantError(f"scale {scale!r} is too large: it needs a left shift of {shift}, at most 30 are possible")
+    return (0, 0) if shift < -31 else (multiplier, shift)
+
+
+def rounding_doubling_high_mul(a: npt.ArrayLike, b: npt.ArrayLike) -> Int64Array:
+    """``round(a * b / 2**31)`` for int32 values, ties away from zero; INT32_MIN * INT32_MIN saturates.
+
+    Source: SaturatingRoundingDoublingHighMul of gemmlowp (behaviour, not code).
+    """
+    x, y = np.asarray(a, np.int64), np.asarray(b, np.int64)
+    product = x * y
+    nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    # C division truncates towards zero, NumPy's >> floors.
+    high = np.where(nudged >= 0, nudged >> 31, -((-nudged) >> 31))
+    return np.where((x == INT32_MIN) & (y == INT32_MIN), INT32_MAX, high)
+
+
+def rounding_shift_right(x: npt.ArrayLike, exponent: npt.ArrayLike) -> Int64Array:
+    """``round(x / 2**exponent)``, ties away from zero; exponent in [0, 31]."""
+    value, e = np.asarray(x, np.int64), np.asarray(exponent, np.int64)
+    mask = (np.int64(1) << e) - 1
+    remainder = value & mask
+    threshold = (mask >> 1) + (value < 0)
+    return (value >> e) + (remainder > threshold)
+
+
+def requantize(x: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLike) -> Int64Array:
+    """``x * multiplier * 2**(shift - 31)`` with double rounding; all int32, broadcasting.
+
+    A positive shift is applied first, modulo 2**32 as on the device.
+    """
+    value, s = np.asarray(x, np.int64), np.asarray(shift, np.int64)
+    left, right = np.maximum(s, 0), np.maximum(-s, 0)
+    shifted = ((value << left) + 2**31) % 2**32 - 2**31
+    return rounding_shift_right(rounding_doubling_high_mul(shifted, multiplier), right)
+
+
+def round_half_away(x: float) -> int:
+    """Nearest integer, ties away from zero (C ``round``)."""
+    return int(math.floor(x + 0.5)) if x >= 0 else -int(math.floor(-x + 0.5))

@@ -1,0 +1,52 @@
+/**
+ * A compiled model: what the generated model.c defines and everything else runs.
+ *
+ *     #include "model.h"                       // generated: TYF_APP_MODEL, TYF_APP_ARENA_BYTES
+ *
+ *     static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES];
+ *
+ *     memcpy(arena + TYF_APP_MODEL.input_offset, window, TYF_APP_MODEL.input_bytes);
+ *     TYF_APP_MODEL.run(arena, NULL, NULL);
+ *     const int8_t *scores = (const int8_t *)(arena + TYF_APP_MODEL.output_offset);
+ */
+#ifndef TYF_MODEL_MODEL_H
+#define TYF_MODEL_MODEL_H
+
+#include <stdint.h>
+
+#include "tyf/model/frontend.h"
+
+/**
+ * Called after each layer with the bytes that it wrote.
+ *
+ * @param context  as given to run()
+ * @param layer    index of the layer, 0 .. layer_count - 1
+ * @param data     the layer's output tensor; valid only during the call
+ * @param bytes    its size
+ */
+typedef void (*tyf_trace_fn)(void *context, uint32_t layer, const void *data, uint32_t bytes);
+
+/** A model ahead-of-time compiled to C. All members are constants of the generated code. */
+typedef struct {
+    const char *name;                /**< file stem of the .tflite, for people */
+    const uint8_t *model_id;         /**< [32] SHA-256 of the model's canonical manifest */
+    const tyf_frontend *frontend;    /**< from sensor samples to the input; NULL: fed with tensors */
+    uint32_t arena_bytes;            /**< working memory that run() needs, 16-byte aligned */
+    uint32_t input_offset;           /**< where run() reads its input within the arena */
+    uint32_t input_bytes;
+    uint32_t output_offset;          /**< where run() leaves its output within the arena */
+    uint32_t output_bytes;
+    uint32_t layer_count;            /**< how many times run() calls trace */
+    uint8_t input_dtype;             /**< a tyf_dtype */
+    uint8_t output_dtype;            /**< a tyf_dtype */
+    /**
+     * Run one inference. The input is overwritten.
+     *
+     * @param arena    arena_bytes, 16-byte aligned
+     * @param trace    called after each layer, or NULL
+     * @param context  handed to trace
+     */
+    void (*run)(uint8_t *arena, tyf_trace_fn trace, void *context);
+} tyf_model;
+
+#endif

@@ -1,0 +1,5 @@
+"""``python -m tinyfleet``."""
+
+from tinyfleet.cli.app import main
+
+raise SystemExit(main())

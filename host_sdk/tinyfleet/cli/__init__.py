@@ -1,0 +1,1 @@
+"""The ``tinyfleet`` command: one file per command, nothing imports this package."""
