@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyfleet_codegen.errors import ConfigError
+from tinyfleet_codegen.errors import ConfigError, QuantError
 from tinyfleet_codegen.quant import quantize_multiplier, requantize
 
 SIDECAR_VERSION = 1
+MAX_FRONTEND_SHIFT = 13
+"""A difference of two int16 needs 17 bits; shifted by this it still leaves room for the zero point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,15 @@ class FrontEnd:
         return len(self.offset)
 
     def constants(self, input_scale: float) -> tuple[tuple[int, int], ...]:
-        """(multiplier, shift) of each channel for a model input of that scale."""
-        return tuple(quantize_multiplier(g / input_scale) for g in self.gain)
+        """(multiplier, shift) of each channel for a model input of that scale.
+
+        Raises:
+            QuantError: a gain is so large that a difference of two samples, shifted, would leave int32.
+        """
+        constants = tuple(quantize_multiplier(g / input_scale) for g in self.gain)
+        if any(shift > MAX_FRONTEND_SHIFT for _, shift in constants):
+            raise QuantError(f"front end gains {self.gain} are too large for an input scale of {input_scale}")
+        return constants
 
     def window_starts(self, sample_count: int) -> range:
         """Index of the first sample of every window in a stream of ``sample_count`` samples."""

@@ -34,7 +34,8 @@ def seeded_bytes(seed: int, case: int, count: int) -> npt.NDArray[np.int8]:
         return np.full(count, 127, np.int8)
     with np.errstate(over="ignore"):
         base = _mix(np.array([(seed + GOLDEN * (case + 1)) & 0xFFFFFFFF], np.uint32))
-        words = _mix(base + np.arange((count + 3) // 4, dtype=np.uint32))
+        counters: npt.NDArray[np.uint32] = np.arange((count + 3) // 4, dtype=np.uint32)
+        words = _mix(base + counters)
     return words.astype("<u4").view(np.int8)[:count]
 
 

@@ -1,0 +1,93 @@
+"""From a model package to C: reader -> passes -> plan -> printer, in one pure function."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from tinyfleet_codegen.compiled import CompiledModel, Layer
+from tinyfleet_codegen.emit.c import print_c
+from tinyfleet_codegen.emit.report import print_report
+from tinyfleet_codegen.errors import ConfigError, DoesNotFit
+from tinyfleet_codegen.package import ModelPackage
+from tinyfleet_codegen.passes import run_passes
+from tinyfleet_codegen.plan import plan_arena
+from tinyfleet_codegen.target import Target, load_target
+from tinyfleet_codegen.tflite.reader import read_tflite
+
+log = logging.getLogger(__name__)
+
+
+def compile_graph(package: ModelPackage, target: Target | None) -> CompiledModel:
+    """Compile without writing files; ``target`` None means the host, which has no limits.
+
+    Raises:
+        CompileError: the model is malformed, not supported or does not fit.
+    """
+    graph = run_passes(read_tflite(package.tflite, package.name))
+    plan = plan_arena(graph)
+    source = print_c(graph, plan, package)
+    layers = tuple(
+        Layer(
+            op_index=node.index,
+            op=node.op.name,
+            kernel=kernel,
+            output_name=graph.output_tensor(node).name,
+            output_shape=graph.output_tensor(node).shape,
+            macs=node.op.macs(graph, node),
+            constant_bytes=constant_bytes,
+        )
+        for node, (kernel, constant_bytes) in zip(graph.nodes, source.calls, strict=True)
+    )
+    model = CompiledModel(package, "host" if target is None else target.board, graph, plan, source, layers)
+    if target is not None:
+        _check_fits(model, target)
+    return model
+
+
+def _check_fits(model: CompiledModel, target: Target) -> None:
+    if model.arena_bytes > target.ram_bytes:
+        largest = max(model.plan.allocations, key=lambda a: a.bytes)
+        name = model.graph.tensors[largest.tensors[-1]].name
+        raise DoesNotFit(
+            f"the arena needs {model.arena_bytes} bytes, board {target.board} has {target.ram_bytes} of RAM "
+            f"(largest: {name}, {largest.bytes})",
+            hint="use a smaller input, fewer channels in the first layers, or a larger board",
+        )
+    if model.weights_bytes > target.flash_bytes:
+        heaviest = max(model.layers, key=lambda layer: layer.constant_bytes)
+        raise DoesNotFit(
+            f"weights need {model.weights_bytes} bytes, board {target.board} has {target.flash_bytes} of flash "
+            f"(largest: {heaviest.label}, {heaviest.constant_bytes})",
+            hint="use fewer channels in that layer, or a larger board",
+        )
+
+
+def compile_model(package: ModelPackage, board: str, output_dir: Path) -> CompiledModel:
+    """Compile for a board and write ``model.c``, ``model.h`` and ``report.json``; equal files are left untouched.
+
+    Raises:
+        UsageError: there is no such board.
+        CompileError: the model is malformed, not supported or does not fit.
+        ConfigError: the output folder cannot be written.
+    """
+    model = compile_graph(package, load_target(board))
+    write_files(output_dir, {"model.c": model.source.model_c, "model.h": model.source.model_h, "report.json": print_report(model)})
+    log.info("compiled model=%s board=%s arena=%d weights=%d", model.name, board, model.arena_bytes, model.weights_bytes)
+    return model
+
+
+def write_files(folder: Path, files: dict[str, str]) -> None:
+    """Write text files whose content changed, so that builds see only real changes.
+
+    Raises:
+        ConfigError: the folder or a file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            path = folder / name
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {error.filename or folder}: {error.strerror}", hint="choose another output folder") from error

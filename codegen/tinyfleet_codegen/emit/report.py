@@ -1,0 +1,57 @@
+"""``report.json``: what a compiled model is and what it costs, for people, tests and other tools."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tinyfleet_codegen.compiled import CompiledModel, TensorInfo
+
+
+def _tensor(info: TensorInfo) -> dict[str, Any]:
+    return {"shape": list(info.shape), "dtype": info.dtype.name.lower(), "scale": info.scale, "zero_point": info.zero_point}
+
+
+def report_dict(model: CompiledModel) -> dict[str, Any]:
+    """The report as JSON values."""
+    return {
+        "version": 1,
+        "name": model.name,
+        "model_id": model.model_id.hex(),
+        "board": model.board,
+        "macs": model.macs,
+        "weights_bytes": model.weights_bytes,
+        "arena_bytes": model.arena_bytes,
+        "arena_lower_bound_bytes": model.arena_lower_bound_bytes,
+        "input": _tensor(model.input),
+        "output": _tensor(model.output),
+        "labels": list(model.package.labels),
+        "layers": [
+            {
+                "layer": position,
+                "op_index": layer.op_index,
+                "op": layer.op,
+                "kernel": layer.kernel,
+                "output": layer.output_name,
+                "output_shape": list(layer.output_shape),
+                "macs": layer.macs,
+                "constant_bytes": layer.constant_bytes,
+            }
+            for position, layer in enumerate(model.layers)
+        ],
+        "arena": [
+            {
+                "offset": a.offset,
+                "bytes": a.bytes,
+                "first_step": a.first,
+                "last_step": a.last,
+                "tensors": [model.graph.tensors[t].name for t in a.tensors],
+            }
+            for a in model.plan.allocations
+        ],
+    }
+
+
+def print_report(model: CompiledModel) -> str:
+    """The report's text; the same model gives the same bytes."""
+    return json.dumps(report_dict(model), indent=2) + "\n"

@@ -1,0 +1,80 @@
+"""Exponential and reciprocal in Q-format integers, as the oracle's softmax computes them.
+
+Qm.n: m integer and n = 31 - m fractional bits in an int32. Every product rounds like ``rounding_doubling_high_mul``.
+Behaviour follows gemmlowp's fixedpoint; constants are the mathematical ones in Q0.31.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyfleet_codegen.quant import INT32_MAX, INT32_MIN, Int64Array, rounding_doubling_high_mul, rounding_shift_right
+
+EXP_MINUS_1_8 = 1895147668  # exp(-1/8)
+ONE_THIRD = 715827883
+EXP_STEPS = (
+    # (exponent e, exp(-2**e) in Q0.31)
+    (-2, 1672461947),
+    (-1, 1302514674),
+    (0, 790015084),
+    (1, 290630308),
+    (2, 39332535),
+    (3, 720401),
+    (4, 242),
+)
+RECIPROCAL_48_17 = 1515870810  # 48/17 in Q2.29
+RECIPROCAL_32_17 = 1010580540  # 32/17 in Q2.29
+
+
+def _saturating_shift_left(x: Int64Array, exponent: int) -> Int64Array:
+    shifted: Int64Array = np.clip(x << exponent, INT32_MIN, INT32_MAX)
+    return shifted
+
+
+def _exp_near_zero(a: Int64Array) -> Int64Array:
+    """exp(a) for a in [-1/4, 0), Q0.31 to Q0.31: Taylor of degree 4 around -1/8."""
+    x = a + (1 << 28)
+    x2 = rounding_doubling_high_mul(x, x)
+    x3 = rounding_doubling_high_mul(x2, x)
+    x4_over_4 = rounding_shift_right(rounding_doubling_high_mul(x2, x2), 2)
+    tail = rounding_shift_right(rounding_doubling_high_mul(x4_over_4 + x3, ONE_THIRD) + x2, 1)
+    return EXP_MINUS_1_8 + rounding_doubling_high_mul(EXP_MINUS_1_8, x + tail)
+
+
+def exp_on_negative_values(a: npt.ArrayLike, integer_bits: int) -> Int64Array:
+    """exp(a) for a <= 0 in Q``integer_bits``, result in Q0.31."""
+    value = np.asarray(a, np.int64)
+    fractional_bits = 31 - integer_bits
+    quarter = 1 << (fractional_bits - 2)
+    in_quarter = (value & (quarter - 1)) - quarter
+    result = _exp_near_zero(_saturating_shift_left(in_quarter, integer_bits))
+    remainder = in_quarter - value
+    for exponent, factor in EXP_STEPS:
+        if exponent < integer_bits:
+            is_set = (remainder & (1 << (fractional_bits + exponent))) != 0
+            result = np.where(is_set, rounding_doubling_high_mul(result, factor), result)
+    return np.where(value == 0, INT32_MAX, result)
+
+
+def _one_over_one_plus(a: Int64Array) -> Int64Array:
+    """1 / (1 + a) for a in [0, 1), Q0.31 to Q0.31: three Newton steps."""
+    total = a + INT32_MAX
+    half_denominator = np.where(total >= 0, (total + 1) >> 1, -((1 - total) >> 1))
+    x = RECIPROCAL_48_17 + rounding_doubling_high_mul(half_denominator, -RECIPROCAL_32_17)
+    for _ in range(3):
+        error = (1 << 29) - rounding_doubling_high_mul(half_denominator, x)
+        x = x + _saturating_shift_left(rounding_doubling_high_mul(x, error), 2)
+    return _saturating_shift_left(x, 1)
+
+
+def reciprocal(x: npt.ArrayLike, integer_bits: int) -> tuple[Int64Array, Int64Array]:
+    """1 / x for x > 0 in Q``integer_bits``.
+
+    Returns:
+        ``(inverse, bits_over_unit)``: the result is ``inverse * 2**-bits_over_unit``, inverse in Q0.31.
+    """
+    value = np.asarray(x, np.int64)
+    headroom = 32 - np.frexp(value.astype(np.float64))[1].astype(np.int64)
+    normalized = (value << headroom) - (1 << 31)
+    return _one_over_one_plus(normalized), integer_bits - headroom

@@ -1,0 +1,112 @@
+"""The intermediate representation: a graph of nodes over tensors, immutable and in execution order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyfleet_codegen.wire.ids import DType
+
+if TYPE_CHECKING:
+    from tinyfleet_codegen.op import Op
+
+NUMPY_DTYPES: dict[DType, npt.DTypeLike] = {
+    DType.FLOAT32: np.float32,
+    DType.INT32: np.int32,
+    DType.UINT8: np.uint8,
+    DType.INT64: np.int64,
+    DType.BOOL: np.bool_,
+    DType.INT16: np.int16,
+    DType.INT8: np.int8,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """``real = scale * (q - zero_point)``; one scale a tensor, or one a channel along ``axis``."""
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """A value in the graph. ``data`` is set for constants only."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    quant: Quantization | None = None
+    data: npt.NDArray[np.generic] | None = None
+
+    @property
+    def elements(self) -> int:
+        """Number of elements; 1 for a scalar."""
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Size in memory."""
+        return self.elements * np.dtype(NUMPY_DTYPES[self.dtype]).itemsize
+
+    @property
+    def scale(self) -> float:
+        """The scale of a per-tensor quantized tensor."""
+        assert self.quant is not None and len(self.quant.scales) == 1
+        return self.quant.scales[0]
+
+    @property
+    def zero_point(self) -> int:
+        """The zero point of a per-tensor quantized tensor."""
+        assert self.quant is not None
+        return self.quant.zero_points[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One use of an op.
+
+    Attributes:
+        index: Position of the operator in the .tflite; names the layer for people.
+        op: The kind of node.
+        attrs: Options, of the dataclass that the op's ``read_attrs`` returns.
+        inputs: Tensor ids; None for an optional input that is absent.
+        outputs: Tensor ids.
+    """
+
+    index: int
+    op: Op
+    attrs: object
+    inputs: tuple[int | None, ...]
+    outputs: tuple[int, ...]
+
+    @property
+    def label(self) -> str:
+        """For example ``op 3 (CONV_2D)``."""
+        return f"op {self.index} ({self.op.name})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """Nodes in execution order; tensor ids index ``tensors``."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    nodes: tuple[Node, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def input_tensor(self, node: Node, position: int) -> Tensor:
+        """The tensor at an input that must be there (``check`` has seen to it)."""
+        tensor_id = node.inputs[position]
+        assert tensor_id is not None
+        return self.tensors[tensor_id]
+
+    def output_tensor(self, node: Node) -> Tensor:
+        """The tensor that a node of one output writes."""
+        return self.tensors[node.outputs[0]]

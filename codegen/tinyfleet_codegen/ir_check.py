@@ -1,0 +1,49 @@
+"""What must hold of every graph, after reading and after each pass."""
+
+from __future__ import annotations
+
+from tinyfleet_codegen.errors import FormatError, QuantError, ShapeError, UnsupportedOp
+from tinyfleet_codegen.ir import Graph
+from tinyfleet_codegen.wire.ids import DType
+
+IO_DTYPES = (DType.INT8, DType.UINT8, DType.INT16, DType.FLOAT32)
+
+
+def check_graph(graph: Graph) -> None:
+    """Check order, single assignment, inputs, outputs and then each node by its op.
+
+    Raises:
+        FormatError: tensors are used before they are made, made twice, or do not exist.
+        UnsupportedOp, ShapeError, QuantError: an input, an output or a node is not supported.
+    """
+    _check_ends(graph)
+    ready = {i for i, tensor in enumerate(graph.tensors) if tensor.data is not None} | set(graph.inputs)
+    for node in graph.nodes:
+        for tensor_id in node.inputs:
+            if tensor_id is not None and tensor_id not in ready:
+                raise FormatError(f"{node.label} reads tensor '{graph.tensors[tensor_id].name}' before anything writes it")
+        for tensor_id in node.outputs:
+            if tensor_id in ready:
+                raise FormatError(f"{node.label} writes tensor '{graph.tensors[tensor_id].name}', which already has a value")
+            ready.add(tensor_id)
+        node.op.check(graph, node)
+    for tensor_id in graph.outputs:
+        if tensor_id not in ready:
+            raise FormatError(f"output '{graph.tensors[tensor_id].name}' is never written")
+
+
+def _check_ends(graph: Graph) -> None:
+    for what, ids in (("input", graph.inputs), ("output", graph.outputs)):
+        if any(not 0 <= i < len(graph.tensors) for i in ids):
+            raise FormatError(f"the model's {what}s {list(ids)} name tensors outside 0..{len(graph.tensors) - 1}")
+        if len(ids) != 1:
+            raise UnsupportedOp(f"the model has {len(ids)} {what}s, supported is 1")
+        tensor = graph.tensors[ids[0]]
+        if tensor.dtype not in IO_DTYPES:
+            raise UnsupportedOp(f"{what} '{tensor.name}' is {tensor.dtype.name.lower()}, supported are int8, uint8, int16 and float32")
+        if tensor.data is not None:
+            raise FormatError(f"{what} '{tensor.name}' is a constant")
+        if tensor.elements == 0:
+            raise ShapeError(f"{what} '{tensor.name}' has no elements: shape {list(tensor.shape)}")
+        if tensor.dtype is not DType.FLOAT32 and (tensor.quant is None or len(tensor.quant.scales) != 1):
+            raise QuantError(f"{what} '{tensor.name}' has no scale and zero point")

@@ -1,0 +1,122 @@
+"""What every op file implements, and what printers offer to it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyfleet_codegen.errors import QuantError, ShapeError, UnsupportedOp
+from tinyfleet_codegen.ir import Graph, Node, Tensor
+from tinyfleet_codegen.tflite.flatbuffer import Table
+from tinyfleet_codegen.wire.ids import DType
+
+Array = npt.NDArray[np.generic]
+A = TypeVar("A")
+
+
+class CallPrinter(Protocol):
+    """Prints the call of one node; implemented by the C printer."""
+
+    def constant(self, name: str, c_type: str, values: npt.ArrayLike) -> str:
+        """Declare a ``static const`` array and return its symbol."""
+
+    def params(self, c_type: str, fields: dict[str, int]) -> str:
+        """Declare a ``static const`` struct and return the address expression."""
+
+    def tensor(self, tensor_id: int | None) -> str:
+        """C expression of the tensor's first byte in the arena, or of its constant; ``NULL`` for an absent input."""
+
+    def call(self, kernel: str, *arguments: str) -> None:
+        """Call a kernel of ``lib/nn``; its header is included."""
+
+
+class Op(ABC):
+    """A node kind. One file in ``ops/`` holds its import, checks, reference, cost and emitted call."""
+
+    name: str
+    """Name in the .tflite schema, for example ``CONV_2D``."""
+    rounding: str
+    """How results are rounded, one line, for ``docs/spec/ops.md``."""
+
+    @abstractmethod
+    def read_attrs(self, options: Table | None) -> object:
+        """Builtin options to a frozen dataclass (or None when the op has none)."""
+
+    @abstractmethod
+    def check(self, graph: Graph, node: Node) -> None:
+        """Refuse what the kernels cannot do.
+
+        Raises:
+            UnsupportedOp: a type or an option is not supported.
+            ShapeError: shapes do not fit together.
+            QuantError: quantization parameters do not fit together.
+        """
+
+    @abstractmethod
+    def reference(self, graph: Graph, node: Node, inputs: list[Array | None]) -> Array:
+        """The output's exact value in NumPy, from values of the inputs (constants included)."""
+
+    @abstractmethod
+    def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
+        """Print constants and the call."""
+
+    def macs(self, graph: Graph, node: Node) -> int:
+        """Multiply-accumulates of one run."""
+        return 0
+
+    def scratch_bytes(self, graph: Graph, node: Node) -> int:
+        """Memory the kernel borrows while it runs; the same formula as its C companion."""
+        return 0
+
+    def aliases_input(self, graph: Graph, node: Node) -> bool:
+        """Whether the output is the first input's bytes, so that both share one place in the arena."""
+        return False
+
+
+def attrs_of(node: Node, kind: type[A]) -> A:
+    """The node's options with their type."""
+    assert isinstance(node.attrs, kind)
+    return node.attrs
+
+
+def data_of(tensor: Tensor) -> Array:
+    """The values of a tensor that ``check`` found to be constant."""
+    assert tensor.data is not None
+    return tensor.data
+
+
+def require_inputs(node: Node, least: int, most: int) -> None:
+    """Refuse a wrong number of inputs, or a missing one among the first ``least``."""
+    if not least <= len(node.inputs) <= most or len(node.outputs) != 1 or any(i is None for i in node.inputs[:least]):
+        raise ShapeError(f"{node.label} has {len(node.inputs)} inputs and {len(node.outputs)} outputs, expected {least} to {most} and 1")
+
+
+def require_dtype(node: Node, what: str, tensor: Tensor, *allowed: DType) -> None:
+    """Refuse a tensor whose type is not among ``allowed``."""
+    if tensor.dtype not in allowed:
+        names = " or ".join(d.name.lower() for d in allowed)
+        raise UnsupportedOp(
+            f"{node.label}: {what} '{tensor.name}' is {tensor.dtype.name.lower()}, supported is {names}",
+            hint="quantize the model to int8 (int8 inputs and outputs)",
+        )
+
+
+def require_per_tensor_quant(node: Node, what: str, tensor: Tensor) -> None:
+    """Refuse a tensor that has no single scale and zero point."""
+    if tensor.quant is None or len(tensor.quant.scales) != 1:
+        raise QuantError(f"{node.label}: {what} '{tensor.name}' needs one scale and zero point")
+
+
+def require_constant(node: Node, what: str, tensor: Tensor) -> None:
+    """Refuse a tensor whose values are not in the file."""
+    if tensor.data is None:
+        raise UnsupportedOp(f"{node.label}: {what} '{tensor.name}' must be a constant of the model")
+
+
+def require_shape(node: Node, what: str, tensor: Tensor, expected: tuple[int, ...]) -> None:
+    """Refuse a tensor of another shape."""
+    if tensor.shape != expected:
+        raise ShapeError(f"{node.label}: {what} '{tensor.name}' has shape {list(tensor.shape)}, expected {list(expected)}")

@@ -1,0 +1,40 @@
+"""AVERAGE_POOL_2D: int8, padding does not count."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyfleet_codegen.geometry import activation_range
+from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.op import Array, CallPrinter, Op, attrs_of
+from tinyfleet_codegen.pooling import Pool2DAttrs, check_pool, emit_pool, pool_axes, pool_windows, read_pool_attrs
+from tinyfleet_codegen.tflite.flatbuffer import Table
+
+
+class AveragePool2D(Op):
+    """Input ``[1, h, w, c]``, output ``[1, oh, ow, c]``, of one scale and zero point."""
+
+    name = "AVERAGE_POOL_2D"
+    rounding = "integer quotient, ties away from zero"
+
+    def read_attrs(self, options: Table | None) -> Pool2DAttrs:
+        return read_pool_attrs(options)
+
+    def check(self, graph: Graph, node: Node) -> None:
+        check_pool(graph, node)
+
+    def reference(self, graph: Graph, node: Node, inputs: list[Array | None]) -> Array:
+        output = graph.output_tensor(node)
+        low, high = activation_range(attrs_of(node, Pool2DAttrs).activation, output)
+        x = inputs[0]
+        assert x is not None
+        result = np.empty(output.shape, np.int8)
+        for oy, ox, window in pool_windows(x, *pool_axes(graph, node)):
+            count = window.shape[0] * window.shape[1]
+            total = window.sum(axis=(0, 1))
+            mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
+            result[0, oy, ox] = np.clip(mean, low, high)
+        return result
+
+    def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
+        emit_pool(graph, node, printer, "tyf_average_pool2d_s8")

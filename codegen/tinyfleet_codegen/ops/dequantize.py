@@ -1,0 +1,41 @@
+"""DEQUANTIZE: int8 or uint8 to float32."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.op import Array, CallPrinter, Op, require_dtype, require_inputs, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.tflite.flatbuffer import Table
+from tinyfleet_codegen.wire.ids import DType
+
+
+class Dequantize(Op):
+    """Elementwise, any shape."""
+
+    name = "DEQUANTIZE"
+    rounding = "one float32 product"
+
+    def read_attrs(self, options: Table | None) -> None:
+        return None
+
+    def check(self, graph: Graph, node: Node) -> None:
+        require_inputs(node, 1, 1)
+        source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        require_dtype(node, "input", source, DType.INT8, DType.UINT8)
+        require_dtype(node, "output", output, DType.FLOAT32)
+        require_per_tensor_quant(node, "input", source)
+        require_shape(node, "output", output, source.shape)
+
+    def reference(self, graph: Graph, node: Node, inputs: list[Array | None]) -> Array:
+        source = graph.input_tensor(node, 0)
+        x = inputs[0]
+        assert x is not None
+        return (x.astype(np.float32) - np.float32(source.zero_point)) * np.float32(source.scale)
+
+    def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
+        source = graph.input_tensor(node, 0)
+        scale = printer.constant("scale", "float", np.array([source.scale], np.float32))
+        params = printer.params("tyf_dequantize_params", {"count": source.elements, "zero_point": source.zero_point})
+        kernel = "tyf_dequantize_s8_f32" if source.dtype is DType.INT8 else "tyf_dequantize_u8_f32"
+        printer.call(kernel, params, scale, printer.tensor(node.inputs[0]), printer.tensor(node.outputs[0]))

@@ -1,0 +1,69 @@
+"""PAD: int8, up to rank 4, filled with the zero point."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyfleet_codegen.errors import QuantError, ShapeError
+from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.op import (
+    Array,
+    CallPrinter,
+    Op,
+    data_of,
+    require_constant,
+    require_dtype,
+    require_inputs,
+    require_per_tensor_quant,
+    require_shape,
+)
+from tinyfleet_codegen.tflite.flatbuffer import Table
+from tinyfleet_codegen.wire.ids import DType
+
+
+class Pad(Op):
+    """Input of rank <= 4, constant paddings ``[rank, 2]`` (before, after) >= 0."""
+
+    name = "PAD"
+    rounding = "exact"
+
+    def read_attrs(self, options: Table | None) -> None:
+        return None
+
+    def check(self, graph: Graph, node: Node) -> None:
+        require_inputs(node, 2, 2)
+        source, paddings, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
+        for what, tensor in (("input", source), ("output", output)):
+            require_dtype(node, what, tensor, DType.INT8)
+            require_per_tensor_quant(node, what, tensor)
+        require_dtype(node, "paddings", paddings, DType.INT32, DType.INT64)
+        require_constant(node, "paddings", paddings)
+        if (source.scale, source.zero_point) != (output.scale, output.zero_point):
+            raise QuantError(f"{node.label}: input and output must have one scale and zero point")
+        rank = len(source.shape)
+        if rank > 4:
+            raise ShapeError(f"{node.label}: rank {rank} is not supported, at most 4")
+        require_shape(node, "paddings", paddings, (rank, 2))
+        values = data_of(paddings).astype(np.int64)
+        if values.size and (values.min() < 0 or values.max() > 65535):
+            raise ShapeError(f"{node.label}: paddings must be in 0..65535, got {values.tolist()}")
+        padded = tuple(int(d + b + a) for d, (b, a) in zip(source.shape, values, strict=True))
+        require_shape(node, "output", output, padded)
+
+    def reference(self, graph: Graph, node: Node, inputs: list[Array | None]) -> Array:
+        x, paddings = inputs[0], data_of(graph.input_tensor(node, 1))
+        assert x is not None
+        fill = graph.output_tensor(node).zero_point
+        return np.pad(x, [(int(b), int(a)) for b, a in paddings], constant_values=np.int8(fill))
+
+    def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
+        source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        missing = 4 - len(source.shape)
+        paddings = np.zeros((4, 2), np.int64)
+        paddings[missing:] = data_of(graph.input_tensor(node, 1))
+        shape = (1,) * missing + source.shape
+        fields = {f"input_dims[{i}]": d for i, d in enumerate(shape)}
+        fields |= {f"before[{i}]": int(paddings[i, 0]) for i in range(4)}
+        fields |= {f"after[{i}]": int(paddings[i, 1]) for i in range(4)}
+        params = printer.params("tyf_pad_s8_params", {**fields, "value": output.zero_point})
+        printer.call("tyf_pad_s8", params, printer.tensor(node.inputs[0]), printer.tensor(node.outputs[0]))

@@ -1,0 +1,81 @@
+"""QUANTIZE: float32 to int8, and between int8 and uint8 or two int8 scales."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyfleet_codegen.errors import UnsupportedOp
+from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node
+from tinyfleet_codegen.op import Array, CallPrinter, Op, require_dtype, require_inputs, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.quant import quantize_multiplier, requantize
+from tinyfleet_codegen.tflite.flatbuffer import Table
+from tinyfleet_codegen.wire.ids import DType
+
+_KERNELS = {
+    (DType.FLOAT32, DType.INT8): "tyf_quantize_f32_s8",
+    (DType.INT8, DType.INT8): "tyf_requantize_s8_s8",
+    (DType.UINT8, DType.INT8): "tyf_requantize_u8_s8",
+    (DType.INT8, DType.UINT8): "tyf_requantize_s8_u8",
+}
+
+
+class Quantize(Op):
+    """Elementwise, any shape."""
+
+    name = "QUANTIZE"
+    rounding = "from float32: nearest, ties away from zero; between integers: double rounding"
+
+    def read_attrs(self, options: Table | None) -> None:
+        return None
+
+    def check(self, graph: Graph, node: Node) -> None:
+        require_inputs(node, 1, 1)
+        source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        require_dtype(node, "input", source, DType.FLOAT32, DType.INT8, DType.UINT8)
+        require_dtype(node, "output", output, DType.INT8, DType.UINT8)
+        if (source.dtype, output.dtype) not in _KERNELS:
+            raise UnsupportedOp(f"{node.label} from {source.dtype.name.lower()} to {output.dtype.name.lower()} is not supported")
+        require_shape(node, "output", output, source.shape)
+        require_per_tensor_quant(node, "output", output)
+        if source.dtype is not DType.FLOAT32:
+            require_per_tensor_quant(node, "input", source)
+            quantize_multiplier(source.scale / output.scale)
+
+    def reference(self, graph: Graph, node: Node, inputs: list[Array | None]) -> Array:
+        source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        x = inputs[0]
+        assert x is not None
+        limits = np.iinfo(NUMPY_DTYPES[output.dtype])
+        if source.dtype is DType.FLOAT32:
+            ratio = x.astype(np.float32) / np.float32(output.scale)
+            # Adding 0.5 in float32 would round 0.49999997 up; truncation and fraction are exact.
+            whole = np.trunc(ratio)
+            rounded = whole + np.where(np.abs(ratio - whole) >= 0.5, np.sign(ratio), 0)
+            result = np.clip(rounded.astype(np.float64) + output.zero_point, limits.min, limits.max)
+            quantized: Array = result.astype(NUMPY_DTYPES[output.dtype])
+            return quantized
+        multiplier, shift = quantize_multiplier(source.scale / output.scale)
+        scaled = requantize(x.astype(np.int64) - source.zero_point, multiplier, shift) + output.zero_point
+        return np.clip(scaled, limits.min, limits.max).astype(NUMPY_DTYPES[output.dtype])
+
+    def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
+        source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        kernel = _KERNELS[(source.dtype, output.dtype)]
+        arguments = (printer.tensor(node.inputs[0]), printer.tensor(node.outputs[0]))
+        if source.dtype is DType.FLOAT32:
+            scale = printer.constant("scale", "float", np.array([output.scale], np.float32))
+            params = printer.params("tyf_quantize_f32_params", {"count": source.elements, "zero_point": output.zero_point})
+            printer.call(kernel, params, scale, *arguments)
+            return
+        multiplier, shift = quantize_multiplier(source.scale / output.scale)
+        params = printer.params(
+            "tyf_requantize_params",
+            {
+                "count": source.elements,
+                "input_offset": -source.zero_point,
+                "output_offset": output.zero_point,
+                "multiplier": multiplier,
+                "shift": shift,
+            },
+        )
+        printer.call(kernel, params, *arguments)

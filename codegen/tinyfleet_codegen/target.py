@@ -1,0 +1,72 @@
+"""What we compile for: the facts of a board's manifest, ``firmware/boards/<id>.json``, that a model must fit into."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyfleet_codegen.errors import ConfigError, UsageError
+from tinyfleet_codegen.firmware_tree import firmware_dir
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A board as the compiler sees it.
+
+    Attributes:
+        board: The manifest's file stem, for example ``mps2_an386``.
+        name: For people.
+        cpu: As in ``-mcpu=``.
+        cpu_class: Which kernel variants fit: ``v6m``, ``v7m``, ``dsp`` or ``mve``.
+        flash_bytes: Room for the application.
+        ram_bytes: Room for arena, stack and all static data.
+    """
+
+    board: str
+    name: str
+    cpu: str
+    cpu_class: str
+    flash_bytes: int
+    ram_bytes: int
+
+
+def board_names() -> tuple[str, ...]:
+    """Boards that have a manifest, sorted."""
+    return tuple(sorted(path.stem for path in (firmware_dir() / "boards").glob("*.json")))
+
+
+def manifest_path(board: str) -> Path:
+    """The manifest of a board.
+
+    Raises:
+        UsageError: there is no such board; the hint lists those that exist.
+    """
+    if board not in board_names():
+        raise UsageError(f"there is no board '{board}'", hint=f"boards: {', '.join(board_names())}")
+    return firmware_dir() / "boards" / f"{board}.json"
+
+
+def load_target(board: str) -> Target:
+    """Read a board's manifest.
+
+    Raises:
+        UsageError: there is no such board.
+        ConfigError: the manifest lacks something.
+    """
+    path = manifest_path(board)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        ours = data["tinyfleet"]
+        areas = {area["name"]: area for area in ours["flash_map"]}
+        image = ours["image"]
+        return Target(
+            board=board,
+            name=str(data["name"]),
+            cpu=str(data["build"]["cpu"]),
+            cpu_class=str(ours["cpu_class"]),
+            flash_bytes=int(areas[image["area"]]["bytes"]) - int(image["header_bytes"]),
+            ram_bytes=int(ours["memory"]["ram"]["bytes"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"board manifest {path} is incomplete: {error!r}") from error

@@ -1,0 +1,166 @@
+/**
+ * int8 inference kernels, batch 1, tensors [h, w, c] in row-major order. The compiler on the host has checked every
+ * shape, type and bound, so kernels return nothing and check nothing. Arithmetic per op: docs/spec/ops.md.
+ *
+ *     static const tyf_pool2d_s8_params params = {.window = {...}, .channels = 8, ...};
+ *     tyf_max_pool2d_s8(&params, input, output);
+ *
+ * No kernel allocates, keeps state or lets output overlap input, except where it says so.
+ */
+#ifndef TYF_NN_KERNELS_H
+#define TYF_NN_KERNELS_H
+
+#include <stdint.h>
+
+/** Where windows lie: output o reads o * stride - pad + k * dilation for k in [0, kernel). All in [0, 65535]. */
+typedef struct {
+    uint16_t input_h, input_w;
+    uint16_t output_h, output_w;
+    uint16_t kernel_h, kernel_w;
+    uint16_t stride_h, stride_w;
+    uint16_t dilation_h, dilation_w;
+    uint16_t pad_h, pad_w;
+} tyf_window;
+
+typedef struct {
+    tyf_window window;
+    int32_t input_c;
+    int32_t filter_c; /**< input_c / groups */
+    int32_t output_c;
+    int32_t input_offset; /**< -zero_point of the input */
+    int32_t output_offset;
+    int32_t activation_min, activation_max;
+} tyf_conv2d_s8_params;
+
+/**
+ * 2-D convolution, grouped when filter_c < input_c.
+ *
+ * @param weights    [output_c, kernel_h, kernel_w, filter_c]
+ * @param bias       [output_c]; |bias| + 255 * sum |weights| of a channel fits int32
+ * @param multiplier [output_c] Q31
+ * @param shift      [output_c] in [-31, 30], > 0 is to the left
+ */
+void tyf_conv2d_s8(const tyf_conv2d_s8_params *params, const int8_t *input, const int8_t *weights, const int32_t *bias,
+                   const int32_t *multiplier, const int8_t *shift, int8_t *output);
+
+typedef struct {
+    tyf_window window;
+    int32_t input_c;
+    int32_t depth_multiplier; /**< output channels per input channel */
+    int32_t input_offset;
+    int32_t output_offset;
+    int32_t activation_min, activation_max;
+} tyf_depthwise_conv2d_s8_params;
+
+/** Depthwise convolution; weights [kernel_h, kernel_w, input_c * depth_multiplier], tables per output channel. */
+void tyf_depthwise_conv2d_s8(const tyf_depthwise_conv2d_s8_params *params, const int8_t *input, const int8_t *weights,
+                             const int32_t *bias, const int32_t *multiplier, const int8_t *shift, int8_t *output);
+
+typedef struct {
+    int32_t rows;
+    int32_t depth;
+    int32_t units;
+    int32_t input_offset;
+    int32_t output_offset;
+    int32_t activation_min, activation_max;
+} tyf_fully_connected_s8_params;
+
+/** Dense layer: input [rows, depth], weights [units, depth], output [rows, units]; tables per unit. */
+void tyf_fully_connected_s8(const tyf_fully_connected_s8_params *params, const int8_t *input, const int8_t *weights,
+                            const int32_t *bias, const int32_t *multiplier, const int8_t *shift, int8_t *output);
+
+typedef struct {
+    tyf_window window; /**< dilation is 1 */
+    int32_t channels;
+    int32_t activation_min, activation_max;
+} tyf_pool2d_s8_params;
+
+/** Mean of the elements inside the image, ties away from zero. */
+void tyf_average_pool2d_s8(const tyf_pool2d_s8_params *params, const int8_t *input, int8_t *output);
+
+/** Largest element inside the image. */
+void tyf_max_pool2d_s8(const tyf_pool2d_s8_params *params, const int8_t *input, int8_t *output);
+
+typedef struct {
+    int32_t kept[4];    /**< size of each kept dimension, 1 for a reduced one */
+    int32_t reduced[4]; /**< size of each reduced dimension, 1 for a kept one */
+    int32_t input_offset;
+    int32_t output_offset;
+    int32_t multiplier; /**< scale ratio over the element count */
+    int32_t shift;
+} tyf_mean_s8_params;
+
+/** Mean over any of four dimensions. */
+void tyf_mean_s8(const tyf_mean_s8_params *params, const int8_t *input, int8_t *output);
+
+/** One input of tyf_add_s8. */
+typedef struct {
+    int32_t strides[4]; /**< elements between neighbours along each output dimension, 0 where it broadcasts */
+    int32_t offset;     /**< -zero_point */
+    int32_t multiplier;
+    int32_t shift;
+} tyf_add_s8_input;
+
+typedef struct {
+    int32_t dims[4];
+    tyf_add_s8_input a, b;
+    int32_t output_offset;
+    int32_t output_multiplier;
+    int32_t output_shift;
+    int32_t activation_min, activation_max;
+} tyf_add_s8_params;
+
+/** a + b of two scales; output may be the same buffer as an input that does not broadcast. */
+void tyf_add_s8(const tyf_add_s8_params *params, const int8_t *a, const int8_t *b, int8_t *output);
+
+typedef struct {
+    int32_t input_dims[4];
+    int32_t before[4], after[4];
+    int32_t value;
+} tyf_pad_s8_params;
+
+/** Copy with a border of one value. */
+void tyf_pad_s8(const tyf_pad_s8_params *params, const int8_t *input, int8_t *output);
+
+typedef struct {
+    int32_t rows;
+    int32_t depth; /**< at most 4095 */
+    int32_t multiplier;
+    int32_t left_shift;
+    int32_t smallest_difference; /**< elements that lie further below the maximum give -128 */
+} tyf_softmax_s8_params;
+
+/** Softmax along rows of depth; output scale 1/256, zero point -128. Output may be the input. */
+void tyf_softmax_s8(const tyf_softmax_s8_params *params, const int8_t *input, int8_t *output);
+
+typedef struct {
+    int32_t count;
+    int32_t zero_point;
+} tyf_quantize_f32_params;
+
+/** float32 to int8: nearest, ties away from zero; NaN gives the smallest value. */
+void tyf_quantize_f32_s8(const tyf_quantize_f32_params *params, const float *scale, const float *input, int8_t *output);
+
+typedef struct {
+    int32_t count;
+    int32_t input_offset;
+    int32_t output_offset;
+    int32_t multiplier;
+    int32_t shift;
+} tyf_requantize_params;
+
+/** From one scale to another, elementwise; output may be the input. */
+void tyf_requantize_s8_s8(const tyf_requantize_params *params, const int8_t *input, int8_t *output);
+void tyf_requantize_u8_s8(const tyf_requantize_params *params, const uint8_t *input, int8_t *output);
+void tyf_requantize_s8_u8(const tyf_requantize_params *params, const int8_t *input, uint8_t *output);
+
+typedef struct {
+    int32_t count;
+    int32_t zero_point;
+} tyf_dequantize_params;
+
+/** scale * (q - zero_point) in float32. */
+void tyf_dequantize_s8_f32(const tyf_dequantize_params *params, const float *scale, const int8_t *input, float *output);
+void tyf_dequantize_u8_f32(const tyf_dequantize_params *params, const float *scale, const uint8_t *input, float *output);
+
+#endif

@@ -1,0 +1,72 @@
+"""Compile a model's generated C with the kernels into a shared library, once per content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tinyfleet.toolchain import find_host_cc
+from tinyfleet_codegen.compiled import CompiledModel
+from tinyfleet_codegen.errors import BuildError
+from tinyfleet_codegen.firmware_tree import firmware_dir
+
+LIBRARIES = ("core", "model", "nn")
+"""Folders of ``firmware/lib`` that a model on the host needs; of core only the headers."""
+
+FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", "-fvisibility=default")
+
+TIMEOUT_S = 300
+
+
+def cache_dir() -> Path:
+    """Where built libraries are kept: ``tinyfleet`` in the user's cache folder."""
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "tinyfleet" / "engine"
+
+
+def build_library(model: CompiledModel, extra_flags: tuple[str, ...] = ()) -> Path:
+    """Path of the shared library of this model; built when it is not in the cache.
+
+    Raises:
+        SetupError: this machine has no C compiler.
+        BuildError: the compiler refused the generated code or the cache cannot be written.
+    """
+    firmware = firmware_dir()
+    own = Path(__file__).parent
+    sources = [own / "engine.c", *sorted((firmware / "lib/nn/src").glob("*.c"))]
+    sources += [firmware / "lib/model/src/frontend.c", firmware / "lib/model/src/seeded.c"]
+    headers = sorted(h for library in LIBRARIES for h in (firmware / "lib" / library / "include").rglob("*.h"))
+    command = [*find_host_cc(), *FLAGS, *extra_flags]
+    digest = hashlib.sha256("\0".join([*command, model.source.model_c, model.source.model_h]).encode())
+    for path in [*sources, *headers, own / "engine.h"]:
+        digest.update(path.read_bytes())
+    library = cache_dir() / f"{digest.hexdigest()[:32]}.so"
+    if library.exists():
+        return library
+    try:
+        library.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
+            folder = Path(scratch)
+            (folder / "model.c").write_text(model.source.model_c, encoding="utf-8")
+            (folder / "model.h").write_text(model.source.model_h, encoding="utf-8")
+            includes = [f"-I{folder}", f"-I{own}", *(f"-I{firmware / 'lib' / name / 'include'}" for name in LIBRARIES)]
+            built = folder / "model.so"
+            _compile([*command, *includes, str(folder / "model.c"), *map(str, sources), "-o", str(built)])
+            # Atomic: another process may build the same library at the same time.
+            built.replace(library)
+    except OSError as error:
+        raise BuildError(f"cannot write {error.filename}: {error.strerror}", hint="set XDG_CACHE_HOME to a folder you can write") from error
+    return library
+
+
+def _compile(command: list[str]) -> None:
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise BuildError(f"the host compiler did not finish within {TIMEOUT_S} s: {command[0]}") from None
+    if result.returncode != 0:
+        first = next((line for line in result.stderr.splitlines() if "error" in line), result.stderr.strip()[:300])
+        raise BuildError(f"the host compiler {command[0]} failed: {first}", hint="run `tinyfleet doctor`")
