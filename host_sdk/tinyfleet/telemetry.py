@@ -1,0 +1,174 @@
+"""A telemetry record on its way up: the envelope that the gateway puts around a device's bytes, and what people read in it.
+
+The record's own bytes travel unchanged from the device's ring to the cloud. JSON form, version 1: ``docs/spec/rest.md``.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from tinyfleet_codegen.errors import ProtocolError
+from tinyfleet_codegen.wire.ids import DType
+from tinyfleet_codegen.wire.record import TOP_NONE, Record
+
+TELEMETRY_VERSION = 1
+"""Version of the batch and of the answer to it."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RecordIdentity:
+    """What makes a record this record, everywhere and for ever."""
+
+    device_id: bytes
+    boot_id: int
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.device_id.hex()}/{self.boot_id}/{self.seq}"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One record with what the gateway knows about it.
+
+    Attributes:
+        identity: Device, boot and sequence number, as in the record itself.
+        record: The device's bytes, unchanged.
+        time_utc_us: When the record was made: microseconds since 1970 by the gateway's clock; None when it is not known.
+        time_error_us: Half width of the interval around ``time_utc_us``, relative to the gateway's clock; None with it.
+        model_id: SHA-256 of the model package (32 bytes); None when the device did not say.
+        gateway_id: Name of the gateway that committed the record.
+        outbox_id: Which outbox (16 bytes, random per database file) holds the record.
+        entry: Number of the record in that outbox, never used again. The same entry twice is a repeated delivery.
+    """
+
+    identity: RecordIdentity
+    record: bytes
+    time_utc_us: int | None
+    time_error_us: int | None
+    model_id: bytes | None
+    gateway_id: str
+    outbox_id: bytes
+    entry: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The record's object in a batch; gateway and outbox stand once in the batch."""
+        return {
+            "entry": self.entry,
+            "device_id": self.identity.device_id.hex(),
+            "boot_id": self.identity.boot_id,
+            "seq": self.identity.seq,
+            "time_utc": None if self.time_utc_us is None else format_utc(self.time_utc_us),
+            "time_error_us": self.time_error_us,
+            "model_id": None if self.model_id is None else self.model_id.hex(),
+            "record": base64.b64encode(self.record).decode("ascii"),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LossReport:
+    """What one outbox will never deliver of one boot of one device; totals, so that a report may be repeated.
+
+    Attributes:
+        lost: Overwritten in the device's ring before the gateway could pull them.
+        dropped: Removed from the outbox because it was full.
+    """
+
+    device_id: bytes
+    boot_id: int
+    lost: int
+    dropped: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The report's object in a batch."""
+        return {"device_id": self.device_id.hex(), "boot_id": self.boot_id, "lost": self.lost, "dropped": self.dropped}
+
+
+@dataclass(frozen=True, slots=True)
+class OutputMeaning:
+    """How a model's output bytes become named scores.
+
+    Attributes:
+        name: The model's name.
+        labels: Class names in the order of the output's elements; may be empty.
+        dtype: Element type of the output.
+        scale: real = scale * (q - zero_point); 1 and 0 for float outputs.
+        zero_point: As above.
+    """
+
+    name: str
+    labels: tuple[str, ...] = ()
+    dtype: DType = DType.INT8
+    scale: float = 1.0
+    zero_point: int = 0
+
+    def label(self, top: int) -> str | None:
+        """Name of the class ``top``; its number when it has no name, None when the record names no class."""
+        if top == TOP_NONE:
+            return None
+        return self.labels[top] if top < len(self.labels) else f"class {top}"
+
+    def scores(self, record: Record) -> list[float]:
+        """The output as real numbers; empty when the bytes do not fit the element type or hold no finite number."""
+        kind = np.dtype(_NUMPY[self.dtype])
+        if len(record.output) % kind.itemsize:
+            return []
+        values = (np.frombuffer(record.output, kind).astype(np.float64) - self.zero_point) * self.scale
+        return [round(float(v), 6) for v in values] if bool(np.isfinite(values).all()) else []
+
+
+def batch_to_json(envelopes: Sequence[Envelope], reports: Sequence[LossReport], *, gateway_id: str, outbox_id: bytes) -> dict[str, Any]:
+    """The body of one delivery."""
+    return {
+        "version": TELEMETRY_VERSION,
+        "gateway_id": gateway_id,
+        "outbox_id": outbox_id.hex(),
+        "records": [e.to_json() for e in envelopes],
+        "reports": [r.to_json() for r in reports],
+    }
+
+
+def format_utc(time_utc_us: int) -> str:
+    """RFC 3339 with microseconds: ``2026-01-31T12:00:00.000001Z``.
+
+    Raises:
+        ProtocolError: outside the years 1 to 9999.
+    """
+    try:
+        return (_EPOCH + timedelta(microseconds=time_utc_us)).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    except OverflowError as error:
+        raise ProtocolError(f"time {time_utc_us} us after 1970 is no date") from error
+
+
+def parse_utc(text: str) -> int:
+    """Microseconds since 1970 of an RFC 3339 time with a zone.
+
+    Raises:
+        ProtocolError: not such a time.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ProtocolError(f"time {text!r} has no zone")
+        return (moment - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, OverflowError) as error:
+        raise ProtocolError(f"{text!r} is no RFC 3339 time") from error
+
+
+_NUMPY = {
+    DType.FLOAT32: "<f4",
+    DType.INT32: "<i4",
+    DType.UINT8: "u1",
+    DType.INT64: "<i8",
+    DType.BOOL: "u1",
+    DType.INT16: "<i2",
+    DType.INT8: "i1",
+}
