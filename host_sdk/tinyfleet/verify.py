@@ -1,0 +1,340 @@
+"""Bit equality of a model on every target, against the oracle, down to the first layer that differs.
+
+A device makes its inputs from a seed and sends hashes, so a proof over a slow link needs no tensors. Cases are numbered
+from 0; :mod:`tinyfleet_codegen.wire.seeded` says what each holds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyfleet.device import SyncDevice, connect
+from tinyfleet.emulator import EmulatedBoard
+from tinyfleet.engine import HostModel
+from tinyfleet.oracle import Oracle, open_oracle
+from tinyfleet.platformio_build import build_firmware
+from tinyfleet_codegen.compile import compile_graph, compile_model
+from tinyfleet_codegen.compiled import CompiledModel, Layer
+from tinyfleet_codegen.errors import ConfigError, ShapeError, UsageError
+from tinyfleet_codegen.ir import NUMPY_DTYPES
+from tinyfleet_codegen.package import ModelPackage
+from tinyfleet_codegen.reference import run_layers
+from tinyfleet_codegen.wire.ids import DType
+from tinyfleet_codegen.wire.seeded import seeded_bytes, tensor_hash
+
+log = logging.getLogger(__name__)
+
+Array = npt.NDArray[Any]
+
+EMULATED = "emu://"
+BATCH = 32
+"""Cases between progress reports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where a target first differs from the oracle.
+
+    Attributes:
+        case: Number of the input.
+        layer: Position among the compiled layers; None when no layer differs (only the output does).
+        op: For example ``op 3 (CONV_2D)``; ``output`` when no layer differs.
+        tensor: Name of the tensor that differs.
+        element: Flat index of the first differing element; None when only hashes are known.
+        expected, actual: Its two values.
+    """
+
+    case: int
+    layer: int | None
+    op: str
+    tensor: str
+    element: int | None
+    expected: float | None
+    actual: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetResult:
+    """What one target showed: ``checked`` inputs, ``mismatches`` among them, ``layers_compared`` over all inputs."""
+
+    target: str
+    checked: int
+    mismatches: int
+    layers_compared: int
+    first_difference: Difference | None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """Equal means: every target checked at least one input and none differed."""
+
+    equal: bool
+    model_id: bytes
+    oracle: str
+    seed: int
+    targets: tuple[TargetResult, ...]
+
+
+class Cases:
+    """The inputs of a run, by number: made from a seed, or given."""
+
+    def __init__(self, model: CompiledModel, seed: int, given: Array | None = None) -> None:
+        self.seed = seed
+        self.is_seeded = given is None
+        self._given = given
+        self._input = model.input
+        if given is not None and (given.shape[1:] != model.input.shape[1:] or given.dtype != NUMPY_DTYPES[model.input.dtype]):
+            raise ShapeError(
+                f"the inputs are {given.dtype} {list(given.shape)}, the model takes "
+                f"{np.dtype(NUMPY_DTYPES[model.input.dtype])} [n, {', '.join(map(str, model.input.shape[1:]))}]"
+            )
+
+    def input(self, case: int) -> Array:
+        """Input number ``case``, ``[1, ...]``."""
+        if self._given is not None:
+            return self._given[case : case + 1]
+        elements = int(np.prod(self._input.shape))
+        if self._input.dtype is DType.FLOAT32:
+            return (seeded_bytes(self.seed, case, elements).astype(np.float32) / np.float32(16.0)).reshape(self._input.shape)
+        dtype = np.dtype(NUMPY_DTYPES[self._input.dtype])
+        return seeded_bytes(self.seed, case, elements * dtype.itemsize).view(dtype).reshape(self._input.shape)
+
+    def inputs(self, first: int, count: int) -> Array:
+        """Inputs ``[count, ...]`` from ``first`` on."""
+        return np.concatenate([self.input(case) for case in range(first, first + count)])
+
+
+class Runner(Protocol):
+    """A target that can be compared."""
+
+    name: str
+
+    def output_hashes(self, cases: Cases, first: int, count: int) -> list[bytes]:
+        """The hash of each output."""
+
+    def output(self, cases: Cases, case: int) -> bytes:
+        """One output whole."""
+
+    def layers(self, cases: Cases, case: int) -> list[bytes]:
+        """Each layer's output for one case: whole, or its hash where ``layers_are_hashes``. Empty when it cannot be had."""
+
+    layers_are_hashes: bool
+
+
+class HostRunner:
+    """The generated C on this machine."""
+
+    layers_are_hashes = False
+
+    def __init__(self, model: HostModel) -> None:
+        self.name = "host"
+        self._model = model
+
+    def output_hashes(self, cases: Cases, first: int, count: int) -> list[bytes]:
+        """See :class:`Runner`."""
+        return [tensor_hash(output.tobytes()) for output in self._model.run(cases.inputs(first, count))]
+
+    def output(self, cases: Cases, case: int) -> bytes:
+        """See :class:`Runner`."""
+        return self._model.run(cases.input(case)).tobytes()
+
+    def layers(self, cases: Cases, case: int) -> list[bytes]:
+        """See :class:`Runner`."""
+        return self._model.run_layers(cases.input(case))
+
+
+class ReferenceRunner:
+    """The NumPy reference on the compiled graph."""
+
+    layers_are_hashes = False
+
+    def __init__(self, model: CompiledModel) -> None:
+        self.name = "reference"
+        self._graph = model.graph
+
+    def output_hashes(self, cases: Cases, first: int, count: int) -> list[bytes]:
+        """See :class:`Runner`."""
+        return [tensor_hash(self.output(cases, case)) for case in range(first, first + count)]
+
+    def output(self, cases: Cases, case: int) -> bytes:
+        """See :class:`Runner`."""
+        position = next(i for i, node in enumerate(self._graph.nodes) if node.outputs == self._graph.outputs)
+        return run_layers(self._graph, cases.input(case))[position].tobytes()
+
+    def layers(self, cases: Cases, case: int) -> list[bytes]:
+        """See :class:`Runner`."""
+        return [layer.tobytes() for layer in run_layers(self._graph, cases.input(case))]
+
+
+class DeviceRunner:
+    """A board, real or emulated."""
+
+    layers_are_hashes = True
+
+    def __init__(self, device: SyncDevice, name: str) -> None:
+        self.name = name
+        self._device = device
+
+    def output_hashes(self, cases: Cases, first: int, count: int) -> list[bytes]:
+        """See :class:`Runner`."""
+        if cases.is_seeded:
+            return self._device.self_infer(cases.seed, first, count)
+        return [tensor_hash(self.output(cases, case)) for case in range(first, first + count)]
+
+    def output(self, cases: Cases, case: int) -> bytes:
+        """See :class:`Runner`."""
+        if not cases.is_seeded:
+            return self._device.infer(cases.input(case).tobytes())
+        self._device.self_infer(cases.seed, case, 1)
+        return self._device.last_output()
+
+    def layers(self, cases: Cases, case: int) -> list[bytes]:
+        """See :class:`Runner`."""
+        return self._device.self_infer_layers(cases.seed, case) if cases.is_seeded else []
+
+
+def verify(  # noqa: PLR0913 - one argument per flag of the command
+    package: ModelPackage,
+    targets: Sequence[str],
+    *,
+    count: int,
+    seed: int = 1,
+    inputs: Array | None = None,
+    per_layer: bool = False,
+    work_dir: Path | None = None,
+) -> VerifyResult:
+    """Compare targets with the oracle on ``count`` inputs.
+
+    Args:
+        package: The model.
+        targets: ``host``, ``reference``, a device URL, or ``emu://BOARD``, which builds and boots that board.
+        count: Number of inputs, >= 1; at most those given in ``inputs``.
+        seed: Of the inputs, when none are given.
+        inputs: ``[n, ...]`` in the input's type, or None.
+        per_layer: Compare every layer of every input, not only the outputs.
+        work_dir: Where emulated targets are built; None: a temporary folder.
+
+    Raises:
+        UsageError: there is nothing to check.
+        CompileError, BuildError, LinkError, DeviceError: see :mod:`tinyfleet_codegen.errors`.
+    """
+    if not targets:
+        raise UsageError("verify needs a target", hint="add --on host or --on emu://mps2_an386")
+    if inputs is not None:
+        count = min(count, len(inputs))
+    if count < 1:
+        raise UsageError(f"verify needs at least one input, got {count}", hint="use -n 100")
+    model = compile_graph(package, None)
+    oracle = open_oracle(package.tflite, package.name)
+    cases = Cases(model, seed, inputs)
+    results = []
+    for target in targets:
+        with _open_runner(target, package, model, work_dir) as runner:
+            log.info("verifying target=%s model=%s count=%d", target, package.name, count)
+            results.append(_compare(runner, model, oracle, cases, count=count, per_layer=per_layer))
+    equal = all(r.checked > 0 and r.mismatches == 0 for r in results)
+    return VerifyResult(equal, package.model_id, oracle.name, seed, tuple(results))
+
+
+@contextmanager
+def _open_runner(target: str, package: ModelPackage, model: CompiledModel, work_dir: Path | None) -> Iterator[Runner]:
+    if target == "host":
+        yield HostRunner(HostModel(package, compiled=model))
+    elif target == "reference":
+        yield ReferenceRunner(model)
+    elif target.startswith(EMULATED):
+        with TemporaryDirectory(prefix="tinyfleet-verify-") as scratch, _boot(target, package, work_dir or Path(scratch)) as board:
+            with connect(board.url, timeout_s=60.0) as device:
+                _require_same_model(device, package, target)
+                yield DeviceRunner(device, target)
+    elif "://" in target:
+        with connect(target, timeout_s=60.0) as device:
+            _require_same_model(device, package, target)
+            yield DeviceRunner(device, target)
+    else:
+        raise UsageError(f"there is no target '{target}'", hint="targets: host, reference, emu://BOARD or a device URL such as tcp://host:port")
+
+
+def _boot(target: str, package: ModelPackage, folder: Path) -> EmulatedBoard:
+    board = target.removeprefix(EMULATED)
+    name = f"{package.name}-{board}"
+    compile_model(package, board, folder / name / "model")
+    firmware = build_firmware(board, folder / name / "model", folder / name / "firmware")
+    return EmulatedBoard.start(board, firmware.elf, folder / name / "nvm.bin")
+
+
+def _require_same_model(device: SyncDevice, package: ModelPackage, target: str) -> None:
+    found = device.model_info()
+    if found.model_id != package.model_id:
+        raise ConfigError(
+            f"{target} runs model {found.name} ({found.model_id.hex()[:12]}), not {package.name} ({package.model_id.hex()[:12]})",
+            hint="build and flash firmware for this model first, or use --on emu://BOARD",
+        )
+
+
+def _compare(runner: Runner, model: CompiledModel, oracle: Oracle, cases: Cases, *, count: int, per_layer: bool) -> TargetResult:
+    mismatches = layers_compared = checked = 0
+    first: Difference | None = None
+    for start in range(0, count, BATCH):
+        size = min(BATCH, count - start)
+        expected = oracle.run(cases.inputs(start, size))
+        actual = runner.output_hashes(cases, start, size)
+        checked += len(actual)
+        for position in range(size):
+            case = start + position
+            differs = position >= len(actual) or tensor_hash(expected[position].tobytes()) != actual[position]
+            found = None
+            if differs or per_layer:
+                found, compared = _first_layer_difference(runner, model, oracle, cases, case)
+                layers_compared += compared
+            if differs and found is None:
+                found = _output_difference(runner, model, cases, case, expected[position])
+            if found is not None:
+                mismatches += 1
+                first = first or found
+    return TargetResult(runner.name, checked, mismatches, layers_compared, first)
+
+
+def _first_layer_difference(
+    runner: Runner, model: CompiledModel, oracle: Oracle, cases: Cases, case: int
+) -> tuple[Difference | None, int]:
+    """The first layer that differs, and how many were compared."""
+    actual = runner.layers(cases, case)
+    if not actual:
+        return None, 0
+    expected = oracle.tensors(cases.input(case), [node.outputs[0] for node in model.graph.nodes])
+    if len(actual) != len(expected):
+        return Difference(case, None, "output", f"{len(actual)} layers instead of {len(expected)}", None, None, None), 0
+    for position, (layer, wanted, got) in enumerate(zip(model.layers, expected, actual, strict=True)):
+        whole = wanted.tobytes()
+        if got != (tensor_hash(whole) if runner.layers_are_hashes else whole):
+            return _describe(case, position, layer, wanted, None if runner.layers_are_hashes else got), position + 1
+    return None, len(expected)
+
+
+def _describe(case: int, position: int, layer: Layer, wanted: Array, got: bytes | None) -> Difference:
+    if got is None:
+        return Difference(case, position, layer.label, layer.output_name, None, None, None)
+    flat, other = wanted.reshape(-1), np.frombuffer(got, wanted.dtype)
+    element = int(np.flatnonzero(flat != other)[0])
+    return Difference(case, position, layer.label, layer.output_name, element, flat[element].item(), other[element].item())
+
+
+def _output_difference(runner: Runner, model: CompiledModel, cases: Cases, case: int, wanted: Array) -> Difference:
+    got = np.frombuffer(runner.output(cases, case), wanted.dtype)
+    name = model.graph.tensors[model.graph.outputs[0]].name
+    flat = wanted.reshape(-1)
+    unequal = np.flatnonzero(flat != got) if len(got) == len(flat) else np.array([], np.int64)
+    if len(unequal) == 0:
+        return Difference(case, None, "output", name, None, None, None)
+    element = int(unequal[0])
+    return Difference(case, None, "output", name, element, flat[element].item(), got[element].item())
