@@ -1,0 +1,63 @@
+"""What a board manifest means to the compiler and the linker: plain functions, no SCons."""
+
+from fractions import Fraction
+
+CPU_CLASSES = ("v6m", "dsp", "mve")
+"""CPU classes that have kernel files of their own; a file ``*_<class>.c`` is compiled for that class only."""
+
+
+def cpu_flags(build):
+    """Flags that choose the processor and its floating point, for compiler and linker alike."""
+    flags = ["-mthumb", f"-mcpu={build['cpu']}", f"-mfloat-abi={build['float_abi']}"]
+    return [*flags, f"-mfpu={build['fpu']}"] if "fpu" in build else flags
+
+
+def other_class_filters(cpu_class):
+    """Source filters that leave out the kernels written for other CPU classes."""
+    return [f"-<*_{other}.c>" for other in CPU_CLASSES if other != cpu_class]
+
+
+def defines(board_id, build, facts):
+    """Macros for C, as ``(name, value)``: the manifest's facts, so that no register address stands in C."""
+    nvm = facts["memory"]["nvm"]
+    macros = {
+        "TYF_BOARD_NAME": _c_string(board_id),
+        "TYF_BOARD_CLOCK_HZ": build["f_cpu"].rstrip("L"),
+        "TYF_BOARD_NVM_BASE": nvm["origin"],
+        "TYF_BOARD_NVM_BYTES": nvm["bytes"],
+    }
+    for index, uart in enumerate(facts["uarts"]):
+        prefix = "TYF_BOARD_UART" if index == 0 else f"TYF_BOARD_UART{index}"
+        macros |= {f"{prefix}_{key.upper()}": value for key, value in uart.items() if key != "use"}
+    per_tick = instructions_per_tick(facts)
+    macros["TYF_BOARD_INSTRUCTIONS_NUMERATOR"] = per_tick.numerator
+    macros["TYF_BOARD_INSTRUCTIONS_DENOMINATOR"] = per_tick.denominator
+    return [*macros.items(), *facts["defines"].items()]
+
+
+def instructions_per_tick(facts):
+    """Instructions that an emulated board executes in one timer tick; 0 where time does not count instructions."""
+    if "qemu" not in facts:
+        return Fraction(0)
+    instruction_ns = 2 ** facts["qemu"]["icount_shift"]
+    return Fraction(10**9, facts["timer_hz"] * instruction_ns)
+
+
+def linker_symbols(facts):
+    """``--defsym`` symbols that ``arch/cortex_m/link.ld`` asks for, as ``(name, value)``."""
+    area = next(area for area in facts["flash_map"] if area["name"] == facts["image"]["area"])
+    origin = int(facts["memory"][area["memory"]]["origin"], 16) + area["offset"]
+    ram = facts["memory"]["ram"]
+    return [
+        ("TYF_LD_FLASH_ORIGIN", hex(origin)),
+        ("TYF_LD_FLASH_BYTES", hex(area["bytes"])),
+        ("TYF_LD_HEADER_BYTES", hex(facts["image"]["header_bytes"])),
+        ("TYF_LD_RAM_ORIGIN", ram["origin"]),
+        ("TYF_LD_RAM_BYTES", hex(ram["bytes"])),
+        ("TYF_LD_STACK_BYTES", hex(facts["stack_bytes"])),
+    ]
+
+
+def _c_string(text):
+    # SCons hands the define to a shell; the inner quotes must survive it.
+    return f'\\"{text}\\"'

@@ -1,0 +1,127 @@
+"""The build, run by PlatformIO inside SCons: one program from the libraries, one board's drivers, one app and one model.
+
+Project options:
+    custom_firmware_dir  folder with lib/, arch/, boards/; default: the folder that holds this platform
+    custom_model_dir     folder with the generated model.c and model.h
+    custom_app_name      what the firmware calls itself
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from SCons.Script import AlwaysBuild, Builder, Default, DefaultEnvironment
+
+env = DefaultEnvironment()
+PLATFORM_DIR = Path(env.PioPlatform().get_dir()).resolve()
+sys.path.insert(0, str(PLATFORM_DIR / "builder"))
+
+import board as board_facts  # noqa: E402
+
+FIRMWARE_DIR = Path(env.GetProjectOption("custom_firmware_dir", str(PLATFORM_DIR.parents[1]))).resolve()
+MODEL_DIR = Path(env.GetProjectOption("custom_model_dir")).resolve()
+APP = env.GetProjectOption("custom_app_name", "sensor")
+
+WARNINGS = [
+    *("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wmissing-prototypes", "-Wundef"),
+    "-Werror",
+]
+DIALECT = ["-std=c11", "-ffp-contract=off", "-fno-common"]
+
+
+def fail(message):
+    sys.stderr.write(f"error: {message}\n")
+    env.Exit(1)
+
+
+def find_gcc():
+    """The Arm compiler: in the set-up's tool folder, else on PATH."""
+    tools = os.environ.get("TINYFLEET_TOOLS", "")
+    path = os.pathsep.join([*([f"{tools}/usr/bin"] if tools else []), os.environ.get("PATH", "")])
+    gcc = shutil.which("arm-none-eabi-gcc", path=path)
+    return gcc or fail("arm-none-eabi-gcc is not installed; apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi")
+
+
+def knows(gcc, flag):
+    """Whether this compiler accepts a flag."""
+    return subprocess.run([gcc, flag, "-E", "-x", "c", os.devnull], capture_output=True, check=False).returncode == 0
+
+
+def source_folders(facts):
+    """Every folder whose C files become part of the program, as (name in the build folder, folder)."""
+    libraries = sorted(folder for folder in (FIRMWARE_DIR / "lib").iterdir() if (folder / "src").is_dir())
+    return [
+        *((f"lib_{library.name}", library / "src") for library in libraries),
+        ("arch", FIRMWARE_DIR / "arch" / "cortex_m"),
+        ("board", FIRMWARE_DIR / "boards" / facts["sources"]),
+        ("model", MODEL_DIR),
+    ]
+
+
+manifest = env.BoardConfig()
+facts = manifest.get("tinyfleet")
+build = manifest.get("build")
+if not (MODEL_DIR / "model.h").is_file():
+    fail(f"no generated model in {MODEL_DIR}; tinyfleet compile M.tflite --board {env['BOARD']} -o {MODEL_DIR}")
+
+gcc = find_gcc()
+prefix = gcc.removesuffix("gcc")
+cpu = board_facts.cpu_flags(build)
+# GCC 12 at -O2 sinks stores out of loops and so repeats volatile ones: a UART byte is sent twice.
+code = ["-O2", "-g", "-ffunction-sections", "-fdata-sections", *filter(lambda flag: knows(gcc, flag), ["-fno-move-loop-stores"])]
+# __FILE__ must not depend on where the sources lie, or equal sources give unequal images.
+code += [f"-fmacro-prefix-map={FIRMWARE_DIR}{os.sep}=", f"-fmacro-prefix-map={MODEL_DIR}{os.sep}="]
+
+env.Replace(
+    CC=gcc,
+    AS=gcc,
+    LINK=gcc,
+    AR=prefix + "gcc-ar",
+    RANLIB=prefix + "gcc-ranlib",
+    OBJCOPY=prefix + "objcopy",
+    SIZETOOL=prefix + "size",
+    ARFLAGS=["rc"],
+    PROGNAME="firmware",
+    PROGSUFFIX=".elf",
+    LDSCRIPT_PATH=str(FIRMWARE_DIR / "arch" / "cortex_m" / "link.ld"),
+    SIZEPROGREGEXP=r"^(?:\.text|\.data)\s+(\d+).*",
+    SIZEDATAREGEXP=r"^(?:\.data|\.bss|\.stack|\.noinit)\s+(\d+).*",
+    SIZECHECKCMD="$SIZETOOL -A -d $SOURCES",
+    SIZEPRINTCMD="$SIZETOOL -B -d $SOURCES",
+)
+env.Append(
+    CFLAGS=DIALECT,
+    CCFLAGS=[*cpu, *code, *WARNINGS],
+    ASFLAGS=cpu,
+    ASPPFLAGS=["-x", "assembler-with-cpp"],
+    CPPDEFINES=[*board_facts.defines(env["BOARD"], build, facts), ("TYF_APP_NAME", f'\\"{APP}\\"')],
+    CPPPATH=[
+        *sorted(str(folder) for folder in (FIRMWARE_DIR / "lib").glob("*/include")),
+        str(FIRMWARE_DIR / "arch" / "cortex_m"),
+        str(FIRMWARE_DIR / "boards" / facts["sources"]),
+        str(MODEL_DIR),
+    ],
+    LINKFLAGS=[
+        *cpu,
+        *("--specs=nano.specs", "--specs=nosys.specs", "-nostartfiles"),
+        *("-Wl,--gc-sections", "-Wl,--fatal-warnings"),
+        "-Wl,-Map=$BUILD_DIR/firmware.map",
+        *(f"-Wl,--defsym={name}={value}" for name, value in board_facts.linker_symbols(facts)),
+    ],
+    LIBS=["c", "gcc", "m"],
+    BUILDERS={"ElfToBin": Builder(action=env.VerboseAction("$OBJCOPY -O binary $SOURCES $TARGET", "Building $TARGET"), suffix=".bin")},
+)
+for name, folder in source_folders(facts):
+    filters = ["+<*.c>", "+<*.S>", *board_facts.other_class_filters(facts["cpu_class"])]
+    env.BuildSources(f"$BUILD_DIR/{name}", str(folder), filters)
+
+elf = env.BuildProgram()
+image = env.ElfToBin("$BUILD_DIR/${PROGNAME}", elf)
+env.Depends(image, "checkprogsize")
+AlwaysBuild(env.Alias("nobuild", image))
+env.AddPlatformTarget(
+    "size", elf, env.VerboseAction("$SIZEPRINTCMD", "Calculating size $SOURCE"), "Program Size", "Print the program's size"
+)
+Default([env.Alias("buildprog", image, image)])

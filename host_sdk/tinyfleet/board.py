@@ -1,0 +1,71 @@
+"""What the host must know of a board, from its manifest ``firmware/boards/<id>.json``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from tinyfleet_codegen.errors import ConfigError, UsageError
+from tinyfleet_codegen.firmware_tree import firmware_dir
+
+
+@dataclass(frozen=True, slots=True)
+class Emulation:
+    """How QEMU stands in for a board.
+
+    Attributes:
+        machine: QEMU's name of the machine.
+        icount_shift: One instruction takes ``2**icount_shift`` nanoseconds of guest time.
+    """
+
+    machine: str
+    icount_shift: int
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A kind of hardware.
+
+    Attributes:
+        board_id: Stem of the manifest's file name.
+        name: For people.
+        nvm_bytes: Size of the non-volatile memory that an emulated board keeps in a file.
+        baud: Speed of the management UART.
+        emulation: None for a board that exists as hardware only.
+    """
+
+    board_id: str
+    name: str
+    nvm_bytes: int
+    baud: int
+    emulation: Emulation | None
+
+
+def board_ids() -> tuple[str, ...]:
+    """Ids of all boards that have a manifest, sorted."""
+    return tuple(sorted(path.stem for path in (firmware_dir() / "boards").glob("*.json")))
+
+
+def load_board(board_id: str) -> Board:
+    """Read one board's manifest.
+
+    Raises:
+        UsageError: there is no such board.
+        ConfigError: its manifest lacks something.
+    """
+    if board_id not in board_ids():
+        raise UsageError(f"no board {board_id!r}", hint=f"boards: {', '.join(board_ids())}")
+    path = firmware_dir() / "boards" / f"{board_id}.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        facts = manifest["tinyfleet"]
+        qemu = facts.get("qemu")
+        return Board(
+            board_id=board_id,
+            name=manifest["name"],
+            nvm_bytes=facts["memory"]["nvm"]["bytes"],
+            baud=facts["uarts"][0]["baud"],
+            emulation=Emulation(qemu["machine"], qemu["icount_shift"]) if qemu else None,
+        )
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise ConfigError(f"board manifest {path} is not complete: {error!r}") from error

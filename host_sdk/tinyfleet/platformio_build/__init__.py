@@ -1,0 +1,13 @@
+"""Build the firmware with PlatformIO, offline: no registry, no packages, nothing written beside the sources.
+
+::
+
+    build = build_firmware("mps2_an386", Path("build/model"), Path("build/firmware"))
+    print(build.elf, build.flash_bytes, build.ram_bytes)
+"""
+
+from __future__ import annotations
+
+from tinyfleet.platformio_build.build import FirmwareBuild, build_firmware
+
+__all__ = ["FirmwareBuild", "build_firmware"]
