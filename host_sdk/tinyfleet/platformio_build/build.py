@@ -143,6 +143,6 @@ def _run_platformio(project: Path, board: str, gcc: Path) -> _Log:
 def _first_errors(log: str) -> str:
     """The first lines that a compiler, a linker or PlatformIO marks as errors; else the last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    marks = ("error:", "undefined reference", "will not fit", "overflowed by", "Error:")
+    marks = ("error:", "undefined reference", "/ld: ", "Error:")
     errors = [line for line in lines if any(mark in line for mark in marks) and not line.startswith("collect2:")]
     return "; ".join((errors or lines[-1:] or ["PlatformIO failed without a word"])[:_SHOWN_ERRORS])

@@ -107,7 +107,7 @@ env.Append(
         *cpu,
         *("--specs=nano.specs", "--specs=nosys.specs", "-nostartfiles"),
         *("-Wl,--gc-sections", "-Wl,--fatal-warnings"),
-        "-Wl,-Map=$BUILD_DIR/firmware.map",
+        "-Wl,-Map=${TARGET.base}.map",
         *(f"-Wl,--defsym={name}={value}" for name, value in board_facts.linker_symbols(facts)),
     ],
     LIBS=["c", "gcc", "m"],
