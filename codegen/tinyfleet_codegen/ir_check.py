@@ -43,6 +43,11 @@ def _check_ends(graph: Graph) -> None:
             raise UnsupportedOp(f"{what} '{tensor.name}' is {tensor.dtype.name.lower()}, supported are int8, uint8, int16 and float32")
         if tensor.data is not None:
             raise FormatError(f"{what} '{tensor.name}' is a constant")
+        if not tensor.shape or tensor.shape[0] != 1:
+            raise ShapeError(
+                f"{what} '{tensor.name}' has shape {list(tensor.shape)}, supported is batch 1",
+                hint="convert the model with a fixed batch of 1, for example keras.Input(batch_shape=(1, ...))",
+            )
         if tensor.elements == 0:
             raise ShapeError(f"{what} '{tensor.name}' has no elements: shape {list(tensor.shape)}")
         if tensor.dtype is not DType.FLOAT32 and (tensor.quant is None or len(tensor.quant.scales) != 1):

@@ -58,8 +58,21 @@ def check_weighted(graph: Graph, node: Node, channel_axis: int) -> None:
         require_constant(node, "bias", bias)
         if bias.elements != weights.shape[channel_axis]:
             raise ShapeError(f"{node.label}: bias '{bias.name}' has {bias.elements} values for {weights.shape[channel_axis]} channels")
+        _check_bias_scale(graph, node, bias)
     _check_sums_fit(graph, node, channel_axis)
     requantization(graph, node)
+
+
+def _check_bias_scale(graph: Graph, node: Node, bias: Tensor) -> None:
+    """A bias is added to sums as it stands, so its scale must be theirs (the oracle allows 2 % of an output step)."""
+    weights = graph.input_tensor(node, 1)
+    if bias.quant is None or weights.quant is None or len(bias.quant.scales) not in (1, len(weights.quant.scales)):
+        return
+    of_sums = graph.input_tensor(node, 0).scale * np.array(weights.quant.scales)
+    apart = np.abs(of_sums - np.array(bias.quant.scales)) / graph.output_tensor(node).scale
+    if apart.max() > 0.02:
+        channel = int(apart.argmax())
+        raise QuantError(f"{node.label}: the scale of bias '{bias.name}' is not that of its sums, {of_sums[channel]} in channel {channel}")
 
 
 def _check_sums_fit(graph: Graph, node: Node, channel_axis: int) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tinyfleet.cases import Cases
 from tinyfleet.device import SyncDevice, connect
 from tinyfleet.emulator import EmulatedBoard
 from tinyfleet.engine import HostModel
@@ -24,12 +25,10 @@ from tinyfleet.oracle import Oracle, open_oracle
 from tinyfleet.platformio_build import build_firmware
 from tinyfleet_codegen.compile import compile_graph, compile_model
 from tinyfleet_codegen.compiled import CompiledModel, Layer
-from tinyfleet_codegen.errors import ConfigError, ShapeError, UsageError
-from tinyfleet_codegen.ir import NUMPY_DTYPES
+from tinyfleet_codegen.errors import ConfigError, UsageError
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.reference import run_layers
-from tinyfleet_codegen.wire.ids import DType
-from tinyfleet_codegen.wire.seeded import seeded_bytes, tensor_hash
+from tinyfleet_codegen.wire.seeded import tensor_hash
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +36,9 @@ Array = npt.NDArray[Any]
 
 EMULATED = "emu://"
 BATCH = 32
-"""Cases between progress reports."""
+"""Cases that are asked for at once."""
+DEVICE_TIMEOUT_S = 60.0
+"""For one request; a board may compute several slow inferences before it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,35 +83,6 @@ class VerifyResult:
     oracle: str
     seed: int
     targets: tuple[TargetResult, ...]
-
-
-class Cases:
-    """The inputs of a run, by number: made from a seed, or given."""
-
-    def __init__(self, model: CompiledModel, seed: int, given: Array | None = None) -> None:
-        self.seed = seed
-        self.is_seeded = given is None
-        self._given = given
-        self._input = model.input
-        if given is not None and (given.shape[1:] != model.input.shape[1:] or given.dtype != NUMPY_DTYPES[model.input.dtype]):
-            raise ShapeError(
-                f"the inputs are {given.dtype} {list(given.shape)}, the model takes "
-                f"{np.dtype(NUMPY_DTYPES[model.input.dtype])} [n, {', '.join(map(str, model.input.shape[1:]))}]"
-            )
-
-    def input(self, case: int) -> Array:
-        """Input number ``case``, ``[1, ...]``."""
-        if self._given is not None:
-            return self._given[case : case + 1]
-        elements = int(np.prod(self._input.shape))
-        if self._input.dtype is DType.FLOAT32:
-            return (seeded_bytes(self.seed, case, elements).astype(np.float32) / np.float32(16.0)).reshape(self._input.shape)
-        dtype = np.dtype(NUMPY_DTYPES[self._input.dtype])
-        return seeded_bytes(self.seed, case, elements * dtype.itemsize).view(dtype).reshape(self._input.shape)
-
-    def inputs(self, first: int, count: int) -> Array:
-        """Inputs ``[count, ...]`` from ``first`` on."""
-        return np.concatenate([self.input(case) for case in range(first, first + count)])
 
 
 class Runner(Protocol):
@@ -202,7 +174,7 @@ class DeviceRunner:
         return self._device.self_infer_layers(cases.seed, case) if cases.is_seeded else []
 
 
-def verify(  # noqa: PLR0913 - one argument per flag of the command
+def verify(
     package: ModelPackage,
     targets: Sequence[str],
     *,
@@ -252,16 +224,21 @@ def _open_runner(target: str, package: ModelPackage, model: CompiledModel, work_
     elif target == "reference":
         yield ReferenceRunner(model)
     elif target.startswith(EMULATED):
-        with TemporaryDirectory(prefix="tinyfleet-verify-") as scratch, _boot(target, package, work_dir or Path(scratch)) as board:
-            with connect(board.url, timeout_s=60.0) as device:
-                _require_same_model(device, package, target)
-                yield DeviceRunner(device, target)
+        with (
+            TemporaryDirectory(prefix="tinyfleet-verify-") as scratch,
+            _boot(target, package, work_dir or Path(scratch)) as board,
+            connect(board.url, timeout_s=DEVICE_TIMEOUT_S) as device,
+        ):
+            _require_same_model(device, package, target)
+            yield DeviceRunner(device, target)
     elif "://" in target:
-        with connect(target, timeout_s=60.0) as device:
+        with connect(target, timeout_s=DEVICE_TIMEOUT_S) as device:
             _require_same_model(device, package, target)
             yield DeviceRunner(device, target)
     else:
-        raise UsageError(f"there is no target '{target}'", hint="targets: host, reference, emu://BOARD or a device URL such as tcp://host:port")
+        raise UsageError(
+            f"there is no target '{target}'", hint="targets: host, reference, emu://BOARD or a device URL such as tcp://host:port"
+        )
 
 
 def _boot(target: str, package: ModelPackage, folder: Path) -> EmulatedBoard:
@@ -304,9 +281,7 @@ def _compare(runner: Runner, model: CompiledModel, oracle: Oracle, cases: Cases,
     return TargetResult(runner.name, checked, mismatches, layers_compared, first)
 
 
-def _first_layer_difference(
-    runner: Runner, model: CompiledModel, oracle: Oracle, cases: Cases, case: int
-) -> tuple[Difference | None, int]:
+def _first_layer_difference(runner: Runner, model: CompiledModel, oracle: Oracle, cases: Cases, case: int) -> tuple[Difference | None, int]:
     """The first layer that differs, and how many were compared."""
     actual = runner.layers(cases, case)
     if not actual:

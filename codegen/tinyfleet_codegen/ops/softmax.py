@@ -19,7 +19,8 @@ INPUT_INTEGER_BITS = 5
 """Differences to the maximum are Q5.26."""
 SUM_INTEGER_BITS = 12
 """The sum of exponentials is Q12.19."""
-MAX_DEPTH = 2**SUM_INTEGER_BITS - 1
+MAX_DEPTH = 511
+"""A larger sum needs a final shift above 31, on which the oracle aborts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,10 @@ class SoftmaxAttrs:
 
 def _constants(graph: Graph, node: Node) -> tuple[int, int, int]:
     """(multiplier, left shift, smallest difference to the maximum that still counts)."""
-    real = min(attrs_of(node, SoftmaxAttrs).beta * graph.input_tensor(node, 0).scale * 2.0 ** (31 - INPUT_INTEGER_BITS), 2.0**31 - 1.0)
+    real = attrs_of(node, SoftmaxAttrs).beta * graph.input_tensor(node, 0).scale * 2.0 ** (31 - INPUT_INTEGER_BITS)
+    if real >= 2.0**30:
+        # So steep that only the maximum itself counts, whose difference is 0.
+        return 0, 0, 0
     multiplier, shift = quantize_multiplier(real)
     radius = math.floor(((1 << INPUT_INTEGER_BITS) - 1) * 2.0 ** (31 - INPUT_INTEGER_BITS) / 2.0**shift)
     return multiplier, shift, -radius

@@ -81,7 +81,7 @@ static void softmax_row(const tyf_softmax_s8_params *p, const int8_t *input, int
     for (int32_t i = 0; i < p->depth; i++) {
         largest = input[i] > largest ? input[i] : largest;
     }
-    int32_t sum = 0; /* Q12.19: at most 4095 terms of at most 1 */
+    int32_t sum = 0; /* Q12.19: at most 511 terms of at most 1, so that the exponent below is at most 31 */
     for (int32_t i = 0; i < p->depth; i++) {
         if (input[i] - largest >= p->smallest_difference) {
             sum += tyf_rounding_shift_right(exp_of_difference(p, input[i] - largest), SUM_INTEGER_BITS);

@@ -124,7 +124,7 @@ void tyf_pad_s8(const tyf_pad_s8_params *params, const int8_t *input, int8_t *ou
 
 typedef struct {
     int32_t rows;
-    int32_t depth; /**< at most 4095 */
+    int32_t depth; /**< at most 511 */
     int32_t multiplier;
     int32_t left_shift;
     int32_t smallest_difference; /**< elements that lie further below the maximum give -128 */

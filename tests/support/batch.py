@@ -1,0 +1,114 @@
+"""Many compiled models in one program, so that hundreds of them are compiled and run in seconds."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tests.support.op_cases import OpCase
+from tinyfleet.toolchain import find_arm_gcc, find_host_cc, find_qemu
+from tinyfleet_codegen.compile import compile_graph
+from tinyfleet_codegen.compiled import CompiledModel
+from tinyfleet_codegen.firmware_tree import firmware_dir
+from tinyfleet_codegen.ir import NUMPY_DTYPES
+from tinyfleet_codegen.op import Array
+from tinyfleet_codegen.package import ModelPackage
+from tinyfleet_codegen.text import c_identifier
+
+PROGRAM = Path(__file__).parent / "batch_program"
+STRICT = ["-std=c11", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror"]
+SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+CORTEX_M4 = ["-mthumb", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
+CORTEX_M3 = ["-mthumb", "-mcpu=cortex-m3"]
+
+
+def compile_cases(cases: Sequence[OpCase]) -> list[CompiledModel]:
+    """Each case through the compiler."""
+    return [compile_graph(ModelPackage(case.name, case.tflite), None) for case in cases]
+
+
+def write_batch(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int) -> list[Path]:
+    """Write the generated sources of a batch; returns the C files to compile."""
+    names = [c_identifier(model.name) for model in models]
+    assert len(set(names)) == len(names), "two cases of one batch have the same C name"
+    sources = []
+    for model, name in zip(models, names, strict=True):
+        (folder / name).mkdir()
+        (folder / name / "model.h").write_text(model.source.model_h)
+        (folder / name / "model.c").write_text(model.source.model_c)
+        sources.append(folder / name / "model.c")
+    arena = max(model.arena_bytes for model in models)
+    externs = "\n".join(f"extern const tyf_model {name}_model;" for name in names)
+    table = ", ".join(f"&{name}_model" for name in names)
+    (folder / "batch.h").write_text(
+        f"""#include "tyf/model/model.h"
+#define BATCH_MODELS {len(models)}u
+#define BATCH_INPUTS {inputs}u
+#define BATCH_SEED {seed}u
+#define BATCH_ARENA_BYTES {arena}u
+extern const tyf_model *const batch_models[BATCH_MODELS];
+"""
+    )
+    (folder / "models.c").write_text(f'#include "batch.h"\n{externs}\nconst tyf_model *const batch_models[BATCH_MODELS] = {{{table}}};\n')
+    firmware = firmware_dir()
+    kernels = sorted((firmware / "lib/nn/src").glob("*.c"))
+    return [*sources, folder / "models.c", PROGRAM / "main.c", *kernels, *sorted((firmware / "lib/model/src").glob("*.c"))]
+
+
+def _includes(folder: Path) -> list[str]:
+    return [f"-I{folder}", *(f"-I{firmware_dir() / 'lib' / name / 'include'}" for name in ("core", "model", "nn"))]
+
+
+def _build(command: list[str], timeout_s: float = 300) -> None:
+    result = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    assert result.returncode == 0, result.stderr[:4000]
+
+
+def run_on_host(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int) -> list[Array]:
+    """Outputs ``[inputs, ...]`` of each model, from a program under AddressSanitizer and UBSan."""
+    sources = write_batch(models, folder, seed=seed, inputs=inputs)
+    _build([*find_host_cc(), *STRICT, *SANITIZE, *_includes(folder), *map(str, sources), "-o", str(folder / "batch")])
+    result = subprocess.run([folder / "batch"], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr[:4000]
+    return _split(models, (folder / "outputs.bin").read_bytes(), inputs)
+
+
+def run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, machine: str, cpu: list[str]) -> list[Array]:
+    """The same on an emulated MPS2 board, files through semihosting."""
+    sources = write_batch(models, folder, seed=seed, inputs=inputs)
+    link = [f"-T{PROGRAM / 'mps2.ld'}", "--specs=rdimon.specs", "-Wl,--no-warn-rwx-segments"]
+    flags = [*cpu, "-O2", "-fno-move-loop-stores", *STRICT[:2]]
+    _build(
+        [
+            str(find_arm_gcc()),
+            *flags,
+            *_includes(folder),
+            *map(str, sources),
+            str(PROGRAM / "semihosting.c"),
+            *link,
+            "-o",
+            str(folder / "batch.elf"),
+        ]
+    )
+    qemu = find_qemu()
+    command = [qemu.path, "-M", machine, "-display", "none", "-monitor", "none", "-serial", "none"]
+    command += ["-semihosting-config", "enable=on,target=native", "-kernel", folder / "batch.elf"]
+    result = subprocess.run(command, cwd=folder, env=qemu.env, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, (result.returncode, result.stderr[:2000])
+    return _split(models, (folder / "outputs.bin").read_bytes(), inputs)
+
+
+def _split(models: Sequence[CompiledModel], data: bytes, inputs: int) -> list[Array]:
+    results: list[Array] = []
+    offset = 0
+    for model in models:
+        dtype = np.dtype(NUMPY_DTYPES[model.output.dtype])
+        count = int(np.prod(model.output.shape)) * inputs
+        values: Array = np.frombuffer(data, dtype, count, offset).reshape(inputs, *model.output.shape[1:])
+        results.append(values)
+        offset += count * dtype.itemsize
+    assert offset == len(data), f"{len(data)} bytes of outputs, expected {offset}"
+    return results

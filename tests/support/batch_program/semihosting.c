@@ -1,0 +1,24 @@
+/* Just enough start-up for newlib's semihosting runtime on an MPS2 machine: vector table, FPU. */
+#include <stdint.h>
+
+extern void _start(void);
+extern uint32_t __stack;
+
+static void reset(void)
+{
+#if defined(__ARM_FP)
+    *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20;
+    __asm volatile("dsb\n isb");
+#endif
+    _start();
+}
+
+static void fault(void)
+{
+    for (;;) {
+    }
+}
+
+__attribute__((section(".vectors"), used)) static void *const vectors[16] = {
+    &__stack, (void *)reset, (void *)fault, (void *)fault, (void *)fault, (void *)fault, (void *)fault,
+};

@@ -1,0 +1,76 @@
+"""DEPTHWISE_CONV_2D cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.support.op_cases import OpCase, rng_for
+from tests.support.tflite_builder import TfliteBuilder
+from tinyfleet_codegen.wire.ids import DType
+
+OP = "DEPTHWISE_CONV_2D"
+
+
+def depthwise_case(
+    name: str,
+    *,
+    size: tuple[int, int, int] = (7, 6, 5),
+    multiplier: int = 1,
+    kernel: tuple[int, int] = (3, 3),
+    stride: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+    same: bool = True,
+    activation: int = 0,
+    bias: bool = True,
+    per_channel: bool = True,
+    scales: tuple[float, float, float] = (0.05, 0.02, 0.03),
+    zero_points: tuple[int, int] = (-7, 11),
+) -> OpCase:
+    """A depthwise convolution with random weights."""
+    rng = rng_for(name)
+    h, w, c = size
+    channels = c * multiplier
+    extent = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
+    out = tuple(-(-s // st) if same else (s - e) // st + 1 for s, e, st in zip((h, w), extent, stride, strict=True))
+    b = TfliteBuilder()
+    x = b.tensor((1, h, w, c), scale=scales[0], zero_point=zero_points[0])
+    weight_scales = (scales[1] * rng.uniform(0.2, 2.0, channels)).tolist() if per_channel else scales[1]
+    k = b.tensor((1, *kernel, channels), scale=weight_scales, axis=3, data=rng.integers(-127, 128, (1, *kernel, channels)))
+    inputs = [x, k]
+    if bias:
+        # Old converters wrote the weights' axis for the bias as well; it must not matter.
+        bias_scale = [scales[0] * s for s in weight_scales] if isinstance(weight_scales, list) else scales[0] * weight_scales
+        inputs.append(b.tensor((channels,), DType.INT32, scale=bias_scale, axis=3, data=rng.integers(-900, 900, channels)))
+    y = b.tensor((1, *out, channels), scale=scales[2], zero_point=zero_points[1])
+    b.op(
+        "DEPTHWISE_CONV_2D",
+        inputs,
+        [y],
+        padding=0 if same else 1,
+        strideH=stride[0],
+        strideW=stride[1],
+        dilationHFactor=dilation[0],
+        dilationWFactor=dilation[1],
+        depthMultiplier=multiplier,
+        fusedActivationFunction=activation,
+    )
+    return OpCase(name, b.build([x], [y]))
+
+
+def cases() -> Iterator[OpCase]:
+    """All cases."""
+    for same in (True, False):
+        for stride in ((1, 1), (2, 2)):
+            yield depthwise_case(f"depthwise_3x3_{'same' if same else 'valid'}_s{stride[0]}", same=same, stride=stride)
+    yield depthwise_case("depthwise_multiplier_3", multiplier=3, size=(5, 5, 2))
+    yield depthwise_case("depthwise_one_channel_multiplier_8", multiplier=8, size=(9, 4, 1), kernel=(4, 2), stride=(2, 2))
+    yield depthwise_case("depthwise_dilated", dilation=(2, 2), size=(9, 9, 3))
+    yield depthwise_case("depthwise_kx1", kernel=(5, 1), size=(15, 1, 8), same=False)
+    yield depthwise_case("depthwise_even_kernel", kernel=(4, 2), size=(5, 7, 3))
+    yield depthwise_case("depthwise_larger_than_image", kernel=(5, 5), size=(2, 3, 4))
+    yield depthwise_case("depthwise_relu6", activation=3)
+    yield depthwise_case("depthwise_no_bias", bias=False)
+    yield depthwise_case("depthwise_per_tensor", per_channel=False)
+    yield depthwise_case("depthwise_saturating", scales=(0.5, 0.2, 0.01))
+    yield depthwise_case("depthwise_ties", per_channel=False, scales=(0.5, 0.5, 2.0), bias=False)
+    yield depthwise_case("depthwise_extreme_zero_points", zero_points=(127, -128), activation=1)

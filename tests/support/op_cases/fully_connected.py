@@ -1,0 +1,56 @@
+"""FULLY_CONNECTED cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.support.op_cases import OpCase, rng_for
+from tests.support.tflite_builder import TfliteBuilder
+from tinyfleet_codegen.wire.ids import DType
+
+OP = "FULLY_CONNECTED"
+
+
+def dense_case(
+    name: str,
+    *,
+    shape: tuple[int, ...] = (1, 17),
+    depth: int = 17,
+    units: int = 6,
+    activation: int = 0,
+    bias: bool = True,
+    per_channel: bool = False,
+    scales: tuple[float, float, float] = (0.05, 0.02, 0.1),
+    zero_points: tuple[int, int] = (4, -9),
+) -> OpCase:
+    """A dense layer with random weights."""
+    rng = rng_for(name)
+    b = TfliteBuilder()
+    x = b.tensor(shape, scale=scales[0], zero_point=zero_points[0])
+    weight_scales = (scales[1] * rng.uniform(0.2, 2.0, units)).tolist() if per_channel else scales[1]
+    k = b.tensor((units, depth), scale=weight_scales, data=rng.integers(-127, 128, (units, depth)))
+    inputs = [x, k, -1]
+    if bias:
+        bias_scale = [scales[0] * s for s in weight_scales] if isinstance(weight_scales, list) else scales[0] * weight_scales
+        inputs[2] = b.tensor((units,), DType.INT32, scale=bias_scale, data=rng.integers(-3000, 3000, units))
+    keeps_dims = shape[-1] == depth
+    y = b.tensor((*shape[:-1], units) if keeps_dims else (1, units), scale=scales[2], zero_point=zero_points[1])
+    b.op("FULLY_CONNECTED", inputs, [y], fusedActivationFunction=activation, keepNumDims=keeps_dims)
+    return OpCase(name, b.build([x], [y]))
+
+
+def cases() -> Iterator[OpCase]:
+    """All cases."""
+    yield dense_case("dense_per_tensor")
+    yield dense_case("dense_per_channel", per_channel=True)
+    yield dense_case("dense_no_bias", bias=False)
+    yield dense_case("dense_rows", shape=(1, 5, 8), depth=8)
+    yield dense_case("dense_flattens", shape=(1, 3, 4, 2), depth=24)
+    yield dense_case("dense_one_by_one", shape=(1, 1), depth=1, units=1)
+    yield dense_case("dense_relu", activation=1)
+    yield dense_case("dense_relu6", activation=3)
+    yield dense_case("dense_saturating", scales=(0.5, 0.3, 0.02))
+    yield dense_case("dense_ties", scales=(0.5, 0.5, 4.0), bias=False, zero_points=(0, 0))
+    yield dense_case("dense_ties_per_channel_offset", scales=(0.25, 0.5, 8.0), bias=False, zero_points=(-1, 1))
+    yield dense_case("dense_long", shape=(1, 640), depth=640, units=16)
+    yield dense_case("dense_extreme_zero_points", zero_points=(-128, -128))
