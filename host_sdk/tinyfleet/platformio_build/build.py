@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyfleet.board import load_board
-from tinyfleet.platformio_build.elf_size import elf_size
+from tinyfleet.elf import elf_size
 from tinyfleet.platformio_build.scons_package import write_if_changed, write_scons_package
 from tinyfleet.toolchain import find_arm_gcc
 from tinyfleet_codegen.errors import BuildError, UsageError

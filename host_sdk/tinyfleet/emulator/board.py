@@ -1,0 +1,181 @@
+"""One emulated board: a QEMU process, its UART and its NVM file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from tinyfleet.board import Emulation, load_board
+from tinyfleet.elf import elf_size
+from tinyfleet.emulator.nvm import create_nvm, lock_nvm
+from tinyfleet.emulator.qmp import Qmp
+from tinyfleet.emulator.spawn import spawn_tied
+from tinyfleet.toolchain import find_qemu
+from tinyfleet_codegen.errors import LinkClosed, LinkError, LinkTimeout, SetupError, UsageError
+
+_STOP_TIMEOUT_S = 5.0
+_SHOWN_OUTPUT_BYTES = 2000
+
+
+class EmulatedBoard:
+    """A running emulated board. Make one with :meth:`start`; use it as a context manager, or :meth:`stop` it.
+
+    Guest time follows wall time while the board idles, and one instruction takes the same guest time always
+    (``-icount``), so instruction counts repeat exactly. The process dies with ours. Not for several threads at once.
+
+    Attributes:
+        url: Device URL of the management UART, ``tcp://127.0.0.1:PORT``; one host at a time.
+        pty: Path of the pseudo-terminal that carries the UART instead; then ``url`` is ``serial://`` and that path.
+        pid: Process id of QEMU.
+        nvm: The NVM file; locked while the board runs.
+        device_id: The identity in that file, 16 bytes.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], output: IO[bytes], *, url: str, pty: str | None, nvm: Path, device_id: bytes
+    ) -> None:
+        self._process = process
+        self._output = output
+        self.url = url
+        self.pty = pty
+        self.pid = process.pid
+        self.nvm = nvm
+        self.device_id = device_id
+
+    @classmethod
+    def start(
+        cls, board: str, elf: Path, nvm: Path, *, device_id: bytes | None = None, pty: bool = False, timeout_s: float = 10.0
+    ) -> EmulatedBoard:
+        """Boot a firmware; returns when QEMU runs it.
+
+        Args:
+            board: Id of a board that can be emulated.
+            elf: The firmware.
+            nvm: NVM file; made when it is not there.
+            device_id: For a new NVM file; None: random.
+            pty: Offer the UART as a pseudo-terminal instead of a TCP port.
+            timeout_s: Deadline for QEMU's start.
+
+        Raises:
+            UsageError: no such board or ELF, or the board exists as hardware only.
+            ImageError: the file is not an ELF.
+            SetupError: QEMU is missing or does not run.
+            StoreError: the NVM file is not intact, or another board runs on it.
+            LinkTimeout: QEMU did not come up in time.
+        """
+        facts = load_board(board)
+        if facts.emulation is None:
+            raise UsageError(f"{board} cannot be emulated", hint="connect one and give its serial:// URL")
+        if not elf.is_file():
+            raise UsageError(f"no firmware {elf}", hint=f"tinyfleet build --board {board} --model M.tflite -o DIR makes DIR/firmware.elf")
+        elf_size(elf)  # QEMU would run any file as raw code.
+        found_id = create_nvm(nvm, board, device_id)
+        with contextlib.ExitStack() as descriptors:
+            lock = lock_nvm(nvm)
+            descriptors.callback(os.close, lock)
+            control, qemu_control = socket.socketpair()
+            descriptors.callback(control.close)
+            descriptors.callback(qemu_control.close)
+            listener = descriptors.enter_context(socket.create_server(("127.0.0.1", 0)))
+            # Accepted sockets inherit it; without it a small reply waits for the acknowledgement of the one before.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            port = int(listener.getsockname()[1])
+            uart = "pty,id=uart0" if pty else f"socket,id=uart0,fd={listener.fileno()},server=on,wait=off"
+            command = [
+                *_machine(facts.emulation, facts.nvm_bytes, nvm),
+                *("-chardev", uart, "-serial", "chardev:uart0", "-serial", "null"),
+                *("-chardev", f"socket,id=qmp,fd={qemu_control.fileno()}", "-mon", "chardev=qmp,mode=control"),
+                *("-kernel", str(elf.absolute())),
+            ]
+            # QEMU inherits the lock's descriptor: the file stays locked exactly as long as the board runs.
+            board_fds = [lock, qemu_control.fileno(), *([] if pty else [listener.fileno()])]
+            qemu = find_qemu()
+            output = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the board
+            process = spawn_tied([str(qemu.path), *command], env=qemu.env, pass_fds=board_fds, output=output)
+            self = cls(process, output, url=f"tcp://127.0.0.1:{port}", pty=None, nvm=nvm, device_id=found_id)
+            qemu_control.close()
+            try:
+                qmp = Qmp(control, timeout_s)
+                qmp.wait_until_up()
+                if pty:
+                    self.pty = qmp.chardev_filename("uart0").removeprefix("pty:")
+                    self.url = f"serial://{self.pty}"
+            except LinkClosed as error:
+                exit_code = process.wait(_STOP_TIMEOUT_S)
+                said = self.output()
+                self.stop()
+                raise SetupError(f"QEMU did not start (exit code {exit_code}): {said or 'it printed nothing'}") from error
+            except LinkError as error:
+                self.kill()
+                raise LinkTimeout(f"QEMU did not come up within {timeout_s:g} s: {self.output()}") from error
+            except BaseException:
+                self.kill()
+                raise
+        return self
+
+    def output(self) -> str:
+        """The end of what QEMU itself printed; empty in good times."""
+        if self._output.closed:
+            return ""
+        size = os.fstat(self._output.fileno()).st_size
+        tail = os.pread(self._output.fileno(), _SHOWN_OUTPUT_BYTES, max(0, size - _SHOWN_OUTPUT_BYTES))
+        return tail.decode(errors="replace").strip()
+
+    def is_running(self) -> bool:
+        """Whether the QEMU process is alive."""
+        return self._process.poll() is None
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Wait until QEMU has ended; its exit code, negative for a signal.
+
+        Raises:
+            LinkTimeout: it still runs.
+        """
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise LinkTimeout(f"QEMU {self.pid} still runs after {timeout_s} s") from error
+
+    def stop(self) -> None:
+        """End the board in order; what it made durable stays in the NVM file. Does nothing when it has ended."""
+        if self.is_running():
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self._output.close()
+
+    def kill(self) -> None:
+        """SIGKILL: to the board a power cut, to its host a link that closes."""
+        if self.is_running():
+            self._process.send_signal(signal.SIGKILL)
+        self._process.wait(_STOP_TIMEOUT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+
+def _machine(emulation: Emulation, nvm_bytes: int, nvm: Path) -> list[str]:
+    """QEMU's arguments for the hardware. ``sleep=on``: without it an idle board's clock runs many times too fast."""
+    return [
+        *("-nodefaults", "-no-user-config", "-display", "none"),
+        *("-machine", f"{emulation.machine},memory-backend=nvm"),
+        *("-object", f"memory-backend-file,id=nvm,mem-path={_escaped(nvm)},size={nvm_bytes},share=on"),
+        *("-icount", f"shift={emulation.icount_shift},align=off,sleep=on"),
+    ]
+
+
+def _escaped(path: Path) -> str:
+    """QEMU separates options by commas and reads a doubled one as itself."""
+    return str(path.absolute()).replace(",", ",,")
