@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tinyfleet_codegen.errors import FormatError, QuantError, ShapeError, UnsupportedOp
 from tinyfleet_codegen.ir import Graph
+from tinyfleet_codegen.op import require_arity
 from tinyfleet_codegen.wire.ids import DType
 
 IO_DTYPES = (DType.INT8, DType.UINT8, DType.INT16, DType.FLOAT32)
@@ -19,6 +20,7 @@ def check_graph(graph: Graph) -> None:
     _check_ends(graph)
     ready = {i for i, tensor in enumerate(graph.tensors) if tensor.data is not None} | set(graph.inputs)
     for node in graph.nodes:
+        require_arity(node)
         for tensor_id in node.inputs:
             if tensor_id is not None and tensor_id not in ready:
                 raise FormatError(f"{node.label} reads tensor '{graph.tensors[tensor_id].name}' before anything writes it")

@@ -38,6 +38,8 @@ class Op(ABC):
 
     name: str
     """Name in the .tflite schema, for example ``CONV_2D``."""
+    input_count: tuple[int, int]
+    """Fewest and most inputs; those beyond the fewest may be absent."""
     rounding: str
     """How results are rounded, one line, for ``docs/spec/ops.md``."""
 
@@ -88,8 +90,9 @@ def data_of(tensor: Tensor) -> Array:
     return tensor.data
 
 
-def require_inputs(node: Node, least: int, most: int) -> None:
-    """Refuse a wrong number of inputs, or a missing one among the first ``least``."""
+def require_arity(node: Node) -> None:
+    """Refuse a wrong number of inputs or outputs, or a missing input that the op needs."""
+    least, most = node.op.input_count
     if not least <= len(node.inputs) <= most or len(node.outputs) != 1 or any(i is None for i in node.inputs[:least]):
         raise ShapeError(f"{node.label} has {len(node.inputs)} inputs and {len(node.outputs)} outputs, expected {least} to {most} and 1")
 

@@ -19,7 +19,7 @@ from tinyfleet_codegen.geometry import (
     window_fields,
 )
 from tinyfleet_codegen.ir import Graph, Node
-from tinyfleet_codegen.op import Array, CallPrinter, attrs_of, require_dtype, require_inputs, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.op import Array, CallPrinter, attrs_of, require_dtype, require_per_tensor_quant, require_shape
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
 
@@ -62,7 +62,6 @@ def pool_axes(graph: Graph, node: Node) -> tuple[Axis, Axis]:
 
 def check_pool(graph: Graph, node: Node) -> None:
     """Refuse other types than int8, other shapes than ``[1, h, w, c]`` and a change of scale."""
-    require_inputs(node, 1, 1)
     source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
     for what, tensor in (("input", source), ("output", output)):
         require_dtype(node, what, tensor, DType.INT8)

@@ -14,7 +14,6 @@ from tinyfleet_codegen.op import (
     data_of,
     require_constant,
     require_dtype,
-    require_inputs,
     require_per_tensor_quant,
 )
 from tinyfleet_codegen.quant import INT32_MAX, Int64Array, quantize_multiplier, requantize
@@ -40,7 +39,6 @@ def check_weighted(graph: Graph, node: Node, channel_axis: int) -> None:
     Args:
         channel_axis: Axis of the weights that holds output channels.
     """
-    require_inputs(node, 2, 3)
     source, weights, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
     require_dtype(node, "input", source, DType.INT8)
     require_dtype(node, "weights", weights, DType.INT8)

@@ -212,7 +212,7 @@ def verify(
     for target in targets:
         with _open_runner(target, package, model, work_dir) as runner:
             log.info("verifying target=%s model=%s count=%d", target, package.name, count)
-            results.append(_compare(runner, model, oracle, cases, count=count, per_layer=per_layer))
+            results.append(compare(runner, model, oracle, cases, count=count, per_layer=per_layer))
     equal = all(r.checked > 0 and r.mismatches == 0 for r in results)
     return VerifyResult(equal, package.model_id, oracle.name, seed, tuple(results))
 
@@ -258,7 +258,7 @@ def _require_same_model(device: SyncDevice, package: ModelPackage, target: str) 
         )
 
 
-def _compare(runner: Runner, model: CompiledModel, oracle: Oracle, cases: Cases, *, count: int, per_layer: bool) -> TargetResult:
+def compare(runner: Runner, model: CompiledModel, oracle: Oracle, cases: Cases, *, count: int, per_layer: bool) -> TargetResult:
     mismatches = layers_compared = checked = 0
     first: Difference | None = None
     for start in range(0, count, BATCH):

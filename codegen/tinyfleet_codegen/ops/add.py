@@ -9,7 +9,7 @@ import numpy as np
 from tinyfleet_codegen.errors import ShapeError
 from tinyfleet_codegen.geometry import Activation, activation_range, read_activation
 from tinyfleet_codegen.ir import Graph, Node
-from tinyfleet_codegen.op import Array, CallPrinter, Op, attrs_of, require_dtype, require_inputs, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.op import Array, CallPrinter, Op, attrs_of, require_dtype, require_per_tensor_quant, require_shape
 from tinyfleet_codegen.quant import quantize_multiplier, requantize
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
@@ -40,13 +40,13 @@ class Add(Op):
     """Inputs that broadcast to the output's shape; either may be a constant."""
 
     name = "ADD"
+    input_count = (2, 2)
     rounding = "double rounding of each input, scaled up by 2**20, and of their sum"
 
     def read_attrs(self, options: Table | None) -> AddAttrs:
         return AddAttrs(Activation.NONE if options is None else read_activation(options.u8(0), options.what))
 
     def check(self, graph: Graph, node: Node) -> None:
-        require_inputs(node, 2, 2)
         a, b, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
         for what, tensor in (("input", a), ("input", b), ("output", output)):
             require_dtype(node, what, tensor, DType.INT8)

@@ -50,6 +50,7 @@ class Conv2D(Op):
     """Input ``[1, h, w, c_in]``, weights ``[c_out, kh, kw, c_in / groups]``, bias ``[c_out]`` or none."""
 
     name = "CONV_2D"
+    input_count = (2, 3)
     rounding = "double rounding of the int32 sum, per channel"
 
     def read_attrs(self, options: Table | None) -> Conv2DAttrs:

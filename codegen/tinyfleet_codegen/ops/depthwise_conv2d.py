@@ -50,6 +50,7 @@ class DepthwiseConv2D(Op):
     """Input ``[1, h, w, c_in]``, weights ``[1, kh, kw, c_in * multiplier]``, bias ``[c_in * multiplier]`` or none."""
 
     name = "DEPTHWISE_CONV_2D"
+    input_count = (2, 3)
     rounding = "double rounding of the int32 sum, per channel"
 
     def read_attrs(self, options: Table | None) -> DepthwiseConv2DAttrs:

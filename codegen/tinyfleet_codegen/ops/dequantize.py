@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyfleet_codegen.ir import Graph, Node
-from tinyfleet_codegen.op import Array, CallPrinter, Op, require_dtype, require_inputs, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.op import Array, CallPrinter, Op, require_dtype, require_per_tensor_quant, require_shape
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
 
@@ -14,13 +14,13 @@ class Dequantize(Op):
     """Elementwise, any shape."""
 
     name = "DEQUANTIZE"
+    input_count = (1, 1)
     rounding = "one float32 product"
 
     def read_attrs(self, options: Table | None) -> None:
         return None
 
     def check(self, graph: Graph, node: Node) -> None:
-        require_inputs(node, 1, 1)
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
         require_dtype(node, "input", source, DType.INT8, DType.UINT8)
         require_dtype(node, "output", output, DType.FLOAT32)

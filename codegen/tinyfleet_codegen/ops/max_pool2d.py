@@ -15,6 +15,7 @@ class MaxPool2D(Op):
     """Input ``[1, h, w, c]``, output ``[1, oh, ow, c]``, of one scale and zero point."""
 
     name = "MAX_POOL_2D"
+    input_count = (1, 1)
     rounding = "exact"
 
     def read_attrs(self, options: Table | None) -> Pool2DAttrs:

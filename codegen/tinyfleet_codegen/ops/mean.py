@@ -17,7 +17,6 @@ from tinyfleet_codegen.op import (
     data_of,
     require_constant,
     require_dtype,
-    require_inputs,
     require_per_tensor_quant,
     require_shape,
 )
@@ -56,13 +55,13 @@ class Mean(Op):
     """Input of rank <= 4, constant axes; the output drops them or keeps them as 1."""
 
     name = "MEAN"
+    input_count = (2, 2)
     rounding = "double rounding of the int32 sum; the multiplier is divided by the element count, rounded down"
 
     def read_attrs(self, options: Table | None) -> MeanAttrs:
         return MeanAttrs(keep_dims=bool(options.u8(0)) if options is not None else False)
 
     def check(self, graph: Graph, node: Node) -> None:
-        require_inputs(node, 2, 2)
         source, axes, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
         for what, tensor in (("input", source), ("output", output)):
             require_dtype(node, what, tensor, DType.INT8)

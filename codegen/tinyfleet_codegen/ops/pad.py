@@ -13,7 +13,6 @@ from tinyfleet_codegen.op import (
     data_of,
     require_constant,
     require_dtype,
-    require_inputs,
     require_per_tensor_quant,
     require_shape,
 )
@@ -25,13 +24,13 @@ class Pad(Op):
     """Input of rank <= 4, constant paddings ``[rank, 2]`` (before, after) >= 0."""
 
     name = "PAD"
+    input_count = (2, 2)
     rounding = "exact"
 
     def read_attrs(self, options: Table | None) -> None:
         return None
 
     def check(self, graph: Graph, node: Node) -> None:
-        require_inputs(node, 2, 2)
         source, paddings, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
         for what, tensor in (("input", source), ("output", output)):
             require_dtype(node, what, tensor, DType.INT8)

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyfleet_codegen.errors import UnsupportedOp
 from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node
-from tinyfleet_codegen.op import Array, CallPrinter, Op, require_dtype, require_inputs, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.op import Array, CallPrinter, Op, require_dtype, require_per_tensor_quant, require_shape
 from tinyfleet_codegen.quant import quantize_multiplier, requantize
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
@@ -23,13 +23,13 @@ class Quantize(Op):
     """Elementwise, any shape."""
 
     name = "QUANTIZE"
+    input_count = (1, 1)
     rounding = "from float32: nearest, ties away from zero; between integers: double rounding"
 
     def read_attrs(self, options: Table | None) -> None:
         return None
 
     def check(self, graph: Graph, node: Node) -> None:
-        require_inputs(node, 1, 1)
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
         require_dtype(node, "input", source, DType.FLOAT32, DType.INT8, DType.UINT8)
         require_dtype(node, "output", output, DType.INT8, DType.UINT8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinyfleet_codegen.errors import ShapeError, UnsupportedOp
 from tinyfleet_codegen.ir import Graph, Node
-from tinyfleet_codegen.op import Array, CallPrinter, Op, require_inputs
+from tinyfleet_codegen.op import Array, CallPrinter, Op
 from tinyfleet_codegen.tflite.flatbuffer import Table
 
 
@@ -12,13 +12,13 @@ class Reshape(Op):
     """Input of any shape, output of as many elements. The shape input, if any, is ignored: the output tensor has it."""
 
     name = "RESHAPE"
+    input_count = (1, 2)
     rounding = "exact"
 
     def read_attrs(self, options: Table | None) -> None:
         return None
 
     def check(self, graph: Graph, node: Node) -> None:
-        require_inputs(node, 1, 2)
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
         if source.dtype is not output.dtype:
             raise UnsupportedOp(f"{node.label} changes the type from {source.dtype.name.lower()} to {output.dtype.name.lower()}")

@@ -10,7 +10,7 @@ import numpy as np
 from tinyfleet_codegen.errors import QuantError, ShapeError
 from tinyfleet_codegen.fixed_point import exp_on_negative_values, reciprocal
 from tinyfleet_codegen.ir import Graph, Node
-from tinyfleet_codegen.op import Array, CallPrinter, Op, attrs_of, require_dtype, require_inputs, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.op import Array, CallPrinter, Op, attrs_of, require_dtype, require_per_tensor_quant, require_shape
 from tinyfleet_codegen.quant import quantize_multiplier, requantize, rounding_doubling_high_mul, rounding_shift_right
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
@@ -45,13 +45,13 @@ class Softmax(Op):
     """Over the last axis of any shape."""
 
     name = "SOFTMAX"
+    input_count = (1, 1)
     rounding = "fixed-point exponential and reciprocal; each step rounds as in docs/spec/ops.md"
 
     def read_attrs(self, options: Table | None) -> SoftmaxAttrs:
         return SoftmaxAttrs(options.f32(0) if options is not None else 0.0)
 
     def check(self, graph: Graph, node: Node) -> None:
-        require_inputs(node, 1, 1)
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
         for what, tensor in (("input", source), ("output", output)):
             require_dtype(node, what, tensor, DType.INT8)
