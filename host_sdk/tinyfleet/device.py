@@ -1,0 +1,225 @@
+"""A device: identity, inference, telemetry, whatever link it hangs on.
+
+::
+
+    async with open_device("tcp://127.0.0.1:5555") as device:
+        print((await device.hello()).device_id.hex())
+
+    with connect("serial:///dev/ttyACM0") as device:      # the same, synchronous
+        scores = device.infer(window.tobytes())
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel
+
+from tinyfleet.device_reports import Hello, ModelInfo, Results, Stats
+from tinyfleet.link import open_link
+from tinyfleet.smp import requests
+from tinyfleet.smp.client import DeviceClient
+from tinyfleet.sync_device import SyncDevice, connect
+from tinyfleet_codegen.errors import ProtocolError, UsageError
+from tinyfleet_codegen.wire.ids import PROTOCOL_MAX, PROTOCOL_MIN, DType
+from tinyfleet_codegen.wire.record import split_records
+from tinyfleet_codegen.wire.seeded import HASH_BYTES
+
+__all__ = ["Device", "Hello", "ModelInfo", "Results", "Stats", "SyncDevice", "connect", "open_device"]
+
+_SLICE_OF_DEADLINE = 0.25
+"""Share of the deadline that one request for several inferences should take."""
+
+ReportT = TypeVar("ReportT", Hello, ModelInfo, Stats)
+
+
+@asynccontextmanager
+async def open_device(url: str, *, timeout_s: float = 5.0) -> AsyncIterator[Device]:
+    """Open a device and agree on buffer sizes and protocol version.
+
+    Args:
+        url: Device URL, see :mod:`tinyfleet.link`.
+        timeout_s: Deadline for opening the link, then for each request. A call that needs several requests
+            (a large tensor, a long replay) may take longer, but never waits longer for one answer.
+
+    Raises:
+        LinkError: there is no device, or it does not answer.
+        ProtocolError: it speaks no version that this host speaks.
+    """
+    async with open_link(url, timeout_s=timeout_s) as link:
+        device = Device(url, DeviceClient(link, timeout_s), timeout_s)
+        await device.params()
+        hello = await device.hello()
+        if hello.proto_min > PROTOCOL_MAX or hello.proto_max < PROTOCOL_MIN:
+            raise ProtocolError(
+                f"{url} speaks protocol {hello.proto_min} to {hello.proto_max}, this host {PROTOCOL_MIN} to {PROTOCOL_MAX}",
+                hint="update tinyfleet on this host" if hello.proto_min > PROTOCOL_MAX else "update the board's firmware",
+            )
+        yield device
+
+
+class Device:
+    """One open device. Its methods may be called from several tasks; requests take turns.
+
+    Every method raises LinkTimeout, LinkClosed, DeviceError or ProtocolError. What the device may get twice without
+    harm is sent again once when no answer came; ``infer``, ``self_infer`` and ``reset`` are not.
+    """
+
+    def __init__(self, url: str, client: DeviceClient, timeout_s: float) -> None:
+        self.url = url
+        self._client = client
+        self._timeout_s = timeout_s
+
+    async def hello(self) -> Hello:
+        """Who the device is."""
+        return _report(Hello, await self._client.ask(requests.HelloRead(), repeatable=True))
+
+    async def model_info(self) -> ModelInfo:
+        """The model that it runs.
+
+        Raises:
+            ProtocolError: the model has an element type that this host does not know.
+        """
+        reply = await self._client.ask(requests.ModelInfoRead(), repeatable=True)
+        try:
+            types = {"input_dtype": DType(reply.input_dtype), "output_dtype": DType(reply.output_dtype)}
+        except ValueError as error:
+            raise ProtocolError(f"{self.url} has a model of an unknown type: {error}", hint="update tinyfleet on this host") from error
+        return _report(ModelInfo, reply, **types)
+
+    async def infer(self, data: bytes) -> bytes:
+        """Run the model on one input tensor.
+
+        Args:
+            data: The whole tensor, ``input_bytes`` of the model info.
+
+        Returns:
+            The output tensor.
+        """
+        if not data:
+            raise UsageError("an input tensor has at least one byte")
+        step = self._client.payload_bytes
+        reply = None
+        for start in range(0, len(data), step):
+            chunk = data[start : start + step]
+            reply = await self._client.ask(requests.InferWrite(off=start, data=chunk), repeatable=False)
+            if reply.off != start + len(chunk):
+                raise ProtocolError(f"{self.url} holds {reply.off} input bytes, {start + len(chunk)} were sent")
+        if reply is None or reply.out_bytes is None:
+            raise UsageError(f"{self.url} waits for more than {len(data)} input bytes", hint="device info shows input_bytes")
+        return await self.last_output()
+
+    async def last_output(self) -> bytes:
+        """The output of the last inference, whoever asked for it."""
+        output = b""
+        while True:
+            reply = await self._client.ask(requests.OutputRead(off=len(output)), repeatable=True)
+            if reply.off != len(output):
+                raise ProtocolError(f"{self.url} sent output from byte {reply.off}, asked was {len(output)}")
+            output += reply.data
+            if len(output) >= reply.len:
+                return output
+            if not reply.data:
+                raise ProtocolError(f"{self.url} sent {len(output)} of {reply.len} output bytes")
+
+    async def self_infer(self, seed: int, first: int, count: int) -> list[bytes]:
+        """Run inputs that the device makes itself (:mod:`tinyfleet_codegen.wire.seeded`).
+
+        Returns:
+            One 8-byte hash of the output per case ``first`` .. ``first + count - 1``.
+        """
+        hashes: list[bytes] = []
+        batch = 1
+        while len(hashes) < count:
+            batch = min(batch, count - len(hashes))
+            started = time.monotonic()
+            reply = await self._client.ask(requests.SelfInfer(seed=seed, first=first + len(hashes), count=batch), repeatable=False)
+            got = _split_hashes(self.url, reply.hashes)
+            if len(got) > batch:
+                raise ProtocolError(f"{self.url} sent {len(got)} hashes, asked were {batch}")
+            hashes += got
+            # A board may be a thousand times slower than another: ask for as many as fit well into the deadline.
+            per_case_s = (time.monotonic() - started) / len(got)
+            batch = max(1, min(2 * batch, int(_SLICE_OF_DEADLINE * self._timeout_s / max(per_case_s, 1e-6))))
+        return hashes
+
+    async def self_infer_layers(self, seed: int, case: int) -> list[bytes]:
+        """One 8-byte hash of what each layer wrote, for one such input."""
+        layers = (await self.model_info()).layers
+        hashes: list[bytes] = []
+        while len(hashes) < layers:
+            request = requests.SelfInferLayers(seed=seed, first=case, layers=True, first_layer=len(hashes))
+            reply = await self._client.ask(request, repeatable=False)
+            if reply.first_layer != len(hashes):
+                raise ProtocolError(f"{self.url} sent hashes from layer {reply.first_layer}, asked was {len(hashes)}")
+            hashes += _split_hashes(self.url, reply.hashes)
+        return hashes
+
+    async def results(self, since: int, max_records: int) -> Results:
+        """Telemetry records from seq ``since`` on, at most ``max_records``; frees nothing on the device."""
+        reply = await self._client.ask(requests.ResultsRead(since=since, max=max_records), repeatable=True)
+        records = tuple(split_records(reply.records))
+        return Results(boot_id=reply.boot_id, device_id=reply.device_id, next=reply.next, lost=reply.lost, records=records)
+
+    async def replay(self, stream: int, samples: npt.NDArray[np.int16], *, start: int = 0) -> None:
+        """Feed recorded samples as if a sensor had measured them.
+
+        Args:
+            stream: Number of the recording, >= 1; a new number begins a new window.
+            samples: ``[n, channels]``, int16 in the model's fixed units.
+            start: Index of ``samples[0]`` within the recording; 0 for a new one, else where the last call ended.
+
+        Raises:
+            UsageError: the samples have another shape or type.
+            ProtocolError: the device is at another place of another recording.
+        """
+        if samples.ndim != 2 or samples.dtype != np.int16 or not samples.shape[1]:
+            raise UsageError(f"samples must be int16 [n, channels], got {samples.dtype} {list(samples.shape)}")
+        step = self._client.payload_bytes // (2 * samples.shape[1])
+        if step < 1:
+            raise UsageError(f"one sample of {samples.shape[1]} channels does not fit into a request of {self._client.payload_bytes} bytes")
+        data = np.ascontiguousarray(samples, dtype="<i2")
+        position, end = start, start + len(samples)
+        while position < end:
+            chunk = data[position - start : position - start + step]
+            reply = await self._client.ask(requests.ReplayWrite(stream=stream, off=position, data=chunk.tobytes()), repeatable=True)
+            # After a repetition the device answers with where it is, whichever of the two it took.
+            if reply.stream != stream or reply.off != position + len(chunk):
+                raise ProtocolError(
+                    f"{self.url} is at sample {reply.off} of stream {reply.stream}, expected {position + len(chunk)} of stream {stream}",
+                    hint="did it restart, or does another host feed it? begin a new stream number at 0",
+                )
+            position = reply.off
+
+    async def stats(self) -> Stats:
+        """Counters since boot."""
+        return _report(Stats, await self._client.ask(requests.StatsRead(), repeatable=True))
+
+    async def echo(self, text: str) -> str:
+        """Send text to the device and back."""
+        return (await self._client.ask(requests.Echo(d=text), repeatable=True)).r
+
+    async def params(self) -> tuple[int, int]:
+        """Size of the largest frame in bytes, and number of such buffers."""
+        return await self._client.negotiate()
+
+    async def reset(self) -> None:
+        """Restart the device; returns when it has promised to."""
+        await self._client.ask(requests.Reset(), repeatable=False)
+
+
+def _report(kind: type[ReportT], reply: BaseModel, **converted: Any) -> ReportT:
+    """A reply as plain data: the fields that we know, as they are or as ``converted``."""
+    return kind(**{field.name: converted.get(field.name, getattr(reply, field.name)) for field in fields(kind)})
+
+
+def _split_hashes(url: str, data: bytes) -> list[bytes]:
+    if not data or len(data) % HASH_BYTES:
+        raise ProtocolError(f"{url} sent {len(data)} bytes of hashes, expected a multiple of {HASH_BYTES}")
+    return [data[start : start + HASH_BYTES] for start in range(0, len(data), HASH_BYTES)]

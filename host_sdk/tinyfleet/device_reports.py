@@ -1,0 +1,75 @@
+"""What a device says about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinyfleet_codegen.wire.ids import DType
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Identity of a device and the versions of group 64 that it speaks."""
+
+    proto_min: int
+    proto_max: int
+    device_id: bytes
+    boot_id: int
+    board: str
+    app: str
+    uptime_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The model that a device runs; ``channels`` and the two after it are 0 for a model that is fed with tensors."""
+
+    model_id: bytes
+    generation: int
+    name: str
+    arena_bytes: int
+    input_bytes: int
+    output_bytes: int
+    input_dtype: DType
+    output_dtype: DType
+    layers: int
+    channels: int
+    window_samples: int
+    hop_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A pull of telemetry.
+
+    Attributes:
+        boot_id: Boot that the records belong to; another one than before means that the device restarted.
+        device_id: 16 bytes.
+        next: The ``since`` of the next pull.
+        lost: Records between ``since`` and the oldest that the device still held.
+        records: Encoded records, see :func:`tinyfleet_codegen.wire.record.decode_record`.
+    """
+
+    boot_id: int
+    device_id: bytes
+    next: int
+    lost: int
+    records: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counters since boot; instruction counts are 0 on boards that cannot count them."""
+
+    inferences: int
+    records: int
+    ring_overwrites: int
+    last_instructions: int
+    max_instructions: int
+    stack_bytes: int
+    stack_used: int
+    bad_frames: int
+    fault_pc: int
+    fault_lr: int
+    fault_cfsr: int
+    resets: int

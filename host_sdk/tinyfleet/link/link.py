@@ -1,0 +1,100 @@
+"""An SMP transport over any byte pipe."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from smp.header import OP, Header
+from smpclient.transport import SMPTransport
+
+from tinyfleet.link.framing import FrameDecoder, encode_message
+from tinyfleet.link.pipe import BytePipe
+
+FIRST_MESSAGE_BYTES = 124
+"""Largest message that may be sent before the server said how large its buffer is."""
+_FRAME_OVERHEAD_BYTES = 4  # Length and CRC share the server's buffer with the message.
+
+
+class Link(SMPTransport):
+    """An open link to one device; a transport for ``smpclient.SMPClient``.
+
+    It waits without a deadline: whoever asks sets one. One request at a time.
+
+    Args:
+        url: Device URL, for messages to people.
+        pipe: The open byte stream; the link closes it.
+    """
+
+    def __init__(self, url: str, pipe: BytePipe) -> None:
+        self.url = url
+        self._pipe = pipe
+        self._decoder = FrameDecoder()
+        self._messages: deque[bytes] = deque()
+        self._is_settled = True
+
+    async def connect(self, address: str, timeout_s: float) -> None:
+        """Nothing to do: a link is made open. Part of smpclient's interface."""
+
+    async def disconnect(self) -> None:
+        """Close the link."""
+        await self._pipe.close()
+
+    async def send(self, data: bytes) -> None:
+        """Send one message.
+
+        Raises:
+            LinkClosed: the device is gone.
+        """
+        # After a request that got no answer half a line may stand in the device's buffer; a line end clears it.
+        prefix = b"" if self._is_settled else b"\n"
+        self._is_settled = False
+        await self._pipe.write(prefix + encode_message(data))
+
+    async def receive(self) -> bytes:
+        """Wait for the next whole message; text and damaged frames between are passed over.
+
+        Raises:
+            LinkClosed: the device is gone.
+        """
+        while not self._messages:
+            self._messages.extend(self._decoder.feed(await self._pipe.read()))
+        return self._messages.popleft()
+
+    async def send_and_receive(self, data: bytes) -> bytes:
+        """Send a request and return its reply; late replies to requests given up are passed over.
+
+        Raises:
+            LinkClosed: the device is gone.
+        """
+        request = Header.loads(data[: Header.SIZE])
+        await self.send(data)
+        while True:
+            reply = await self.receive()
+            if _answers(reply, request):
+                self._is_settled = True
+                return reply
+
+    @property
+    def mtu(self) -> int:
+        """Bytes of message that one frame carries."""
+        return self.max_unencoded_size
+
+    @property
+    def max_unencoded_size(self) -> int:
+        """Largest message in bytes, header included."""
+        if self._smp_server_transport_buffer_size is None:
+            return FIRST_MESSAGE_BYTES
+        return self._smp_server_transport_buffer_size - _FRAME_OVERHEAD_BYTES
+
+    @property
+    def dropped_frames(self) -> int:
+        """Replies that arrived damaged so far."""
+        return self._decoder.dropped_frames
+
+
+def _answers(reply: bytes, request: Header) -> bool:
+    if len(reply) < Header.SIZE:
+        return False
+    op = OP.READ_RSP if request.op == OP.READ else OP.WRITE_RSP
+    group, sequence, command = int.from_bytes(reply[4:6], "big"), reply[6], reply[7]
+    return (reply[0] & 0b111, group, sequence, command) == (op, request.group_id, request.sequence, request.command_id)

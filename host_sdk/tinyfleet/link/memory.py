@@ -1,0 +1,133 @@
+"""``memory://?model=DIR``: the firmware itself in this process, compiled for this machine.
+
+The board's time stands still but for what is asked of it, so a test repeats exactly. One loaded library is one board,
+so each link loads a copy of its own.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import secrets
+import subprocess
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import cffi
+
+from tinyfleet.toolchain import find_host_cc
+from tinyfleet_codegen.errors import BuildError, LinkTimeout, UsageError
+from tinyfleet_codegen.firmware_tree import firmware_dir
+from tinyfleet_codegen.wire.nvm import DEVICE_ID_BYTES, ENTROPY_BYTES, Identity
+
+NVM_BYTES = 16384
+"""Size of the host board's NVM."""
+_TAKE_BYTES = 65536
+_COMPILE_TIMEOUT_S = 120
+_FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared")
+_DECLARATIONS = """
+void tyf_host_power_on(uint8_t *nvm, uint32_t nvm_bytes);
+uint32_t tyf_host_feed(const uint8_t *data, uint32_t bytes);
+uint32_t tyf_host_take(uint8_t *data, uint32_t capacity);
+"""
+
+
+def build_host_board(model_dir: Path, output: Path) -> None:
+    """Compile the firmware with one generated model for this machine, into the shared library ``output``.
+
+    Raises:
+        UsageError: the folder holds no generated model.
+        SetupError: this machine has no C compiler.
+        BuildError: the compiler refused.
+    """
+    if not (model_dir / "model.h").is_file():
+        raise UsageError(f"no generated model in {model_dir}", hint=f"tinyfleet compile M.tflite --board mps2_an386 -o {model_dir}")
+    firmware = firmware_dir()
+    variants = ("_v6m.c", "_dsp.c", "_mve.c")
+    folders = [*sorted((firmware / "lib").glob("*/src")), firmware / "boards" / "host", model_dir]
+    sources = [str(path) for folder in folders for path in sorted(folder.glob("*.c")) if not path.name.endswith(variants)]
+    includes = [*sorted((firmware / "lib").glob("*/include")), firmware / "boards" / "host" / "include", model_dir]
+    command = [*find_host_cc(), *_FLAGS, *(f"-I{folder}" for folder in includes), *sources, "-o", str(output)]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(f"{command[0]} did not finish within {_COMPILE_TIMEOUT_S} s") from error
+    if run.returncode != 0:
+        first = next((line for line in run.stderr.splitlines() if "error" in line), run.stderr.strip()[:300])
+        raise BuildError(f"the firmware does not compile for this machine: {first}")
+
+
+class MemoryPipe:
+    """Bytes to and from a board in this process."""
+
+    def __init__(self, ffi: cffi.FFI, board: Any, nvm: mmap.mmap) -> None:
+        self._ffi = ffi
+        self._board = board
+        # The board writes into it for as long as it lives.
+        self._nvm = ffi.from_buffer("uint8_t[]", nvm)
+        self._buffer = ffi.new("uint8_t[]", _TAKE_BYTES)
+        self._sent = b""
+        board.tyf_host_power_on(self._nvm, len(nvm))
+
+    @classmethod
+    def open(cls, model_dir: Path, nvm: Path | None, stack: AsyncExitStack) -> MemoryPipe:
+        """Build, load and power on a board; ``stack`` undoes it.
+
+        Args:
+            model_dir: Folder with the generated model.
+            nvm: The board's NVM file, made when it is not there; None: a new identity each time.
+            stack: Gets what must be closed after the pipe.
+        """
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinyfleet-")))
+        # A name of its own each time: the loader hands out a library that it knows instead of loading a copy.
+        library = folder / f"board-{secrets.token_hex(8)}.so"
+        build_host_board(model_dir, library)
+        memory = stack.enter_context(_open_nvm(nvm or folder / "board.nvm"))
+        ffi = cffi.FFI()
+        ffi.cdef(_DECLARATIONS)
+        return cls(ffi, ffi.dlopen(str(library)), memory)
+
+    async def write(self, data: bytes) -> None:
+        """See :class:`~tinyfleet.link.pipe.BytePipe`. The board works the bytes off at once."""
+        while data:
+            accepted = self._board.tyf_host_feed(data, len(data))
+            taken = self._take()
+            self._sent += taken
+            data = data[accepted:]
+            if not accepted and not taken:
+                raise LinkTimeout("the board in memory takes no bytes")
+
+    async def read(self) -> bytes:
+        """See :class:`~tinyfleet.link.pipe.BytePipe`.
+
+        Raises:
+            LinkTimeout: at once when the board has nothing to say: it never will by itself.
+        """
+        data, self._sent = self._sent + self._take(), b""
+        if not data:
+            raise LinkTimeout("the board in memory gives no answer")
+        return data
+
+    async def close(self) -> None:
+        """See :class:`~tinyfleet.link.pipe.BytePipe`."""
+        self._ffi.release(self._nvm)
+
+    def _take(self) -> bytes:
+        count = self._board.tyf_host_take(self._buffer, _TAKE_BYTES)
+        return bytes(self._ffi.buffer(self._buffer, count))
+
+
+def _open_nvm(path: Path) -> mmap.mmap:
+    """Map an NVM file; a new one gets a random identity."""
+    if not path.exists():
+        identity = Identity(secrets.token_bytes(DEVICE_ID_BYTES), secrets.token_bytes(ENTROPY_BYTES)).encode()
+        path.write_bytes(identity + bytes(NVM_BYTES - len(identity)))
+    if path.stat().st_size != NVM_BYTES:
+        raise UsageError(f"{path} is not an NVM file of a board in memory: {path.stat().st_size} bytes, must be {NVM_BYTES}")
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        return mmap.mmap(descriptor, NVM_BYTES)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,112 @@
+"""From a device URL to an open link."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+import urllib.parse
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyfleet.emulator import EmulatedBoard
+from tinyfleet.link.link import Link
+from tinyfleet.link.memory import MemoryPipe
+from tinyfleet.link.pipe import BytePipe
+from tinyfleet.link.serial import DEFAULT_BAUD, SerialPipe
+from tinyfleet.link.tcp import TcpPipe
+from tinyfleet_codegen.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class _DeviceUrl:
+    text: str
+    host: str
+    port: int | None
+    path: str
+    options: dict[str, str]
+
+    def option_path(self, name: str) -> Path | None:
+        return Path(self.options[name]) if name in self.options else None
+
+
+@asynccontextmanager
+async def open_link(url: str, *, timeout_s: float = 5.0) -> AsyncIterator[Link]:
+    """Open the link that a device URL names, and close it at the end.
+
+    Args:
+        url: See the table in :mod:`tinyfleet.link`.
+        timeout_s: Deadline for opening it.
+
+    Raises:
+        UsageError: the URL makes no sense.
+        LinkClosed: nobody is there.
+        LinkTimeout: it could not be opened in time.
+    """
+    scheme, parsed = _parse(url)
+    async with AsyncExitStack() as stack:
+        pipe = await OPENERS[scheme](parsed, timeout_s, stack)
+        stack.push_async_callback(pipe.close)
+        yield Link(url, pipe)
+
+
+async def _open_serial(url: _DeviceUrl, timeout_s: float, _stack: AsyncExitStack) -> BytePipe:
+    # serial://COM3 has the port's name where others have a host.
+    baud = url.options.get("baud", str(DEFAULT_BAUD))
+    if not baud.isdecimal():
+        raise UsageError(f"{url.text}: baud must be a number, got {baud!r}")
+    return await SerialPipe.open(url.host + url.path, int(baud), timeout_s)
+
+
+async def _open_tcp(url: _DeviceUrl, timeout_s: float, _stack: AsyncExitStack) -> BytePipe:
+    if url.port is None:
+        raise UsageError(f"{url.text} names no port", hint="tcp://127.0.0.1:5555")
+    return await TcpPipe.open(url.host, url.port, timeout_s)
+
+
+async def _open_emulated(url: _DeviceUrl, timeout_s: float, stack: AsyncExitStack) -> BytePipe:
+    elf = url.option_path("elf")
+    if elf is None:
+        raise UsageError(f"{url.text} names no firmware", hint=f"emu://{url.host}?elf=build/firmware.elf")
+    nvm = url.option_path("nvm") or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinyfleet-"))) / "board.nvm"
+    board = await asyncio.to_thread(EmulatedBoard.start, url.host, elf, nvm, timeout_s=timeout_s)
+    stack.push_async_callback(asyncio.to_thread, board.stop)
+    host, _, port = board.url.removeprefix("tcp://").partition(":")
+    return await TcpPipe.open(host, int(port), timeout_s)
+
+
+async def _open_memory(url: _DeviceUrl, _timeout_s: float, stack: AsyncExitStack) -> BytePipe:
+    model_dir = url.option_path("model")
+    if model_dir is None:
+        raise UsageError(f"{url.text} names no model", hint="memory://?model=DIR with the DIR that tinyfleet compile wrote")
+    return await asyncio.to_thread(MemoryPipe.open, model_dir, url.option_path("nvm"), stack)
+
+
+_Opener = Callable[[_DeviceUrl, float, AsyncExitStack], Awaitable[BytePipe]]
+
+OPENERS: dict[str, _Opener] = {"serial": _open_serial, "tcp": _open_tcp, "emu": _open_emulated, "memory": _open_memory}
+"""How each scheme is opened: the parsed URL, the deadline, and a stack that undoes what opening did."""
+
+_OPTIONS: dict[str, frozenset[str]] = {
+    "serial": frozenset({"baud"}),
+    "tcp": frozenset(),
+    "emu": frozenset({"elf", "nvm"}),
+    "memory": frozenset({"model", "nvm"}),
+}
+
+
+def _parse(url: str) -> tuple[str, _DeviceUrl]:
+    with contextlib.suppress(ValueError):
+        parts = urllib.parse.urlsplit(url)
+        options = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
+        unknown = sorted(set(options) - _OPTIONS.get(parts.scheme, frozenset(options)))
+        if unknown:
+            raise UsageError(
+                f"{url} has an unknown option {unknown[0]!r}", hint=f"known: {', '.join(sorted(_OPTIONS[parts.scheme])) or 'none'}"
+            )
+        if parts.scheme in OPENERS:
+            host = parts.netloc if parts.scheme == "serial" else (parts.hostname or "")
+            return parts.scheme, _DeviceUrl(url, host, parts.port, urllib.parse.unquote(parts.path), options)
+    raise UsageError(f"not a device URL: {url!r}", hint=f"it begins with {', '.join(f'{scheme}://' for scheme in sorted(OPENERS))}")

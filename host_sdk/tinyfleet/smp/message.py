@@ -1,0 +1,95 @@
+"""Bases of all our messages: typed fields, replies that may hold more than we know.
+
+``smp``'s own models forbid unknown keys, so that a field added to a device's reply would break every older host;
+ours ignore them.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from smp import error, header, message
+
+from tinyfleet_codegen.wire.ids import SmpGroup
+
+_TOLERANT = ConfigDict(extra="ignore", frozen=True, serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
+
+ReplyT = TypeVar("ReplyT", bound="message.ReadResponse | message.WriteResponse")
+
+
+class ReadReply(message.ReadResponse):
+    """A reply to a read request; unknown keys are ignored."""
+
+    model_config = _TOLERANT
+
+
+class WriteReply(message.WriteResponse):
+    """A reply to a write request; unknown keys are ignored."""
+
+    model_config = _TOLERANT
+
+
+class GenericError(error.ErrorV1):
+    """``{rc}``: an error that any command may answer with; ``rc`` may be newer than this host."""
+
+    model_config = _TOLERANT
+    rc: int  # type: ignore[assignment]  # wider than smp's enumeration, on purpose
+
+
+class _GroupStatus(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    group: int
+    rc: int
+
+
+class GroupError(error.ErrorV2):  # type: ignore[type-arg]  # its type variable stands for an enumeration, we take any number
+    """``{err: {group, rc}}``: an error of the command's group."""
+
+    model_config = _TOLERANT
+    err: _GroupStatus  # type: ignore[assignment]
+
+
+class OsGenericError(GenericError):
+    """A generic error of an os command."""
+
+    _GROUP_ID = header.GroupId.OS_MANAGEMENT
+
+
+class OsGroupError(GroupError):
+    """An error of the os group."""
+
+    _GROUP_ID = header.GroupId.OS_MANAGEMENT
+
+
+class TinyfleetGenericError(GenericError):
+    """A generic error of one of our commands."""
+
+    _GROUP_ID = int(SmpGroup.TINYFLEET)
+
+
+class TinyfleetGroupError(GroupError):
+    """An error of our group: ``rc`` is the magnitude of a ``tyf_status``."""
+
+    _GROUP_ID = int(SmpGroup.TINYFLEET)
+
+
+class Asks(Generic[ReplyT]):
+    """What a request class adds to its message: the reply that it expects (``_Response``) and its errors."""
+
+    _Response: type[ReplyT]
+
+
+class AsksOs(Asks[ReplyT]):
+    """A request to the os group."""
+
+    _ErrorV1 = OsGenericError
+    _ErrorV2 = OsGroupError
+
+
+class AsksTinyfleet(Asks[ReplyT]):
+    """A request to our group."""
+
+    _ErrorV1 = TinyfleetGenericError
+    _ErrorV2 = TinyfleetGroupError

@@ -1,0 +1,106 @@
+"""The synchronous face of :mod:`tinyfleet.device`: one event loop in a thread of its own does the work."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyfleet.device_reports import Hello, ModelInfo, Results, Stats
+
+if TYPE_CHECKING:
+    from tinyfleet.device import Device
+
+T = TypeVar("T")
+
+
+@contextmanager
+def connect(url: str, timeout_s: float = 5.0) -> Iterator[SyncDevice]:
+    """Open a device without an event loop of one's own; see :func:`tinyfleet.device.open_device`."""
+    from tinyfleet.device import open_device  # noqa: PLC0415  that module exports this one
+
+    opened = open_device(url, timeout_s=timeout_s)
+    device = _run(opened.__aenter__())
+    try:
+        yield SyncDevice(device)
+    finally:
+        _run(opened.__aexit__(None, None, None))
+
+
+class SyncDevice:
+    """The methods of :class:`tinyfleet.device.Device`, each waiting for its result; any thread may call them."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.url = device.url
+
+    def hello(self) -> Hello:
+        """See :meth:`tinyfleet.device.Device.hello`."""
+        return _run(self._device.hello())
+
+    def model_info(self) -> ModelInfo:
+        """See :meth:`tinyfleet.device.Device.model_info`."""
+        return _run(self._device.model_info())
+
+    def infer(self, data: bytes) -> bytes:
+        """See :meth:`tinyfleet.device.Device.infer`."""
+        return _run(self._device.infer(data))
+
+    def self_infer(self, seed: int, first: int, count: int) -> list[bytes]:
+        """See :meth:`tinyfleet.device.Device.self_infer`."""
+        return _run(self._device.self_infer(seed, first, count))
+
+    def self_infer_layers(self, seed: int, case: int) -> list[bytes]:
+        """See :meth:`tinyfleet.device.Device.self_infer_layers`."""
+        return _run(self._device.self_infer_layers(seed, case))
+
+    def last_output(self) -> bytes:
+        """See :meth:`tinyfleet.device.Device.last_output`."""
+        return _run(self._device.last_output())
+
+    def results(self, since: int, max_records: int) -> Results:
+        """See :meth:`tinyfleet.device.Device.results`."""
+        return _run(self._device.results(since, max_records))
+
+    def replay(self, stream: int, samples: npt.NDArray[np.int16], *, start: int = 0) -> None:
+        """See :meth:`tinyfleet.device.Device.replay`."""
+        _run(self._device.replay(stream, samples, start=start))
+
+    def stats(self) -> Stats:
+        """See :meth:`tinyfleet.device.Device.stats`."""
+        return _run(self._device.stats())
+
+    def echo(self, text: str) -> str:
+        """See :meth:`tinyfleet.device.Device.echo`."""
+        return _run(self._device.echo(text))
+
+    def params(self) -> tuple[int, int]:
+        """See :meth:`tinyfleet.device.Device.params`."""
+        return _run(self._device.params())
+
+    def reset(self) -> None:
+        """See :meth:`tinyfleet.device.Device.reset`."""
+        _run(self._device.reset())
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="tinyfleet-devices", daemon=True).start()
+    return loop
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    future = asyncio.run_coroutine_threadsafe(work, _loop())
+    try:
+        return future.result()
+    except BaseException:
+        # Ctrl-C ends our wait, not the work: without this the request would go on behind our back.
+        future.cancel()
+        raise
