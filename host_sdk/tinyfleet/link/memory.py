@@ -18,7 +18,7 @@ from typing import Any
 import cffi
 
 from tinyfleet.toolchain import find_host_cc
-from tinyfleet_codegen.errors import BuildError, LinkTimeout, UsageError
+from tinyfleet_codegen.errors import BuildError, LinkClosed, LinkTimeout, UsageError
 from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.wire.nvm import DEVICE_ID_BYTES, ENTROPY_BYTES, Identity
 
@@ -69,6 +69,7 @@ class MemoryPipe:
         self._nvm = ffi.from_buffer("uint8_t[]", nvm)
         self._buffer = ffi.new("uint8_t[]", _TAKE_BYTES)
         self._sent = b""
+        self._is_closed = False
         board.tyf_host_power_on(self._nvm, len(nvm))
 
     @classmethod
@@ -91,6 +92,7 @@ class MemoryPipe:
 
     async def write(self, data: bytes) -> None:
         """See :class:`~tinyfleet.link.pipe.BytePipe`. The board works the bytes off at once."""
+        self._check_open()
         while data:
             accepted = self._board.tyf_host_feed(data, len(data))
             taken = self._take()
@@ -105,6 +107,7 @@ class MemoryPipe:
         Raises:
             LinkTimeout: at once when the board has nothing to say: it never will by itself.
         """
+        self._check_open()
         data, self._sent = self._sent + self._take(), b""
         if not data:
             raise LinkTimeout("the board in memory gives no answer")
@@ -112,7 +115,13 @@ class MemoryPipe:
 
     async def close(self) -> None:
         """See :class:`~tinyfleet.link.pipe.BytePipe`."""
-        self._ffi.release(self._nvm)
+        if not self._is_closed:
+            self._is_closed = True
+            self._ffi.release(self._nvm)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise LinkClosed("the board in memory is switched off")
 
     def _take(self) -> bytes:
         count = self._board.tyf_host_take(self._buffer, _TAKE_BYTES)
