@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from tinyfleet_codegen.errors import ConfigError, UsageError
-from tinyfleet_codegen.firmware_tree import firmware_dir
+from tinyfleet_codegen.errors import ConfigError
+from tinyfleet_codegen.target import manifest_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Board:
         name: For people.
         nvm_bytes: Size of the non-volatile memory that an emulated board keeps in a file.
         baud: Speed of the management UART.
+        upload_protocol: How firmware gets onto it: ``qemu`` or ``pyocd``.
+        pyocd_target: pyOCD's name of the chip, or None.
         emulation: None for a board that exists as hardware only.
     """
 
@@ -38,12 +40,9 @@ class Board:
     name: str
     nvm_bytes: int
     baud: int
+    upload_protocol: str
+    pyocd_target: str | None
     emulation: Emulation | None
-
-
-def board_ids() -> tuple[str, ...]:
-    """Ids of all boards that have a manifest, sorted."""
-    return tuple(sorted(path.stem for path in (firmware_dir() / "boards").glob("*.json")))
 
 
 def load_board(board_id: str) -> Board:
@@ -53,9 +52,7 @@ def load_board(board_id: str) -> Board:
         UsageError: there is no such board.
         ConfigError: its manifest lacks something.
     """
-    if board_id not in board_ids():
-        raise UsageError(f"no board {board_id!r}", hint=f"boards: {', '.join(board_ids())}")
-    path = firmware_dir() / "boards" / f"{board_id}.json"
+    path = manifest_path(board_id)
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         facts = manifest["tinyfleet"]
@@ -65,6 +62,8 @@ def load_board(board_id: str) -> Board:
             name=manifest["name"],
             nvm_bytes=facts["memory"]["nvm"]["bytes"],
             baud=facts["uarts"][0]["baud"],
+            upload_protocol=manifest["upload"]["protocol"],
+            pyocd_target=facts.get("pyocd_target"),
             emulation=Emulation(qemu["machine"], qemu["icount_shift"]) if qemu else None,
         )
     except (ValueError, KeyError, IndexError, TypeError) as error:

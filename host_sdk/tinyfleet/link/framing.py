@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import logging
 import struct
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from smp import packet
 from smp.exceptions import SMPException
@@ -28,9 +28,14 @@ def encode_message(message: bytes) -> bytes:
 
 
 class FrameDecoder:
-    """Finds messages in a byte stream."""
+    """Finds messages in a byte stream.
 
-    def __init__(self) -> None:
+    Args:
+        on_text: Called with each line that belongs to no message, its end left out; None: they are logged at DEBUG.
+    """
+
+    def __init__(self, on_text: Callable[[bytes], None] | None = None) -> None:
+        self._on_text = on_text or _log_text
         self._line = bytearray()
         self._unpacking: Generator[None, bytes, bytes] | None = None
         self.dropped_frames = 0
@@ -51,15 +56,19 @@ class FrameDecoder:
         start = line.rfind(packet.START_DELIMITER)
         if start >= 0:
             # A start ends whatever came before it: log text without a line end, or a message that broke off.
+            self._take_text(line[:start])
             self._drop_unfinished()
             self._unpacking = packet.decode()
             next(self._unpacking)
             return self._unpack(line[start:])
         if self._unpacking is not None and line.startswith(packet.CONTINUE_DELIMITER):
             return self._unpack(line)
-        if line.strip():
-            log.debug("console text=%r", line)
+        self._take_text(line)
         return None
+
+    def _take_text(self, line: bytes) -> None:
+        if line.strip():
+            self._on_text(line.rstrip(b"\r"))
 
     def _unpack(self, line: bytes) -> bytes | None:
         assert self._unpacking is not None
@@ -77,3 +86,7 @@ class FrameDecoder:
         if self._unpacking is not None:
             self._unpacking = None
             self.dropped_frames += 1
+
+
+def _log_text(line: bytes) -> None:
+    log.debug("console text=%r", line)

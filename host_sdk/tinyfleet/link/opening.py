@@ -45,11 +45,18 @@ async def open_link(url: str, *, timeout_s: float = 5.0) -> AsyncIterator[Link]:
         LinkClosed: nobody is there.
         LinkTimeout: it could not be opened in time.
     """
+    async with open_pipe(url, timeout_s=timeout_s) as pipe:
+        yield Link(url, pipe)
+
+
+@asynccontextmanager
+async def open_pipe(url: str, *, timeout_s: float = 5.0) -> AsyncIterator[BytePipe]:
+    """The bytes below a link, for who wants to see them all; otherwise as :func:`open_link`."""
     scheme, parsed = _parse(url)
     async with AsyncExitStack() as stack:
         pipe = await OPENERS[scheme](parsed, timeout_s, stack)
         stack.push_async_callback(pipe.close)
-        yield Link(url, pipe)
+        yield pipe
 
 
 async def _open_serial(url: _DeviceUrl, timeout_s: float, _stack: AsyncExitStack) -> BytePipe:

@@ -1,0 +1,170 @@
+"""``tinyfleet device``: talk to one device."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tinyfleet.cli.output import JsonFlag, print_facts, print_json
+from tinyfleet_codegen.errors import UsageError
+
+if TYPE_CHECKING:
+    from tinyfleet.device import ModelInfo
+
+UrlArgument = Annotated[
+    str, typer.Argument(metavar="URL", help="serial:///dev/ttyACM0, tcp://HOST:PORT, emu://BOARD?elf=FILE or memory://?model=DIR.")
+]
+TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Longest wait for one answer.", min=0.1)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(help="Talk to one device.", no_args_is_help=True)
+    group.command("info", epilog="Example: tinyfleet device info tcp://127.0.0.1:5555")(info_command)
+    group.command("stats", epilog="Example: tinyfleet device stats serial:///dev/ttyACM0")(stats_command)
+    group.command("results", epilog="Example: tinyfleet device results tcp://127.0.0.1:5555 --since 100 --max 10")(results_command)
+    group.command("infer", epilog="Example: tinyfleet device infer tcp://127.0.0.1:5555 --input window.npy")(infer_command)
+    group.command("reset", epilog="Example: tinyfleet device reset serial:///dev/ttyACM0")(reset_command)
+    group.command("scan", epilog="Example: tinyfleet device scan")(scan_command)
+    app.add_typer(group, name="device")
+
+
+def info_command(url: UrlArgument, timeout: TimeoutOption = 5.0, as_json: JsonFlag = False) -> None:
+    """Who it is and which model it runs."""
+    from tinyfleet.device import connect  # noqa: PLC0415 - keeps --help fast
+
+    with connect(url, timeout_s=timeout) as device:
+        hello, model, (buf_size, buf_count) = device.hello(), device.model_info(), device.params()
+    if as_json:
+        print_json({"url": url, **asdict(hello), "buf_size": buf_size, "buf_count": buf_count, "model": _model_facts(model)})
+        return
+    rows = [
+        ("device", f"{hello.device_id.hex()}, boot {hello.boot_id}, up {hello.uptime_us / 1e6:.1f} s"),
+        ("board", f"{hello.board}, app {hello.app}"),
+        ("protocol", f"{hello.proto_min} to {hello.proto_max}, frames up to {buf_size} bytes"),
+        ("model", f"{model.name}, {model.model_id.hex()[:8]}, generation {model.generation}, {model.layers} layers"),
+        ("input", f"{model.input_bytes} bytes {model.input_dtype.name.lower()}"),
+        ("output", f"{model.output_bytes} bytes {model.output_dtype.name.lower()}"),
+        ("arena", f"{model.arena_bytes / 1024:.1f} KiB"),
+    ]
+    if model.channels:
+        rows.append(("sensor", f"{model.channels} channels, windows of {model.window_samples} samples every {model.hop_samples}"))
+    print_facts(rows)
+
+
+def stats_command(url: UrlArgument, timeout: TimeoutOption = 5.0, as_json: JsonFlag = False) -> None:
+    """Its counters since boot."""
+    from tinyfleet.device import connect  # noqa: PLC0415
+
+    with connect(url, timeout_s=timeout) as device:
+        stats = device.stats()
+    if as_json:
+        print_json({"url": url, **asdict(stats)})
+        return
+    hexadecimal = ("fault_pc", "fault_lr", "fault_cfsr")
+    print_facts([(name, f"0x{value:08x}" if name in hexadecimal else str(value)) for name, value in asdict(stats).items()])
+
+
+def results_command(
+    url: UrlArgument,
+    since: Annotated[int, typer.Option(help="First sequence number wanted.", min=0)] = 0,
+    max_records: Annotated[int, typer.Option("--max", help="Most records to show.", min=1)] = 20,
+    timeout: TimeoutOption = 5.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Its telemetry records; reading removes nothing."""
+    from tinyfleet.device import connect  # noqa: PLC0415
+    from tinyfleet_codegen.wire.record import Record, decode_record  # noqa: PLC0415
+
+    records: list[Record] = []
+    lost = 0
+    with connect(url, timeout_s=timeout) as device:
+        pulled = device.results(since, max_records)
+        while True:
+            lost += pulled.lost
+            records += map(decode_record, pulled.records)
+            if not pulled.records or len(records) >= max_records:
+                break
+            pulled = device.results(pulled.next, max_records - len(records))
+    if as_json:
+        rows = [asdict(record) for record in records]
+        print_json(
+            {"url": url, "device_id": pulled.device_id, "boot_id": pulled.boot_id, "next": pulled.next, "lost": lost, "records": rows}
+        )
+        return
+    print_facts([("device", f"{pulled.device_id.hex()}, boot {pulled.boot_id}"), ("next", str(pulled.next)), ("lost", str(lost))])
+    print_facts(
+        (f"{record.seq}", f"stream {record.stream} sample {record.sample_index}  top {record.top}  {record.output[:16].hex()}")
+        for record in records
+    )
+
+
+def infer_command(
+    url: UrlArgument,
+    input_file: Annotated[Path, typer.Option("--input", "-i", help="The input tensor: .npy, or its raw bytes.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the output tensor's raw bytes there.")] = None,
+    timeout: TimeoutOption = 30.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run its model on one input."""
+    from tinyfleet.device import connect  # noqa: PLC0415
+
+    data = _read_tensor(input_file)
+    with connect(url, timeout_s=timeout) as device:
+        expected = device.model_info().input_bytes
+        if len(data) != expected:
+            raise UsageError(f"{input_file} holds {len(data)} bytes, the model takes {expected}")
+        result = device.infer(data)
+        instructions = device.stats().last_instructions
+    if output is not None:
+        output.write_bytes(result)
+    if as_json:
+        print_json({"url": url, "output": result, "output_bytes": len(result), "instructions": instructions})
+        return
+    shown = result[:32].hex() + (f"... ({len(result)} bytes)" if len(result) > 32 else "")
+    print_facts([("output", shown), ("instructions", str(instructions) if instructions else "not counted on this board")])
+
+
+def reset_command(url: UrlArgument, timeout: TimeoutOption = 5.0, as_json: JsonFlag = False) -> None:
+    """Restart it."""
+    from tinyfleet.device import connect  # noqa: PLC0415
+
+    with connect(url, timeout_s=timeout) as device:
+        before = device.hello().boot_id
+        device.reset()
+    if as_json:
+        print_json({"url": url, "boot_id_before": before})
+    else:
+        print_facts([("reset", f"{url}, was boot {before}")])
+
+
+def scan_command(as_json: JsonFlag = False) -> None:
+    """List the serial ports of this machine."""
+    from serial.tools import list_ports  # noqa: PLC0415
+
+    ports = [
+        {"url": f"serial://{port.device}", "description": port.description, "serial_number": port.serial_number}
+        for port in sorted(list_ports.comports(), key=lambda port: str(port.device))
+    ]
+    if as_json:
+        print_json(ports)
+    elif ports:
+        print_facts((port["url"], f"{port['description']}  {port['serial_number'] or 'no serial number'}") for port in ports)
+    else:
+        typer.echo("no serial ports; an emulated board prints its address when it starts: tinyfleet emulate", err=True)
+
+
+def _model_facts(model: ModelInfo) -> dict[str, Any]:
+    return {**asdict(model), "input_dtype": model.input_dtype.name.lower(), "output_dtype": model.output_dtype.name.lower()}
+
+
+def _read_tensor(path: Path) -> bytes:
+    import numpy as np  # noqa: PLC0415
+
+    try:
+        return np.load(path, allow_pickle=False).tobytes() if path.suffix == ".npy" else path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
