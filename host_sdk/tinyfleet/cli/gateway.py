@@ -1,0 +1,108 @@
+"""``tinyfleet gateway``: the relay from devices to the cloud."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tinyfleet.cli.announce import announce
+from tinyfleet.cli.output import JsonFlag, print_facts, print_json
+from tinyfleet.device import open_device
+from tinyfleet.gateway.config import GatewayConfig, load_config
+from tinyfleet.gateway.service import Gateway
+from tinyfleet.gateway.status import check_data_dir, read_status
+
+group = typer.Typer(help="The relay from devices to the cloud.", no_args_is_help=True, rich_markup_mode=None)
+
+ConfigArgument = Annotated[
+    Path, typer.Argument(metavar="CONFIG.toml", help="The gateway's configuration; docs/spec/config.md lists every key.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands."""
+    app.add_typer(group, name="gateway")
+
+
+@group.command(epilog="Example: tinyfleet gateway run gateway.toml")
+def run(config_path: ConfigArgument, json: JsonFlag = False) -> None:
+    """Pull, keep and deliver until interrupted."""
+    config = load_config(config_path)
+    logging.getLogger("tinyfleet").setLevel(min(logging.INFO, logging.getLogger().level))
+    asyncio.run(_run(config, json))
+
+
+async def _run(config: GatewayConfig, json: bool) -> None:
+    gateway = Gateway(config, open_device)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, gateway.stop)
+
+    def on_ready() -> None:
+        facts: dict[str, Any] = {
+            "gateway_id": config.gateway.id,
+            "data_dir": str(config.data_dir),
+            "devices": [d.url for d in config.device],
+            "sink": config.sink[0].url,
+        }
+        announce(facts, json)
+
+    await gateway.run(on_ready)
+
+
+@group.command(epilog="Example: tinyfleet gateway check gateway.toml")
+def check(config_path: ConfigArgument, json: JsonFlag = False) -> None:
+    """Validate the configuration and look at the outbox; changes nothing, contacts nobody."""
+    config = load_config(config_path)
+    token = config.token()
+    waiting = check_data_dir(config.data_dir)
+    if json:
+        print_json({"ok": True, "config": config.model_dump(mode="json"), "has_token": token is not None, "waiting": waiting})
+        return
+    print_facts(
+        [
+            ("gateway", config.gateway.id),
+            ("data", str(config.data_dir)),
+            *(("device", f"{d.url}, {d.timeout_s:g} s a request") for d in config.device),
+            ("outbox", f"{waiting} waiting, bound {config.outbox.max_bytes / 2**20:.1f} MiB, then {config.outbox.when_full}"),
+            ("sink", f"{config.sink[0].url}, {'with' if token else 'without'} token"),
+        ]
+    )
+
+
+@group.command(epilog="Example: tinyfleet gateway status gateway.toml --json")
+def status(config_path: ConfigArgument, json: JsonFlag = False) -> None:
+    """What the gateway of this configuration does, or did before it stopped, and what its outbox holds."""
+    config = load_config(config_path)
+    found = read_status(config.data_dir)
+    if json:
+        print_json(found)
+        return
+    outbox = found["outbox"]
+    facts = [
+        ("gateway", f"{config.gateway.id}, {'running, pid ' + str(found['pid']) if found['running'] else 'not running'}"),
+        ("outbox", f"{outbox['waiting']} waiting, {outbox['refused']} refused, {outbox['used_bytes'] / 1024:.0f} KiB"),
+        ("never sent", f"{outbox['dropped']} dropped, {outbox['lost']} lost on devices"),
+    ]
+    for device in found["devices"]:
+        facts.append(
+            ("device", f"{device['url']}  {device['state']}, {device['pulled']} pulled{_ago(device['last_pull_s'])}{_error(device)}")
+        )
+    for sink in found["sinks"]:
+        facts.append(
+            ("sink", f"{sink['name']}  {sink['state']}, {sink['delivered']} delivered{_ago(sink['last_delivery_s'])}{_error(sink)}")
+        )
+    print_facts(facts)
+
+
+def _ago(moment_s: float | None) -> str:
+    return "" if moment_s is None else f", {max(0.0, time.time() - moment_s):.0f} s ago"
+
+
+def _error(part: dict[str, Any]) -> str:
+    return f"; last error: {part['last_error']}" if part["last_error"] else ""

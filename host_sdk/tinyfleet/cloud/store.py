@@ -1,0 +1,262 @@
+"""The cloud's database: one row per record identity, decided in the transaction that stores it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyfleet.database import explained, open_database, transaction
+from tinyfleet.telemetry import Envelope, LossReport, OutputMeaning, RecordIdentity
+from tinyfleet_codegen.errors import ConfigError
+from tinyfleet_codegen.wire.ids import DType
+
+CLOUD_FILE = "cloud.db"
+"""Name of the database in the cloud's data folder."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE record (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        device_id BLOB NOT NULL,
+        boot_id INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        record BLOB NOT NULL,
+        time_utc_us INTEGER,
+        time_error_us INTEGER,
+        model_id BLOB,
+        gateway_id TEXT NOT NULL,
+        outbox_id BLOB NOT NULL,
+        entry INTEGER NOT NULL,
+        received_utc_us INTEGER NOT NULL,
+        UNIQUE (device_id, boot_id, seq)
+    );
+    CREATE INDEX record_by_device ON record (device_id, id);
+    CREATE TABLE alarm (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        device_id BLOB NOT NULL,
+        boot_id INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        record BLOB NOT NULL,
+        gateway_id TEXT NOT NULL,
+        outbox_id BLOB NOT NULL,
+        entry INTEGER NOT NULL,
+        received_utc_us INTEGER NOT NULL,
+        UNIQUE (device_id, boot_id, seq, record)
+    );
+    CREATE TABLE loss (
+        outbox_id BLOB NOT NULL,
+        device_id BLOB NOT NULL,
+        boot_id INTEGER NOT NULL,
+        gateway_id TEXT NOT NULL,
+        lost INTEGER NOT NULL,
+        dropped INTEGER NOT NULL,
+        PRIMARY KEY (outbox_id, device_id, boot_id)
+    ) WITHOUT ROWID;
+    CREATE TABLE model (
+        model_id BLOB PRIMARY KEY,
+        name TEXT NOT NULL,
+        labels TEXT NOT NULL,
+        dtype INTEGER NOT NULL,
+        scale REAL NOT NULL,
+        zero_point INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE total (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID
+    """,
+)
+"""``record``: first bytes of an identity; ``alarm``: other bytes of an identity that is stored; ``loss``: what outboxes report."""
+
+TOTALS = ("redelivered", "duplicated", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of one batch; every record is in exactly one of the counts.
+
+    Attributes:
+        stored: New identities.
+        redelivered: The same entry of the same outbox again: an acknowledgement was lost on the way. Suppressed.
+        duplicated: Same identity, same bytes, by another entry or another outbox. Suppressed.
+        alarms: Same identity, other bytes. Kept in the alarm table.
+    """
+
+    stored: int
+    redelivered: int
+    duplicated: int
+    alarms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """One row: the envelope, its row number and when it came."""
+
+    id: int
+    envelope: Envelope
+    received_utc_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """One boot of one device as the cloud sees it."""
+
+    device_id: bytes
+    boot_id: int
+    stored: int
+    first_seq: int
+    last_seq: int
+    last_id: int
+
+
+class CloudStore:
+    """One cloud database. Calls belong to one thread at a time.
+
+    Args:
+        path: The file; made when it is absent.
+
+    Raises:
+        StoreError: see :func:`tinyfleet.database.open_database`; all methods raise it when the disk fails or is full, and
+            then nothing of the call has happened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._db = open_database(path, MIGRATIONS, what="cloud database")
+
+    def close(self) -> None:
+        """Close the database; the file stays."""
+        self._db.close()
+
+    def ingest(
+        self, envelopes: Sequence[Envelope], reports: Sequence[LossReport], *, gateway_id: str, outbox_id: bytes, refused: int
+    ) -> Ingested:
+        """Store a batch in one transaction. When this returns, all of it is on the disk.
+
+        Args:
+            envelopes: Records that were checked.
+            reports: What the outbox says it will never deliver.
+            gateway_id: Who delivers.
+            outbox_id: From which outbox.
+            refused: Records of the delivery that were not acceptable; only counted.
+        """
+        now_us = time.time_ns() // 1000
+        counts = dict.fromkeys(("stored", "redelivered", "duplicated", "alarms"), 0)
+        with explained(self.path, "cloud database"), transaction(self._db):
+            for envelope in envelopes:
+                counts[self._ingest_one(envelope, now_us)] += 1
+            self._db.executemany(
+                "INSERT INTO loss VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET lost = max(lost, excluded.lost), dropped = max(dropped, excluded.dropped)",
+                [(outbox_id, r.device_id, r.boot_id, gateway_id, r.lost, r.dropped) for r in reports],
+            )
+            for name, count in (("redelivered", counts["redelivered"]), ("duplicated", counts["duplicated"]), ("refused", refused)):
+                if count:
+                    self._db.execute(
+                        "INSERT INTO total VALUES (?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count", (name, count)
+                    )
+        return Ingested(**counts)
+
+    def _ingest_one(self, envelope: Envelope, now_us: int) -> str:
+        e, i = envelope, envelope.identity
+        inserted = self._db.execute(
+            "INSERT OR IGNORE INTO record (device_id, boot_id, seq, record, time_utc_us, time_error_us, model_id,"
+            " gateway_id, outbox_id, entry, received_utc_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                i.device_id,
+                i.boot_id,
+                i.seq,
+                e.record,
+                e.time_utc_us,
+                e.time_error_us,
+                e.model_id,
+                e.gateway_id,
+                e.outbox_id,
+                e.entry,
+                now_us,
+            ),
+        )
+        if inserted.rowcount == 1:
+            return "stored"
+        record, outbox_id, entry = self._db.execute(
+            "SELECT record, outbox_id, entry FROM record WHERE device_id = ? AND boot_id = ? AND seq = ?", (i.device_id, i.boot_id, i.seq)
+        ).fetchone()
+        if record == e.record:
+            return "redelivered" if (outbox_id, entry) == (e.outbox_id, e.entry) else "duplicated"
+        self._db.execute(
+            "INSERT OR IGNORE INTO alarm (device_id, boot_id, seq, record, gateway_id, outbox_id, entry, received_utc_us)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (i.device_id, i.boot_id, i.seq, e.record, e.gateway_id, e.outbox_id, e.entry, now_us),
+        )
+        return "alarms"
+
+    def totals(self) -> dict[str, int]:
+        """All counts since this database was made: stored, redelivered, duplicated, refused, alarms, lost, dropped, devices."""
+        with explained(self.path, "cloud database"):
+            counts = dict.fromkeys(TOTALS, 0) | dict(self._db.execute("SELECT name, count FROM total").fetchall())
+            row = self._db.execute(
+                "SELECT (SELECT count(*) FROM record), (SELECT count(DISTINCT device_id) FROM record), (SELECT count(*) FROM alarm),"
+                " (SELECT coalesce(sum(lost), 0) FROM loss), (SELECT coalesce(sum(dropped), 0) FROM loss)"
+            ).fetchone()
+            counts |= zip(("stored", "devices", "alarms", "lost", "dropped"), row, strict=True)
+        return counts
+
+    def devices(self) -> list[DeviceRow]:
+        """Every boot of every device, the newest row last."""
+        with explained(self.path, "cloud database"):
+            rows = self._db.execute(
+                "SELECT device_id, boot_id, count(*), min(seq), max(seq), max(id) FROM record GROUP BY device_id, boot_id"
+                " ORDER BY device_id, boot_id"
+            ).fetchall()
+        return [DeviceRow(*row) for row in rows]
+
+    def records(self, *, device_id: bytes | None = None, after: int = 0, limit: int = 500) -> list[StoredRecord]:
+        """Rows with a number above ``after``, oldest first."""
+        return self._select("id > ?", device_id, "ORDER BY id", after, limit)
+
+    def last_records(self, *, device_id: bytes | None = None, limit: int = 100) -> list[StoredRecord]:
+        """The newest rows, oldest of them first."""
+        return self._select("id > ?", device_id, "ORDER BY id DESC", 0, limit)[::-1]
+
+    def _select(self, where: str, device_id: bytes | None, order: str, after: int, limit: int) -> list[StoredRecord]:
+        device = "" if device_id is None else " AND device_id = ?"
+        values: list[Any] = [after] if device_id is None else [after, device_id]
+        with explained(self.path, "cloud database"):
+            rows = self._db.execute(
+                "SELECT id, device_id, boot_id, seq, record, time_utc_us, time_error_us, model_id, gateway_id, outbox_id, entry,"
+                f" received_utc_us FROM record WHERE {where}{device} {order} LIMIT ?",
+                (*values, limit),
+            ).fetchall()
+        return [StoredRecord(r[0], Envelope(RecordIdentity(*r[1:4]), *r[4:11]), r[11]) for r in rows]
+
+    def alarms(self, limit: int = 100) -> list[tuple[RecordIdentity, bytes, str, int]]:
+        """The newest alarms: identity, the bytes that clash, gateway, time of arrival."""
+        with explained(self.path, "cloud database"):
+            rows = self._db.execute(
+                "SELECT device_id, boot_id, seq, record, gateway_id, received_utc_us FROM alarm ORDER BY id DESC LIMIT ?", (limit,)
+            ).fetchall()
+        return [(RecordIdentity(*r[:3]), r[3], r[4], r[5]) for r in rows]
+
+    def register_model(self, model_id: bytes, meaning: OutputMeaning) -> None:
+        """Say what a model's outputs mean. Repeating it is fine; its name may change.
+
+        Raises:
+            ConfigError: the same model_id is known with other labels or another output decoding.
+        """
+        known = self.models().get(model_id)
+        if known is not None and (known.labels, known.dtype, known.scale, known.zero_point) != (
+            meaning.labels, meaning.dtype, meaning.scale, meaning.zero_point,
+        ):  # fmt: skip
+            raise ConfigError(f"model {model_id.hex()} is registered with other labels or another output decoding")
+        with explained(self.path, "cloud database"), transaction(self._db):
+            self._db.execute(
+                "INSERT INTO model VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET name = excluded.name",
+                (model_id, meaning.name, json.dumps(meaning.labels), int(meaning.dtype), meaning.scale, meaning.zero_point),
+            )
+
+    def models(self) -> dict[bytes, OutputMeaning]:
+        """Every registered model."""
+        with explained(self.path, "cloud database"):
+            rows = self._db.execute("SELECT model_id, name, labels, dtype, scale, zero_point FROM model").fetchall()
+        return {r[0]: OutputMeaning(r[1], tuple(json.loads(r[2])), DType(r[3]), r[4], r[5]) for r in rows}

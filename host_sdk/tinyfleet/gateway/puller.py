@@ -1,0 +1,227 @@
+"""One puller per device: connects, pulls, commits, and starts again when anything fails.
+
+Nothing here waits for another device: each puller is a task of its own and every request has a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tinyfleet.device import Device, Results
+from tinyfleet.gateway.backoff import Backoff
+from tinyfleet.gateway.clock import ClockSample, DeviceClock
+from tinyfleet.gateway.config import DeviceSettings
+from tinyfleet.gateway.outbox import CursorMoved, OutboxFull, PulledRecord
+from tinyfleet.gateway.status import DeviceStatus
+from tinyfleet.gateway.store_thread import StoreThread
+from tinyfleet_codegen.errors import ProtocolError, TinyfleetError
+from tinyfleet_codegen.wire.record import Record, decode_record
+
+log = logging.getLogger(__name__)
+
+CLOCK_INTERVAL_S = 10.0
+"""Age at which the mapping to UTC is measured again."""
+RECONNECT_FIRST_S = 0.25
+RECONNECT_LIMIT_S = 15.0
+
+
+class DeviceOpener(Protocol):
+    """What :func:`tinyfleet.device.open_device` is."""
+
+    def __call__(self, url: str, *, timeout_s: float = ...) -> AbstractAsyncContextManager[Device]: ...
+
+
+@dataclass(slots=True)
+class _Boot:
+    """What is known of the boot that the device is in."""
+
+    device_id: bytes
+    boot_id: int
+    clock: DeviceClock
+    models: dict[int, bytes] = field(default_factory=dict)
+    clock_taken_s: float = 0.0
+
+
+class Puller:
+    """Pulls one device for ever.
+
+    Args:
+        settings: The device's table in the configuration.
+        opener: Opens the device.
+        store: Where records are committed.
+        on_commit: Called after each commit that left something to deliver.
+        claims: device_id -> URL of the port that serves it; shared by all pullers.
+        status: Kept up to date.
+    """
+
+    def __init__(
+        self,
+        settings: DeviceSettings,
+        *,
+        opener: DeviceOpener,
+        store: StoreThread,
+        on_commit: Callable[[], None],
+        claims: dict[bytes, str],
+        status: DeviceStatus,
+    ) -> None:
+        self._settings = settings
+        self._opener = opener
+        self._store = store
+        self._on_commit = on_commit
+        self._claims = claims
+        self._status = status
+        self._backoff = Backoff(RECONNECT_FIRST_S, RECONNECT_LIMIT_S)
+
+    async def run(self) -> None:
+        """Pull until cancelled."""
+        url = self._settings.url
+        while True:
+            try:
+                async with self._opener(url, timeout_s=self._settings.timeout_s) as device:
+                    await self._session(device)
+            except (TinyfleetError, OSError) as error:
+                log.warning("device failed url=%s error=%s", url, error)
+                self._status.last_error = str(error)
+            except Exception as error:
+                # The outermost loop of this task: a bug with one device must not stop the others.
+                log.exception("puller failed url=%s", url)
+                self._status.last_error = f"{type(error).__name__}: {error}"
+            finally:
+                self._status.state = "waiting"
+                self._release_claims()
+            self._status.failures += 1
+            await asyncio.sleep(self._backoff.next_s())
+
+    def _release_claims(self) -> None:
+        for device_id in [d for d, owner in self._claims.items() if owner == self._settings.url]:
+            del self._claims[device_id]
+
+    async def _session(self, device: Device) -> None:
+        boot = await self._identify(device)
+        log.info("device connected url=%s device=%s boot=%d", self._settings.url, boot.device_id.hex(), boot.boot_id)
+        since = await self._cursor(boot)
+        while True:
+            results = await device.results(since, self._settings.max_records)
+            if (results.device_id, results.boot_id) != (boot.device_id, boot.boot_id):
+                log.info("device restarted url=%s boot=%d was=%d", self._settings.url, results.boot_id, boot.boot_id)
+                boot = await self._identify(device)
+                if (results.device_id, results.boot_id) != (boot.device_id, boot.boot_id):
+                    raise ProtocolError(f"{self._settings.url} names boot {boot.boot_id} in hello and {results.boot_id} in results")
+                since = await self._cursor(boot)
+                continue
+            if results.next < since:
+                # Only a device whose boot counter was set back gets here. Taking all it has lets the cloud see the clash.
+                log.warning("device went back url=%s boot=%d next=%d cursor=%d", self._settings.url, boot.boot_id, results.next, since)
+                self._status.rewinds += 1
+                await self._commit(boot, [], since=since, next_seq=0, lost=0)
+                since = 0
+                continue
+            records = check_results(results, since)
+            if records or results.lost:
+                pulled = await self._envelop(device, boot, records, results)
+                if not await self._commit(boot, pulled, since=since, next_seq=results.next, lost=results.lost):
+                    since = await self._cursor(boot)
+                    continue
+                since = results.next
+            self._status.state = "connected"
+            self._status.last_pull_s = time.time()
+            self._backoff.reset()
+            if not records:
+                await asyncio.sleep(self._settings.poll_s)
+
+    async def _identify(self, device: Device) -> _Boot:
+        """Ask who answers, on which boot, at what time, with which model."""
+        before_s = time.monotonic()
+        hello = await device.hello()
+        sample = _clock_sample(hello.uptime_us, time.monotonic() - before_s)
+        url = self._settings.url
+        if not any(hello.device_id):
+            raise ProtocolError(
+                f"{url}: the board has no identity and makes no records", hint="give it one; `tinyfleet emulate` does so by itself"
+            )
+        owner = self._claims.setdefault(hello.device_id, url)
+        if owner != url:
+            raise ProtocolError(
+                f"{url}: device {hello.device_id.hex()} already answers on {owner}",
+                hint="two boards with one identity, or one board on two ports",
+            )
+        boot = _Boot(hello.device_id, hello.boot_id, DeviceClock(self._settings.clock_drift_ppm), clock_taken_s=time.monotonic())
+        boot.clock.add(sample)
+        status = self._status
+        status.device_id, status.boot_id, status.board, status.app = hello.device_id, hello.boot_id, hello.board, hello.app
+        await self._learn_model(device, boot)
+        return boot
+
+    async def _learn_model(self, device: Device, boot: _Boot) -> None:
+        info = await device.model_info()
+        boot.models[info.generation] = info.model_id
+        self._status.model_id, self._status.model_name = info.model_id, info.name
+
+    async def _envelop(self, device: Device, boot: _Boot, records: list[Record], results: Results) -> list[PulledRecord]:
+        """Add time and model to what was pulled."""
+        if time.monotonic() - boot.clock_taken_s > CLOCK_INTERVAL_S:
+            before_s = time.monotonic()
+            hello = await device.hello()
+            if hello.boot_id == boot.boot_id:
+                boot.clock.add(_clock_sample(hello.uptime_us, time.monotonic() - before_s))
+                boot.clock_taken_s = time.monotonic()
+        if any(r.model_generation not in boot.models for r in records):
+            await self._learn_model(device, boot)
+        pulled = []
+        for record, data in zip(records, results.records, strict=True):
+            moment = boot.clock.to_utc(record.uptime_us)
+            time_utc_us, time_error_us = moment if moment is not None else (None, None)
+            pulled.append(PulledRecord(record.seq, data, time_utc_us, time_error_us, boot.models.get(record.model_generation)))
+        return pulled
+
+    async def _cursor(self, boot: _Boot) -> int:
+        return await self._store.call(lambda outbox: outbox.cursor(boot.device_id, boot.boot_id))
+
+    async def _commit(self, boot: _Boot, records: list[PulledRecord], *, since: int, next_seq: int, lost: int) -> bool:
+        """Put records and cursor into the outbox; False when the cursor must be read again."""
+        try:
+            dropped = await self._store.call(
+                lambda outbox: outbox.append(boot.device_id, boot.boot_id, records, since=since, next_seq=next_seq, lost=lost)
+            )
+        except CursorMoved:
+            return False
+        except OutboxFull:
+            self._status.state = "outbox full"
+            await asyncio.sleep(self._settings.poll_s)
+            return False
+        if lost:
+            log.warning("device lost records url=%s boot=%d from=%d count=%d", self._settings.url, boot.boot_id, since, lost)
+        if dropped:
+            log.warning("outbox full, oldest dropped count=%d", dropped)
+        self._status.pulled += len(records)
+        self._status.lost += lost
+        self._on_commit()
+        return True
+
+
+def check_results(results: Results, since: int) -> list[Record]:
+    """Decode a reply and check that nothing is missing in it.
+
+    Raises:
+        ProtocolError: a record does not decode, is of another boot, or the sequence has a hole that ``lost`` does not explain.
+    """
+    records = [decode_record(data) for data in results.records]
+    expected = since + results.lost
+    for record in records:
+        if (record.boot_id, record.seq) != (results.boot_id, expected):
+            raise ProtocolError(f"record {record.boot_id}/{record.seq} where {results.boot_id}/{expected} should be")
+        expected += 1
+    if results.next != expected:
+        raise ProtocolError(f"results end at {expected} but name {results.next} as next")
+    return records
+
+
+def _clock_sample(uptime_us: int, round_trip_s: float) -> ClockSample:
+    half_us = round(round_trip_s * 5e5)
+    return ClockSample(uptime_us=uptime_us, utc_us=time.time_ns() // 1000 - half_us, error_us=max(half_us, 1))

@@ -1,0 +1,126 @@
+"""Drains the outbox into a sink: one batch at a time, removed only when the sink has it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from tinyfleet.gateway.backoff import Backoff
+from tinyfleet.gateway.sink import BatchTooLarge, RetryLater, Sink
+from tinyfleet.gateway.status import SinkStatus
+from tinyfleet.gateway.store_thread import StoreThread
+from tinyfleet.telemetry import Envelope, LossReport
+from tinyfleet_codegen.errors import SinkError, StoreError, TinyfleetError
+
+log = logging.getLogger(__name__)
+
+BATCH_BYTES = 256 * 1024
+"""Record bytes in one delivery, at most."""
+RETRY_FIRST_S = 0.25
+
+
+class Sender:
+    """Delivers one outbox to one sink.
+
+    Args:
+        sink: The other end.
+        store: The outbox.
+        status: Kept up to date.
+        batch_records: Records in one delivery, at most.
+        retry_max_s: Longest pause between two attempts.
+    """
+
+    def __init__(self, sink: Sink, store: StoreThread, status: SinkStatus, *, batch_records: int, retry_max_s: float) -> None:
+        self._sink = sink
+        self._store = store
+        self._status = status
+        self._batch_records = batch_records
+        self._limit = batch_records
+        self._backoff = Backoff(min(RETRY_FIRST_S, retry_max_s), retry_max_s)
+        self._work = asyncio.Event()
+        self._stop = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is something to deliver."""
+        self._work.set()
+
+    def stop(self) -> None:
+        """End after the delivery that is under way."""
+        self._stop.set()
+        self._work.set()
+
+    async def run(self) -> None:
+        """Deliver until :meth:`stop`."""
+        while not self._stop.is_set():
+            self._work.clear()
+            pause_s: float | None = None
+            try:
+                if not await self._deliver_once():
+                    self._status.state = "idle"
+                    await self._work.wait()
+                    continue
+            except RetryLater as wait:
+                pause_s = wait.seconds
+                self._note(wait)
+            except (SinkError, StoreError) as error:
+                pause_s = self._backoff.next_s()
+                self._note(error)
+            except Exception as error:
+                # The outermost loop of this task: it must go on, whatever one batch does.
+                log.exception("sender failed sink=%s", self._sink.name)
+                pause_s = self._backoff.next_s()
+                self._note(error)
+            if pause_s is not None:
+                await self._pause(pause_s)
+
+    def _note(self, error: Exception) -> None:
+        self._status.state = "waiting"
+        self._status.failures += 1
+        self._status.last_error = str(error)
+        hint = error.hint if isinstance(error, TinyfleetError) and error.hint else "-"
+        log.warning("delivery failed sink=%s error=%s hint=%s", self._sink.name, error, hint)
+
+    async def _pause(self, seconds: float) -> None:
+        await self._store.call(lambda outbox: outbox.release())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+
+    async def _deliver_once(self) -> bool:
+        """Offer the oldest batch; False when there is nothing to deliver."""
+        envelopes, reports = await self._store.call(lambda outbox: (outbox.oldest(self._limit, BATCH_BYTES), outbox.unreported_losses()))
+        if not envelopes and not reports:
+            if self._status.state == "delivering":
+                await self._store.call(lambda outbox: outbox.shrink())
+            return False
+        self._status.state = "delivering"
+        self._status.attempts += 1
+        try:
+            delivery = await self._sink.deliver(envelopes, reports)
+        except BatchTooLarge:
+            await self._shrink_batch(envelopes, reports)
+            return True
+        if envelopes and not delivery.accepted and not delivery.refused:
+            raise SinkError(f"{self._sink.name} answered, but named none of {len(envelopes)} records", retryable=True)
+        await self._store.call(lambda outbox: outbox.acknowledge(delivery.accepted, refused=delivery.refused, reports=reports))
+        self._backoff.reset()
+        self._limit = min(self._batch_records, self._limit * 2)
+        self._status.delivered += len(delivery.accepted)
+        self._status.refused += len(delivery.refused)
+        self._status.last_delivery_s = time.time()
+        self._status.last_error = None
+        for entry, reason in delivery.refused:
+            log.error("record refused, kept in the outbox entry=%d reason=%s", entry, reason)
+        return True
+
+    async def _shrink_batch(self, envelopes: list[Envelope], reports: list[LossReport]) -> None:
+        """The sink takes less at once than was offered."""
+        if len(envelopes) <= 1:
+            entries = [(e.entry, "too large for the sink") for e in envelopes]
+            log.error("record too large for the sink, kept in the outbox count=%d reports=%d", len(entries), len(reports))
+            await self._store.call(lambda outbox: outbox.acknowledge((), refused=entries))
+            if not entries:
+                raise SinkError(f"{self._sink.name} takes not even a loss report", retryable=True)
+            return
+        self._limit = len(envelopes) // 2

@@ -1,0 +1,113 @@
+"""What a running gateway says about itself: a small JSON file, replaced once a second, beside the outbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinyfleet.gateway.outbox import OUTBOX_FILE, inspect_outbox
+from tinyfleet_codegen.errors import StoreError
+
+STATUS_VERSION = 1
+STATUS_FILE = "status.json"
+STALE_S = 5.0
+"""Age at which a status file means that its gateway no longer runs or is stuck."""
+
+
+@dataclass(slots=True)
+class DeviceStatus:
+    """One device port since the gateway started."""
+
+    url: str
+    state: str = "connecting"
+    device_id: bytes | None = None
+    boot_id: int | None = None
+    board: str | None = None
+    app: str | None = None
+    model_id: bytes | None = None
+    model_name: str | None = None
+    pulled: int = 0
+    lost: int = 0
+    failures: int = 0
+    rewinds: int = 0
+    last_pull_s: float | None = None
+    last_error: str | None = None
+
+
+@dataclass(slots=True)
+class SinkStatus:
+    """The sink since the gateway started."""
+
+    name: str
+    state: str = "idle"
+    delivered: int = 0
+    refused: int = 0
+    attempts: int = 0
+    failures: int = 0
+    last_delivery_s: float | None = None
+    last_error: str | None = None
+
+
+@dataclass(slots=True)
+class GatewayStatus:
+    """The whole process."""
+
+    gateway_id: str
+    pid: int = field(default_factory=os.getpid)
+    started_s: float = field(default_factory=time.time)
+    devices: list[DeviceStatus] = field(default_factory=list)
+    sinks: list[SinkStatus] = field(default_factory=list)
+
+    def write(self, data_dir: Path) -> None:
+        """Replace the status file; a reader sees the old one or the new one.
+
+        Raises:
+            OSError: the disk is full or not writable.
+        """
+        document = {"version": STATUS_VERSION, "written_s": time.time(), **asdict(self)}
+        text = json.dumps(document, indent=2, default=lambda value: value.hex())
+        temporary = data_dir / f"{STATUS_FILE}.new"
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(data_dir / STATUS_FILE)
+
+
+def check_data_dir(data_dir: Path) -> int:
+    """How many records wait in a data folder; 0 when it has yet to be made.
+
+    Raises:
+        StoreError: the outbox in it cannot be read, or the folder cannot be made or written.
+    """
+    nearest = next(path for path in (data_dir, *data_dir.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise StoreError(f"cannot write in {nearest}", hint=f"make it writable for user id {os.getuid()}, or choose another data_dir")
+    outbox = data_dir / OUTBOX_FILE
+    return inspect_outbox(outbox)[0].waiting if outbox.exists() else 0
+
+
+def read_status(data_dir: Path) -> dict[str, Any]:
+    """What is known about the gateway of a data folder, running or not: its last status and what its outbox holds now.
+
+    Raises:
+        StoreError: the folder holds no gateway, or its outbox cannot be read.
+    """
+    depth, boots = inspect_outbox(data_dir / OUTBOX_FILE)
+    try:
+        live = json.loads((data_dir / STATUS_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        live = {}
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {data_dir / STATUS_FILE}: {error}", hint="the gateway writes it anew when it runs") from error
+    age_s = time.time() - live.get("written_s", 0.0)
+    return {
+        "running": age_s < STALE_S,
+        "gateway_id": live.get("gateway_id"),
+        "pid": live.get("pid"),
+        "outbox": {**asdict(depth), "dropped": sum(b.dropped for b in boots), "lost": sum(b.lost for b in boots)},
+        "boots": [asdict(b) for b in boots],
+        "devices": live.get("devices", []),
+        "sinks": live.get("sinks", []),
+    }
