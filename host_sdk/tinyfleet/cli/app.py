@@ -15,7 +15,17 @@ from tinyfleet import __version__
 from tinyfleet.cli.output import print_error
 from tinyfleet_codegen.errors import TinyfleetError, UsageError
 
-COMMANDS: tuple[str, ...] = ()
+COMMANDS: tuple[str, ...] = (
+    "zoo",
+    "quantize",
+    "gateway",
+    "cloud",
+    "build",
+    "flash",
+    "monitor",
+    "emulate",
+    "device",
+)
 """Modules of this package; each has ``register(app)``, which adds its command or its group of commands."""
 
 app = typer.Typer(
