@@ -181,7 +181,7 @@ def verify(
     count: int,
     seed: int = 1,
     inputs: Array | None = None,
-    per_layer: bool = False,
+    per_layer: bool = True,
     work_dir: Path | None = None,
 ) -> VerifyResult:
     """Compare targets with the oracle on ``count`` inputs.
@@ -192,7 +192,8 @@ def verify(
         count: Number of inputs, >= 1; at most those given in ``inputs``.
         seed: Of the inputs, when none are given.
         inputs: ``[n, ...]`` in the input's type, or None.
-        per_layer: Compare every layer of every input, not only the outputs.
+        per_layer: Compare every layer of every input, where the target can show them; a wrong rounding of one value seldom
+            reaches the output. False: outputs only.
         work_dir: Where emulated targets are built; None: a temporary folder.
 
     Raises:

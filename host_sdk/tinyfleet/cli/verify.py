@@ -29,7 +29,9 @@ def verify_command(
     count: Annotated[int, typer.Option("-n", help="Number of inputs.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the inputs.", min=0, max=2**32 - 1)] = 1,
     inputs: Annotated[Path | None, typer.Option(help="Inputs from a .npy file instead, [n, ...] in the model's input type.")] = None,
-    per_layer: Annotated[bool, typer.Option("--per-layer", help="Compare every layer, not only the output.")] = False,
+    per_layer: Annotated[
+        bool, typer.Option("--per-layer/--outputs-only", help="Compare every layer, or only the outputs (faster, sees less).")
+    ] = True,
     as_json: JsonFlag = False,
 ) -> int:
     """Prove that targets compute the oracle's bits; name the first layer that differs."""

@@ -1,0 +1,34 @@
+"""The board computes the oracle's bits: stand-ins always, the MLPerf Tiny models where they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import mlperf, standins
+from tinyfleet.verify import verify
+from tinyfleet_codegen.package import ModelPackage, load_package
+
+BOARDS = ("mps2_an386", "mps2_an385")
+
+
+def assert_equal_on(board: str, package: ModelPackage, folder: Path, *, count: int, per_layer: bool) -> None:
+    result = verify(package, [f"emu://{board}"], count=count, seed=11, per_layer=per_layer, work_dir=folder)
+    target = result.targets[0]
+    assert result.equal, target.first_difference
+    assert target.checked == count
+    assert not per_layer or target.layers_compared >= count
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("name", ["kws", "ic"])
+def test_standin_on_board_equals_the_oracle_in_every_layer(board: str, name: str, tmp_path: Path) -> None:
+    assert_equal_on(board, ModelPackage(name, standins.STANDINS[name]()), tmp_path, count=4, per_layer=True)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("model", mlperf.found_models(), ids=lambda model: model.name)
+def test_mlperf_model_on_board_equals_the_oracle(model: mlperf.MlperfModel, tmp_path: Path) -> None:
+    assert_equal_on("mps2_an386", load_package(mlperf.path_of(model)), tmp_path, count=4, per_layer=True)
