@@ -18,6 +18,8 @@ from tinyfleet_codegen.errors import TinyfleetError, UsageError
 COMMANDS: tuple[str, ...] = (
     "zoo",
     "quantize",
+    "compile",
+    "verify",
     "gateway",
     "cloud",
     "build",
