@@ -70,7 +70,7 @@ def test_a_tensor_moved_onto_another_one_is_seen() -> None:
     ("file", "before", "after", "op"),
     [
         # Ties of negative sums: in the layers with ReLU they are clamped away, so the dense layer shows them first.
-        ("include/tyf/nn/fixed.h", "remainder > threshold ? 1 : 0", "remainder >= threshold ? 1 : 0", "op 0 (CONV_2D)"),
+        ("include/tyf/nn/fixed.h", "remainder > threshold ? 1 : 0", "remainder >= threshold ? 1 : 0", "op 1 (DEPTHWISE_CONV_2D)"),
         ("include/tyf/nn/fixed.h", "(x < 0 ? 1 : 0)", "0", "op 11 (FULLY_CONNECTED)"),
         ("include/tyf/nn/fixed.h", "product >= 0 ? INT64_C(1) << 30 : 1 - (INT64_C(1) << 30)", "0", "op 0 (CONV_2D)"),
         ("src/depthwise_conv2d_s8_ref.c", "kx < win->kernel_w", "kx + 1 < win->kernel_w", "op 1 (DEPTHWISE_CONV_2D)"),

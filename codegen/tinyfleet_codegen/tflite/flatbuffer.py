@@ -119,5 +119,8 @@ class Table:
 def root_table(data: bytes, identifier: bytes, what: str) -> Table:
     """The root table of a buffer with the given four-byte file identifier."""
     if len(data) < 8 or data[4:8] != identifier:
-        raise FormatError(f"{what}: not a {identifier.decode()} file ({len(data)} bytes, identifier {data[4:8]!r})")
+        raise FormatError(
+            f"{what}: not a {identifier.decode()} file ({len(data)} bytes, identifier {data[4:8]!r})",
+            hint="is it the right file? A .tflite holds the identifier TFL3 at byte 4",
+        )
     return Table(data, _U32.unpack_from(data, 0)[0], what)

@@ -39,7 +39,7 @@ def read_tflite(data: bytes, name: str) -> Graph:
         FormatError: not a .tflite file, truncated or damaged.
         UnsupportedOp, ShapeError, QuantError: see :mod:`tinyfleet_codegen.errors`.
     """
-    model = root_table(data, b"TFL3", "model")
+    model = root_table(data, b"TFL3", f"model '{name}'")
     version = model.u32(0)
     if version != SCHEMA_VERSION:
         raise FormatError(f"model has schema version {version}, supported is {SCHEMA_VERSION}")
