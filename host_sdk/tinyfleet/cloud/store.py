@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,14 +100,21 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRow:
-    """One boot of one device as the cloud sees it."""
+    """One boot of one device as the cloud sees it; seqs and ``last_id`` (row number) are None without a record.
+
+    Attributes:
+        lost: Overwritten on the device before a gateway pulled them, as reported.
+        dropped: Removed from full outboxes, as reported.
+    """
 
     device_id: bytes
     boot_id: int
-    stored: int
-    first_seq: int
-    last_seq: int
-    last_id: int
+    stored: int = 0
+    first_seq: int | None = None
+    last_seq: int | None = None
+    last_id: int | None = None
+    lost: int = 0
+    dropped: int = 0
 
 
 class CloudStore:
@@ -203,13 +210,17 @@ class CloudStore:
         return counts
 
     def devices(self) -> list[DeviceRow]:
-        """Every boot of every device, the newest row last."""
+        """Every boot of every device that sent a record or a report."""
         with explained(self.path, "cloud database"):
             rows = self._db.execute(
                 "SELECT device_id, boot_id, count(*), min(seq), max(seq), max(id) FROM record GROUP BY device_id, boot_id"
-                " ORDER BY device_id, boot_id"
             ).fetchall()
-        return [DeviceRow(*row) for row in rows]
+            losses = self._db.execute("SELECT device_id, boot_id, sum(lost), sum(dropped) FROM loss GROUP BY device_id, boot_id").fetchall()
+        found = {(row[0], row[1]): DeviceRow(*row) for row in rows}
+        for device_id, boot_id, lost, dropped in losses:
+            row = found.get((device_id, boot_id), DeviceRow(device_id, boot_id))
+            found[device_id, boot_id] = replace(row, lost=lost, dropped=dropped)
+        return [found[key] for key in sorted(found)]
 
     def records(self, *, device_id: bytes | None = None, after: int = 0, limit: int = 500) -> list[StoredRecord]:
         """Rows with a number above ``after``, oldest first."""

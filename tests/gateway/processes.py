@@ -1,0 +1,125 @@
+"""Gateway and cloud as the real processes that they are, to be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+
+
+class Service:
+    """One ``tinyfleet`` process that announces itself with one JSON line."""
+
+    def __init__(self, process: asyncio.subprocess.Process, facts: dict[str, Any]) -> None:
+        self.process = process
+        self.facts = facts
+
+    @classmethod
+    async def start(cls, *arguments: str) -> Service:
+        """Start and wait until it has announced itself."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tinyfleet", *arguments, "--json", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), START_TIMEOUT_S)
+        assert line, f"{arguments} ended with {await process.wait()} before it announced itself"
+        return cls(process, json.loads(line))
+
+    async def kill(self) -> None:
+        """SIGKILL, if it still runs."""
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+
+    async def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        self.process.terminate()
+        return await asyncio.wait_for(self.process.wait(), STOP_TIMEOUT_S)
+
+
+class Cloud:
+    """A cloud that keeps its address and its data over restarts."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self.service: Service | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Start it, on the port of the last time."""
+        self.service = await Service.start("cloud", "serve", "--data", str(self._data_dir), "--port", str(self.port))
+        self.port = int(self.service.facts["url"].rpartition(":")[2])
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        if self.service is not None:
+            await self.service.kill()
+
+    async def summary(self) -> dict[str, Any]:
+        """Its counts; empty while it does not answer."""
+        try:
+            async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=5.0) as client:
+                answer = (await client.get("/v1/summary")).json()
+                return dict(answer)
+        except httpx.HTTPError:
+            return {}
+
+
+@asynccontextmanager
+async def running_cloud(data_dir: Path) -> AsyncIterator[Cloud]:
+    """A cloud that is gone at the end."""
+    cloud = Cloud(data_dir)
+    try:
+        await cloud.start()
+        yield cloud
+    finally:
+        await cloud.kill()
+
+
+@asynccontextmanager
+async def running_gateway(config: Path) -> AsyncIterator[Service]:
+    """A gateway that is gone at the end."""
+    service = await Service.start("gateway", "run", str(config))
+    try:
+        yield service
+    finally:
+        await service.kill()
+
+
+def write_config(folder: Path, device_urls: Sequence[str], cloud_url: str, *, outbox: str = "", sink: str = "") -> Path:
+    """A gateway configuration that pulls and retries quickly, in small pieces."""
+    devices = "".join(f'[[device]]\nurl = "{url}"\ntimeout_s = 5.0\npoll_s = 0.02\nmax_records = 7\n\n' for url in device_urls)
+    path = folder / "gateway.toml"
+    path.write_text(
+        f'version = 1\n\n[gateway]\nid = "test-gateway"\ndata_dir = "gateway data"\n\n{devices}'
+        f'[[sink]]\ntype = "http"\nurl = "{cloud_url}"\nbatch_records = 11\nretry_max_s = 0.2\n{sink}\n[outbox]\n{outbox}\n',
+        encoding="utf-8",
+    )
+    return path
+
+
+async def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> None:
+    """Ask again and again until the condition (plain or awaitable) holds; fails with ``what`` when it never does."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                value = condition()
+                if await value if asyncio.iscoroutine(value) else value:
+                    return
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"not within {timeout_s} s: {what}") from None
