@@ -84,10 +84,8 @@ class EmulatedBoard:
             descriptors.callback(control.close)
             descriptors.callback(qemu_control.close)
             listener = descriptors.enter_context(socket.create_server(("127.0.0.1", 0)))
-            # Accepted sockets inherit it; without it a small reply waits for the acknowledgement of the one before.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             port = int(listener.getsockname()[1])
-            uart = "pty,id=uart0" if pty else f"socket,id=uart0,fd={listener.fileno()},server=on,wait=off"
+            uart = "pty,id=uart0" if pty else f"socket,id=uart0,fd={listener.fileno()},server=on,wait=off,nodelay=on"
             command = [
                 *_machine(facts.emulation, facts.nvm_bytes, nvm),
                 *("-chardev", uart, "-serial", "chardev:uart0", "-serial", "null"),

@@ -1,0 +1,149 @@
+"""Emulated boards as processes: time, death, links that break."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hil_tests.conftest import BOARD, StartBoard
+from tinyfleet.device import connect, open_device
+from tinyfleet.emulator import EmulatedBoard
+from tinyfleet.platformio_build import FirmwareBuild
+from tinyfleet_codegen.errors import LinkClosed, LinkTimeout, StoreError
+
+IDLE_S = 60.0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_idle_board_keeps_wall_time(start_board: StartBoard) -> None:
+    """Guest time over wall time is 1 +- 0.1: with -icount's sleep=off it would be 20."""
+    with connect(start_board().url) as device:
+        start, guest_start_us = time.monotonic(), device.hello().uptime_us
+        time.sleep(IDLE_S)  # Idling is what is measured.
+        wall_s, guest_s = time.monotonic() - start, (device.hello().uptime_us - guest_start_us) / 1e6
+    assert guest_s / wall_s == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("pty", [False, True], ids=["tcp", "pty"])
+async def test_killing_the_board_in_mid_request_closes_the_link_at_once(start_board: StartBoard, pty: bool) -> None:
+    board = start_board(pty=pty)
+    async with open_device(board.url, timeout_s=20.0) as device:
+        os.kill(board.pid, signal.SIGSTOP)  # So that the request is surely under way.
+        pending = asyncio.create_task(device.hello())
+        await asyncio.sleep(0)
+        started = time.monotonic()
+        os.kill(board.pid, signal.SIGKILL)
+        with pytest.raises(LinkClosed):
+            await pending
+        assert time.monotonic() - started < 2.0
+
+
+@pytest.mark.timeout(60)
+async def test_stopped_board_is_a_timeout_and_then_lives_on(start_board: StartBoard) -> None:
+    board = start_board()
+    async with open_device(board.url, timeout_s=1.0) as device:
+        os.kill(board.pid, signal.SIGSTOP)
+        with pytest.raises(LinkTimeout):
+            await device.echo("nobody")
+        os.kill(board.pid, signal.SIGCONT)
+        assert await device.echo("somebody") == "somebody"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("pty", [False, True], ids=["tcp", "pty"])
+def test_host_may_leave_and_come_back(start_board: StartBoard, pty: bool) -> None:
+    board = start_board(pty=pty)
+    for text in ("first", "second"):
+        with connect(board.url) as device:
+            assert device.echo(text) == text
+            assert device.hello().boot_id == 1
+
+
+@pytest.mark.timeout(60)
+async def test_echo_of_every_size_comes_back_from_real_firmware(start_board: StartBoard) -> None:
+    async with open_device(start_board().url) as device:
+        buf_size, _ = await device.params()
+        largest = buf_size - 4 - 8 - 6  # Frame, header, and the map {"d": text} around a long text.
+        for size in (0, 1, 23, 24, 88, 89, 90, 91, 255, 256, largest):
+            text = ("0123456789" * (size // 10 + 1))[:size]
+            assert await device.echo(text) == text
+
+
+@pytest.mark.timeout(60)
+def test_two_boards_never_share_a_file(start_board: StartBoard, firmware: Callable[[str], FirmwareBuild]) -> None:
+    board = start_board()
+    with pytest.raises(StoreError, match="in use"):
+        EmulatedBoard.start(BOARD, firmware(BOARD).elf, board.nvm)
+    board.kill()
+    with EmulatedBoard.start(BOARD, firmware(BOARD).elf, board.nvm) as again:
+        assert again.device_id == board.device_id
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from threading import Thread
+from tinyfleet.emulator import EmulatedBoard
+
+def start():
+    board = EmulatedBoard.start(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    print(board.pid, flush=True)
+
+worker = Thread(target=start)   # A thread that ends must not take the board with it.
+worker.start()
+worker.join()
+sys.stdin.read()
+"""
+
+
+@pytest.mark.timeout(60)
+def test_board_dies_with_its_parent_but_not_with_a_thread(tmp_path: Path, firmware: Callable[[str], FirmwareBuild]) -> None:
+    command = [sys.executable, "-c", PARENT, BOARD, str(firmware(BOARD).elf), str(tmp_path / "board.nvm")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        board_pid = int(parent.stdout.readline())
+        board = os.pidfd_open(board_pid)
+        try:
+            with pytest.raises(TimeoutError):
+                wait_for_end(board, 0.3)
+            parent.kill()
+            wait_for_end(board, 5.0)
+        finally:
+            os.close(board)
+
+
+def wait_for_end(pidfd: int, timeout_s: float) -> None:
+    import select  # noqa: PLC0415
+
+    if not select.select([pidfd], [], [], timeout_s)[0]:
+        raise TimeoutError
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_emulate_prints_its_addresses_and_ends_clean(
+    tmp_path: Path, firmware: Callable[[str], FirmwareBuild], number: signal.Signals
+) -> None:
+    nvm = tmp_path / "board.nvm"
+    command = [sys.executable, "-m", "tinyfleet", "emulate", BOARD, "--elf", str(firmware(BOARD).elf), "--nvm", str(nvm), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        facts = json.loads(process.stdout.readline())
+        with connect(facts["smp"]) as device:
+            assert device.hello().device_id.hex() == facts["device_id"]
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert process.stderr.read() == ""
+    assert facts["nvm"] == str(nvm) and nvm.is_file()
+    assert not Path(f"/proc/{facts['pid']}").exists()
