@@ -22,7 +22,7 @@ TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="SECONDS", he
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(help="Talk to one device.", no_args_is_help=True)
+    group = typer.Typer(help="Talk to one device.", no_args_is_help=True, epilog="Example: tinyfleet device info tcp://127.0.0.1:5555")
     group.command("info", epilog="Example: tinyfleet device info tcp://127.0.0.1:5555")(info_command)
     group.command("stats", epilog="Example: tinyfleet device stats serial:///dev/ttyACM0")(stats_command)
     group.command("results", epilog="Example: tinyfleet device results tcp://127.0.0.1:5555 --since 100 --max 10")(results_command)
