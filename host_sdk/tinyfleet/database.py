@@ -16,6 +16,9 @@ from tinyfleet_codegen.errors import StoreError
 QUICK_CHECK_LIMIT_BYTES = 256 * 2**20
 """Files up to this size are checked whole when they are opened (about 1 s at most); larger ones only where they are used."""
 
+LOG_PAGES = 256
+"""The log is written back into the database when it has this many pages (1 MiB)."""
+
 
 def open_database(path: Path, migrations: Sequence[str], *, what: str) -> sqlite3.Connection:
     """Open or create a database file.
@@ -39,6 +42,7 @@ def open_database(path: Path, migrations: Sequence[str], *, what: str) -> sqlite
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
             connection.execute("PRAGMA foreign_keys = ON")
             for old in range(version, len(migrations)):
                 with transaction(connection):
@@ -98,8 +102,8 @@ def used_bytes(connection: sqlite3.Connection) -> int:
 
 def give_back_free_pages(connection: sqlite3.Connection, *, limit_pages: int) -> None:
     """Return up to ``limit_pages`` unused pages to the file system, so that the time it takes has a bound."""
-    # The pragma works only while its (empty) rows are fetched.
-    connection.execute(f"PRAGMA incremental_vacuum({limit_pages})").fetchall()
+    # The pragma frees one page per step; execute() steps once, because it has no columns.
+    connection.executescript(f"PRAGMA incremental_vacuum({limit_pages})")
 
 
 def _read_version(path: Path, what: str, known: int) -> int:

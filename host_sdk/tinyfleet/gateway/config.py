@@ -23,6 +23,9 @@ from tinyfleet_codegen.errors import ConfigError
 CONFIG_VERSION = 1
 
 
+_KEYS_HINT = "docs/spec/config.md lists every key"
+
+
 def _device_url(url: str) -> str:
     if urlsplit(url).scheme not in OPENERS:
         raise ValueError("unknown scheme")
@@ -149,13 +152,15 @@ def load_config(path: Path) -> GatewayConfig:
         config = GatewayConfig.model_validate(data)
     except ValidationError as error:
         lines = "\n".join(f"  {_explain(e)}" for e in error.errors())
-        raise ConfigError(f"{path}:\n{lines}", hint="docs/spec/config.md lists every key") from error
+        raise ConfigError(f"{path}:\n{lines}", hint=_KEYS_HINT) from error
     if config.sink[0].token_file is not None and config.sink[0].token_env is not None:
-        raise ConfigError(f"{path}:\n  sink[0].token_env = {config.sink[0].token_env!r}: allowed: not together with token_file")
+        raise ConfigError(
+            f"{path}:\n  sink[0].token_env = {config.sink[0].token_env!r}: allowed: not together with token_file", hint=_KEYS_HINT
+        )
     urls = [device.url for device in config.device]
     for index, url in enumerate(urls):
         if url in urls[:index]:
-            raise ConfigError(f"{path}:\n  device[{index}].url = {url!r}: allowed: each port once")
+            raise ConfigError(f"{path}:\n  device[{index}].url = {url!r}: allowed: each port once", hint=_KEYS_HINT)
     config._folder = path.resolve().parent
     return config
 

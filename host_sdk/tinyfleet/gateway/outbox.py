@@ -7,6 +7,7 @@ thread at a time (:class:`tinyfleet.gateway.service.Gateway` has one for them).
 from __future__ import annotations
 
 import enum
+import logging
 import os
 import sqlite3
 from collections.abc import Collection, Sequence
@@ -15,6 +16,9 @@ from pathlib import Path
 
 from tinyfleet.database import explained, give_back_free_pages, open_database, open_read_only, transaction, used_bytes
 from tinyfleet.telemetry import Envelope, LossReport, RecordIdentity
+from tinyfleet_codegen.errors import StoreError
+
+log = logging.getLogger(__name__)
 
 OUTBOX_FILE = "outbox.db"
 """Name of the database in the gateway's data folder."""
@@ -50,6 +54,9 @@ MIGRATIONS = (
 
 DROP_CHUNK = 256
 """Records dropped at a time when the outbox is full."""
+RESERVE_FILE = "outbox.reserve"
+RESERVE_BYTES = 4 * 2**20
+"""Kept for a full disk: deleting records needs room in SQLite's log first."""
 VACUUM_PAGES = 512
 """Pages given back to the file system after a delivery, at most."""
 
@@ -137,6 +144,8 @@ class Outbox:
                 self._db.execute("INSERT INTO outbox VALUES (?)", (self.outbox_id,))
             # An updated cloud may accept today what it refused yesterday.
             self._db.execute("UPDATE record SET refused = NULL WHERE refused IS NOT NULL")
+        self._reserve = path.with_name(RESERVE_FILE)
+        self._keep_reserve()
 
     def close(self) -> None:
         """Close the database; the file stays."""
@@ -234,6 +243,18 @@ class Outbox:
             refused: Entries that it will never accept, with its reason; they are kept but not offered again.
             reports: Loss reports that were in the same delivery.
         """
+        try:
+            self._remove(entries, refused, reports)
+        except StoreError:
+            if not self._reserve.exists():
+                raise
+            log.warning("disk full, reserve used to deliver what waits")
+            self._reserve.unlink()
+            self._write_back_log()
+            self._remove(entries, refused, reports)
+        self._in_flight = 0
+
+    def _remove(self, entries: Collection[int], refused: Sequence[tuple[int, str]], reports: Sequence[LossReport]) -> None:
         with explained(self.path, "outbox"):
             with transaction(self._db):
                 self._db.executemany("DELETE FROM record WHERE entry = ?", [(e,) for e in entries])
@@ -242,7 +263,6 @@ class Outbox:
                     "UPDATE boot SET reported_lost = ?, reported_dropped = ? WHERE device_id = ? AND boot_id = ?",
                     [(r.lost, r.dropped, r.device_id, r.boot_id) for r in reports],
                 )
-            self._in_flight = 0
             give_back_free_pages(self._db, limit_pages=VACUUM_PAGES)
 
     def unreported_losses(self, limit: int = 100) -> list[LossReport]:
@@ -264,10 +284,24 @@ class Outbox:
         with explained(self.path, "outbox"):
             return _boots(self._db)
 
-    def shrink(self) -> None:
-        """Write the log back into the database and truncate it; worth it when the outbox is empty."""
+    def settle(self) -> None:
+        """Nothing waits: truncate SQLite's log, and take the reserve again if it was used."""
+        self._write_back_log()
+        if not self._reserve.exists():
+            self._keep_reserve()
+
+    def _write_back_log(self) -> None:
         with explained(self.path, "outbox"):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _keep_reserve(self) -> None:
+        """Hold room on the disk, when there is room."""
+        try:
+            with self._reserve.open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+        except OSError as error:
+            self._reserve.unlink(missing_ok=True)
+            log.warning("no room for the reserve file=%s error=%s", self._reserve, error.strerror)
 
 
 def inspect_outbox(path: Path) -> tuple[Depth, list[BootState]]:

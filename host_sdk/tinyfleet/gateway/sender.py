@@ -92,7 +92,7 @@ class Sender:
         envelopes, reports = await self._store.call(lambda outbox: (outbox.oldest(self._limit, BATCH_BYTES), outbox.unreported_losses()))
         if not envelopes and not reports:
             if self._status.state == "delivering":
-                await self._store.call(lambda outbox: outbox.shrink())
+                await self._store.call(lambda outbox: outbox.settle())
             return False
         self._status.state = "delivering"
         self._status.attempts += 1

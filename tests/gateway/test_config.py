@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tinyfleet.gateway.config import GatewayConfig, load_config
+from tinyfleet_codegen.errors import ConfigError
+
+GOOD = """
+version = 1
+
+[gateway]
+id = "gw-1"
+data_dir = "data"
+
+[[device]]
+url = "tcp://127.0.0.1:5555"
+
+[[sink]]
+type = "http"
+url = "http://127.0.0.1:8080/"
+"""
+
+
+def load(folder: Path, text: str) -> GatewayConfig:
+    path = folder / "gateway.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path)
+
+
+def test_smallest_configuration_has_sensible_defaults(tmp_path: Path) -> None:
+    config = load(tmp_path, GOOD)
+    assert config.data_dir == tmp_path / "data"
+    assert config.sink[0].url == "http://127.0.0.1:8080"
+    assert config.outbox.when_full == "drop_oldest"
+    assert config.token() is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('id = "gw-1"', 'id = "my gateway"', "gateway.id = 'my gateway': allowed: 1 to 64 letters"),
+        ('id = "gw-1"', 'idd = "gw-1"', "gateway.idd: unknown key; did you mean id?"),
+        ('id = "gw-1"', "", "gateway.id: missing; allowed: 1 to 64 letters"),
+        ('data_dir = "data"', "data_dir = 5", "gateway.data_dir = 5: allowed: a folder"),
+        ('url = "tcp://127.0.0.1:5555"', 'url = "usb://1"', "device[0].url = 'usb://1': allowed: serial:///dev/ttyACM0, tcp://HOST:PORT"),
+        ('url = "tcp://127.0.0.1:5555"', 'url = "tcp://x:1"\ntimeout_s = 0', "device[0].timeout_s = 0: allowed: seconds for one"),
+        ('url = "tcp://127.0.0.1:5555"', 'url = "tcp://x:1"\npoll_s = "1"', "device[0].poll_s = '1': allowed: seconds between pulls"),
+        ('[[device]]\nurl = "tcp://127.0.0.1:5555"', "", "device: missing; allowed: at least one [[device]] table"),
+        ('type = "http"', 'type = "mqtt"', "sink[0].type = 'mqtt': allowed: 'http'"),
+        ("http://127.0.0.1:8080/", "ftp://x", "sink[0].url = 'ftp://x': allowed: http://HOST:PORT or https://HOST"),
+        ("[gateway]", '[outbox]\nwhen_full = "panic"\n[gateway]', "outbox.when_full = 'panic': allowed: 'drop_oldest' or 'stop_pulling'"),
+        ("[gateway]", "[outbox]\nmax_bytes = 10\n[gateway]", "outbox.max_bytes = 10: allowed: bytes of the database, 262144"),
+        ("[gateway]", "[extra]\n[gateway]", "extra: unknown key; allowed: version, gateway, device, sink, outbox"),
+        ("version = 1", "", "version: missing; allowed: 1"),
+        ("version = 1", 'version = "1"', "version = '1': allowed: 1"),
+        ("version = 1", "version = 2", "version = 2: this code reads up to 1"),
+        ("version = 1", "version = [", "is not valid TOML"),
+        ("[[sink]]", '[[sink]]\ntoken_file = "t"\ntoken_env = "T"', "allowed: not together with token_file"),
+        ("[[device]]", '[[device]]\nurl = "tcp://127.0.0.1:5555"\n[[device]]', "device[1].url = 'tcp://127.0.0.1:5555': allowed: each"),
+    ],
+)  # fmt: skip
+def test_wrong_value_is_named_with_what_is_allowed(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    assert old in GOOD
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, GOOD.replace(old, new, 1))
+    assert expected in str(refused.value)
+    assert refused.value.hint
+
+
+def test_all_wrong_values_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, GOOD.replace("gw-1", "").replace("tcp:", "udp:"))
+    assert "gateway.id" in str(refused.value) and "device[0].url" in str(refused.value)
+
+
+def test_absent_file_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read"):
+        load_config(tmp_path / "absent.toml")
+
+
+def test_token_comes_from_file_or_environment_and_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("s3cret\n", encoding="utf-8")
+    config = load(tmp_path, GOOD.replace("[[sink]]", '[[sink]]\ntoken_file = "token"'))
+    token = config.token()
+    assert token is not None and token.get_secret_value() == "s3cret"
+    assert "s3cret" not in repr(token) and "s3cret" not in repr(config)
+    config = load(tmp_path, GOOD.replace("[[sink]]", '[[sink]]\ntoken_env = "MY_TOKEN"'))
+    monkeypatch.delenv("MY_TOKEN", raising=False)
+    with pytest.raises(ConfigError, match="environment variable MY_TOKEN holds no access token"):
+        config.token()
+    monkeypatch.setenv("MY_TOKEN", "from-env")
+    token = config.token()
+    assert token is not None and token.get_secret_value() == "from-env"

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import contextlib
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tinyfleet.gateway.outbox import RESERVE_BYTES, RESERVE_FILE, CursorMoved, Outbox, OutboxFull, PulledRecord, WhenFull, inspect_outbox
+from tinyfleet.telemetry import LossReport
+from tinyfleet_codegen.errors import StoreError
+
+A, B = b"A" * 16, b"B" * 16
+BOUND = 2**18
+
+
+def pulled(first: int, count: int, size: int = 42) -> list[PulledRecord]:
+    return [PulledRecord(seq, bytes([seq % 256]) * size, 1_000_000 + seq, 50, b"m" * 32) for seq in range(first, first + count)]
+
+
+def opened(path: Path, *, when_full: WhenFull = WhenFull.DROP_OLDEST, max_bytes: int = BOUND) -> Outbox:
+    return Outbox(path / "outbox.db", gateway_id="gw", max_bytes=max_bytes, when_full=when_full)
+
+
+def append(outbox: Outbox, device: bytes, first: int, count: int, size: int = 42) -> int:
+    return outbox.append(device, 1, pulled(first, count, size), since=first, next_seq=first + count, lost=0)
+
+
+def identities(outbox: Outbox, limit: int = 100_000) -> list[tuple[bytes, int]]:
+    return [(e.identity.device_id, e.identity.seq) for e in outbox.oldest(limit, 2**40)]
+
+
+def test_records_and_cursor_survive_a_reopening_in_order(tmp_path: Path) -> None:
+    outbox = opened(tmp_path)
+    append(outbox, A, 0, 3)
+    append(outbox, B, 0, 2)
+    append(outbox, A, 3, 2)
+    outbox_id = outbox.outbox_id
+    outbox.close()
+    outbox = opened(tmp_path)
+    assert outbox.outbox_id == outbox_id
+    assert (outbox.cursor(A, 1), outbox.cursor(B, 1), outbox.cursor(A, 2)) == (5, 2, 0)
+    assert identities(outbox) == [(A, 0), (A, 1), (A, 2), (B, 0), (B, 1), (A, 3), (A, 4)]
+
+
+def test_cursor_that_moved_commits_nothing(tmp_path: Path) -> None:
+    outbox = opened(tmp_path)
+    append(outbox, A, 0, 3)
+    with pytest.raises(CursorMoved):
+        append(outbox, A, 1, 3)
+    with pytest.raises(CursorMoved):
+        append(outbox, B, 5, 1)
+    assert identities(outbox) == [(A, 0), (A, 1), (A, 2)]
+    assert [(b.device_id, b.next_seq) for b in outbox.boots()] == [(A, 3)]
+
+
+def test_only_acknowledged_records_go(tmp_path: Path) -> None:
+    outbox = opened(tmp_path)
+    append(outbox, A, 0, 5)
+    entries = [e.entry for e in outbox.oldest(3, 2**20)]
+    outbox.acknowledge(entries[:2])
+    assert identities(outbox) == [(A, 2), (A, 3), (A, 4)]
+
+
+def test_entry_numbers_are_never_used_again(tmp_path: Path) -> None:
+    outbox = opened(tmp_path)
+    append(outbox, A, 0, 3)
+    last = [e.entry for e in outbox.oldest(10, 2**20)]
+    outbox.acknowledge(last)
+    outbox.close()
+    outbox = opened(tmp_path)
+    append(outbox, A, 3, 1)
+    assert outbox.oldest(1, 2**20)[0].entry > max(last)
+
+
+def test_refused_record_is_kept_and_offered_again_after_a_restart(tmp_path: Path) -> None:
+    outbox = opened(tmp_path)
+    append(outbox, A, 0, 3)
+    entries = [e.entry for e in outbox.oldest(3, 2**20)]
+    outbox.acknowledge([entries[0]], refused=[(entries[1], "unknown version")])
+    assert identities(outbox) == [(A, 2)]
+    assert (outbox.depth().waiting, outbox.depth().refused) == (1, 1)
+    outbox.close()
+    assert identities(opened(tmp_path)) == [(A, 1), (A, 2)]
+
+
+def test_full_outbox_drops_the_oldest_and_counts_them(tmp_path: Path) -> None:
+    outbox = opened(tmp_path)
+    append(outbox, B, 0, 10)
+    dropped = sum(append(outbox, A, first, 100, size=100) for first in range(0, 5000, 100))
+    depth = outbox.depth()
+    assert depth.used_bytes <= BOUND
+    assert dropped > 0
+    assert depth.waiting == 5010 - dropped
+    kept = identities(outbox)
+    assert kept == [(A, seq) for seq in range(5010 - depth.waiting - 10, 5000)]
+    reports = outbox.unreported_losses()
+    assert reports == [LossReport(A, 1, 0, dropped - 10), LossReport(B, 1, 0, 10)]
+    outbox.acknowledge([], reports=reports)
+    assert outbox.unreported_losses() == []
+
+
+def test_records_in_flight_are_not_dropped(tmp_path: Path) -> None:
+    outbox = opened(tmp_path)
+    append(outbox, A, 0, 300, size=100)
+    in_flight = outbox.oldest(200, 2**20)
+    for first in range(300, 5000, 100):
+        append(outbox, A, first, 100, size=100)
+    outbox.acknowledge([e.entry for e in in_flight])
+    dropped = sum(b.dropped for b in outbox.boots())
+    assert dropped > 0
+    assert outbox.depth().waiting + dropped == 4800
+
+
+def test_full_outbox_stops_pulling_when_told_to(tmp_path: Path) -> None:
+    outbox = opened(tmp_path, when_full=WhenFull.STOP_PULLING)
+    seq = 0
+    with pytest.raises(OutboxFull):
+        for seq in range(0, 100_000, 100):
+            append(outbox, A, seq, 100, size=100)
+    assert outbox.cursor(A, 1) == seq == outbox.depth().waiting
+    outbox.acknowledge([e.entry for e in outbox.oldest(seq, 2**40)])
+    append(outbox, A, seq, 100)
+
+
+def test_disk_is_given_back_after_a_drain(tmp_path: Path) -> None:
+    outbox = opened(tmp_path, max_bytes=2**30)
+    for first in range(0, 60_000, 1000):
+        append(outbox, A, first, 1000, size=100)
+    path = tmp_path / "outbox.db"
+    assert path.stat().st_size > 6 * 2**20
+    while batch := outbox.oldest(500, 2**20):
+        outbox.acknowledge([e.entry for e in batch])
+    outbox.settle()
+    assert sum(p.stat().st_size for p in tmp_path.glob("outbox.db*")) <= 4 * 2**20
+    assert path.stat().st_size < 2**18
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond ``size``: what a full disk looks like, without a disk to fill."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def test_full_disk_refuses_whole_commits_and_loses_nothing(tmp_path: Path) -> None:
+    outbox = opened(tmp_path, max_bytes=2**30)
+    seq = 0
+    with largest_file(2**20), pytest.raises(StoreError) as refused:
+        for seq in range(0, 1_000_000, 500):
+            append(outbox, A, seq, 500)
+    assert refused.value.hint is not None and "free space" in refused.value.hint
+    assert outbox.cursor(A, 1) == seq == outbox.depth().waiting > 0
+    outbox.close()
+    outbox = opened(tmp_path, max_bytes=2**30)
+    assert identities(outbox) == [(A, s) for s in range(seq)]
+    append(outbox, A, seq, 500)
+
+
+def test_full_disk_can_be_drained_with_the_room_that_the_reserve_gives_back(tmp_path: Path) -> None:
+    outbox = opened(tmp_path, max_bytes=2**30)
+    reserve = tmp_path / RESERVE_FILE
+    full = 5 * 2**20
+    assert reserve.stat().st_size == RESERVE_BYTES < full
+    with largest_file(full), pytest.raises(StoreError):
+        for seq in range(0, 1_000_000, 500):
+            append(outbox, A, seq, 500)
+    with largest_file(full + RESERVE_BYTES):
+        while batch := outbox.oldest(500, 2**20):
+            outbox.acknowledge([e.entry for e in batch])
+    assert outbox.depth().waiting == 0
+
+
+def test_reserve_goes_when_a_removal_fails(tmp_path: Path) -> None:
+    outbox = opened(tmp_path, max_bytes=2**30)
+    append(outbox, A, 0, 500)
+    outbox.settle()
+    with largest_file(0), pytest.raises(StoreError):
+        outbox.acknowledge([e.entry for e in outbox.oldest(500, 2**20)])
+    assert not (tmp_path / RESERVE_FILE).exists()
+    assert outbox.depth().waiting == 500
+    outbox.acknowledge([e.entry for e in outbox.oldest(500, 2**20)])
+    assert outbox.depth().waiting == 0
+    outbox.settle()
+    assert (tmp_path / RESERVE_FILE).stat().st_size == RESERVE_BYTES
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from tinyfleet.gateway.outbox import Outbox, PulledRecord
+outbox = Outbox(Path(sys.argv[1]), gateway_id="gw")
+seq = outbox.cursor(b"A" * 16, 1)
+while True:
+    records = [PulledRecord(s, s.to_bytes(4, "little") * 10, s, 1, None) for s in range(seq, seq + 5)]
+    outbox.append(b"A" * 16, 1, records, since=seq, next_seq=seq + 5, lost=0)
+    seq += 5
+    print(seq, flush=True)
+"""
+
+
+def test_writer_that_is_killed_keeps_what_it_has_committed(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    for commits in (1, 7, 30):
+        with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            said = 0
+            for _ in range(commits):
+                said = int(writer.stdout.readline())
+            writer.kill()
+            writer.stdout.read()
+        outbox = opened(tmp_path)
+        cursor = outbox.cursor(A, 1)
+        assert cursor >= said
+        assert identities(outbox) == [(A, s) for s in range(cursor)]
+        outbox.close()
+
+
+def test_newer_outbox_is_refused_and_not_touched(tmp_path: Path) -> None:
+    outbox = opened(tmp_path)
+    append(outbox, A, 0, 3)
+    outbox.close()
+    path = tmp_path / "outbox.db"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="version 99, this code knows up to 1"):
+        opened(tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_foreign_database_is_refused(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "outbox.db")
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+    with pytest.raises(StoreError, match="another program's database"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["text", "middle", "truncated"])
+def test_damaged_outbox_is_refused_with_a_next_step(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "outbox.db"
+    outbox = opened(tmp_path)
+    append(outbox, A, 0, 2000)
+    outbox.close()
+    data = bytearray(path.read_bytes())
+    if damage == "text":
+        data = bytearray(b"this is not a database, but long enough to be one" * 100)
+    elif damage == "middle":
+        data[4096 * 3 : 4096 * 4] = b"\xff" * 4096
+    else:
+        del data[len(data) // 2 :]
+    path.write_bytes(data)
+    with pytest.raises(StoreError) as refused:
+        opened(tmp_path)
+    assert refused.value.hint is not None and "move the file" in refused.value.hint
+
+
+def test_outbox_is_inspected_beside_its_owner(tmp_path: Path) -> None:
+    outbox = opened(tmp_path)
+    append(outbox, A, 0, 3)
+    depth, boots = inspect_outbox(tmp_path / "outbox.db")
+    assert (depth.waiting, boots[0].next_seq) == (3, 3)
+    with pytest.raises(StoreError, match="no outbox"):
+        inspect_outbox(tmp_path / "absent.db")
