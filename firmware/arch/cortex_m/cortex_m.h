@@ -1,0 +1,43 @@
+/**
+ * The Cortex-M core as drivers see it.
+ *
+ *     static void receive(void);
+ *
+ *     __attribute__((section(".isr_vector.board"), used)) const tyf_cortex_m_handler board_vectors[] = {
+ *         [TYF_BOARD_UART_RX_IRQ] = receive,
+ *     };
+ *
+ *     tyf_cortex_m_enable_irq(TYF_BOARD_UART_RX_IRQ);
+ */
+#ifndef TYF_CORTEX_M_H
+#define TYF_CORTEX_M_H
+
+#include <stdint.h>
+
+/** An entry of the vector table. */
+typedef void (*tyf_cortex_m_handler)(void);
+
+/** A memory-mapped register. */
+#define TYF_REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+/** Let interrupt number irq (0 .. 239) through, at the middle priority. */
+void tyf_cortex_m_enable_irq(uint32_t irq);
+
+/** Mask interrupts. @return what tyf_cortex_m_unmask() needs to restore the state before */
+static inline uint32_t tyf_cortex_m_mask(void) {
+    uint32_t primask;
+    __asm volatile("mrs %0, primask\n cpsid i" : "=r"(primask)::"memory");
+    return primask;
+}
+
+/** End the masking of the matching tyf_cortex_m_mask(). */
+static inline void tyf_cortex_m_unmask(uint32_t primask) {
+    __asm volatile("msr primask, %0" ::"r"(primask) : "memory");
+}
+
+/** Sleep until an interrupt is pending, masked or not. */
+static inline void tyf_cortex_m_wait(void) {
+    __asm volatile("dsb\n wfi" ::: "memory");
+}
+
+#endif

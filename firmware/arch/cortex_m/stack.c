@@ -1,0 +1,27 @@
+#include "stack.h"
+
+#include <stdint.h>
+
+#include "tyf/port/system.h"
+
+#define PAINT 0x7f7f5a5au
+
+extern uint32_t tyf_stack_begin[], tyf_stack_end[];
+
+void tyf_stack_paint(void) {
+    for (uint32_t *word = tyf_stack_begin; word < tyf_stack_end; word++) {
+        *word = PAINT;
+    }
+}
+
+uint32_t tyf_port_stack_bytes(void) {
+    return (uint32_t)((uintptr_t)tyf_stack_end - (uintptr_t)tyf_stack_begin);
+}
+
+uint32_t tyf_port_stack_used_bytes(void) {
+    const volatile uint32_t *word = tyf_stack_begin;
+    while (word < tyf_stack_end && *word == PAINT) {
+        word++;
+    }
+    return (uint32_t)((uintptr_t)tyf_stack_end - (uintptr_t)word);
+}

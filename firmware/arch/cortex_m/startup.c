@@ -1,0 +1,66 @@
+/* From reset to main(): floating-point unit, memory, stacks. */
+
+#include <stdint.h>
+
+#include "cortex_m.h"
+#include "fault.h"
+#include "stack.h"
+
+/* Symbols of link.ld; only their addresses mean something. */
+extern uint32_t tyf_data_begin[], tyf_data_end[], tyf_bss_begin[], tyf_bss_end[];
+extern const uint32_t tyf_data_load[];
+extern uint32_t tyf_handler_stack_end[];
+
+int main(void);
+void Reset_Handler(void);
+void tyf_startup_memory(void);
+
+/* The board's interrupts follow in .isr_vector.board. Entries left 0 fault with pc 0 if they ever fire. */
+__attribute__((section(".isr_vector.system"), used)) static const tyf_cortex_m_handler system_vectors[16] = {
+    (tyf_cortex_m_handler)(uintptr_t)tyf_handler_stack_end,
+    Reset_Handler,
+    Fault_Handler, /* NMI: the watchdog's first time-out */
+    Fault_Handler, /* HardFault */
+    Fault_Handler, /* MemManage */
+    Fault_Handler, /* BusFault */
+    Fault_Handler, /* UsageFault */
+};
+
+/* Assembly up to main(): no compiled function may run before the FPU is on, or after the stack has changed below it. */
+__attribute__((naked, used)) void Reset_Handler(void) {
+    __asm volatile(
+#if defined(__ARM_FP)
+        "ldr r0, =0xe000ed88\n" /* CPACR: full access to CP10 and CP11 */
+        "ldr r1, [r0]\n"
+        "orr r1, r1, #0xf00000\n"
+        "str r1, [r0]\n"
+        "dsb\n"
+        "isb\n"
+#endif
+        "ldr r0, =tyf_handler_stack_end\n"
+        "msr msp, r0\n"
+        "ldr r0, =0xe000ed08\n" /* VTOR */
+        "ldr r1, =tyf_vectors\n"
+        "str r1, [r0]\n"
+        "bl tyf_startup_memory\n"
+        "ldr r0, =tyf_stack_end\n"
+        "msr psp, r0\n"
+        "movs r0, #2\n" /* thread mode uses the process stack */
+        "msr control, r0\n"
+        "isb\n"
+        "bl main\n"
+        "1: b 1b\n"
+        ".ltorg\n");
+}
+
+void tyf_startup_memory(void) {
+    const uint32_t *from = tyf_data_load;
+    for (uint32_t *to = tyf_data_begin; to < tyf_data_end; to++, from++) {
+        *to = *from;
+    }
+    for (uint32_t *to = tyf_bss_begin; to < tyf_bss_end; to++) {
+        *to = 0;
+    }
+    tyf_stack_paint();
+    tyf_fault_count_start();
+}

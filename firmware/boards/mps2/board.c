@@ -1,0 +1,21 @@
+/* Interrupt table and start of an MPS2 board. */
+
+#include "cortex_m.h"
+#include "mps2.h"
+#include "tyf/port/system.h"
+
+__attribute__((section(".isr_vector.board"), used)) static const tyf_cortex_m_handler board_vectors[32] = {
+    [TYF_BOARD_UART_RX_IRQ] = tyf_mps2_uart_rx_interrupt,
+    [TYF_BOARD_UART_TX_IRQ] = tyf_mps2_uart_tx_interrupt,
+    [TYF_BOARD_WAKE_TIMER_IRQ] = tyf_mps2_wake_interrupt,
+};
+
+const char *tyf_port_board(void) {
+    return TYF_BOARD_NAME;
+}
+
+void tyf_port_start(void) {
+    tyf_mps2_time_start();
+    tyf_mps2_uart_start();
+    tyf_mps2_watchdog_start();
+}

@@ -1,0 +1,104 @@
+/* CMSDK APB UART: received bytes go by interrupt into a ring; sending waits without burning board time. */
+
+#include <stdint.h>
+
+#include "cortex_m.h"
+#include "mps2.h"
+#include "tyf/core/config.h"
+#include "tyf/port/system.h"
+#include "tyf/port/uart.h"
+
+#define DATA TYF_REGISTER(TYF_BOARD_UART_BASE + 0x00u)
+#define STATE TYF_REGISTER(TYF_BOARD_UART_BASE + 0x04u)
+#define CTRL TYF_REGISTER(TYF_BOARD_UART_BASE + 0x08u)
+#define INTERRUPTS TYF_REGISTER(TYF_BOARD_UART_BASE + 0x0cu)
+#define BAUD_DIVIDER TYF_REGISTER(TYF_BOARD_UART_BASE + 0x10u)
+
+#define STATE_TX_FULL 1u
+#define STATE_RX_FULL 2u
+#define CTRL_TX_RX 3u
+#define CTRL_TX_INTERRUPT 4u
+#define CTRL_RX_INTERRUPT 8u
+#define INTERRUPT_TX 1u
+#define INTERRUPT_RX 2u
+
+/* head and tail run freely; the difference is the fill. Each has one writer: the interrupt, the main loop. */
+static uint8_t ring[TYF_CFG_UART_RX_BYTES];
+static volatile uint32_t head, tail;
+
+/* Move what has arrived into the ring. With the ring full the byte stays in the UART, which holds the host back
+ * where the link can (QEMU), and the interrupt stays off until there is room. Interrupts masked or in the handler. */
+static void receive(void) {
+    INTERRUPTS = INTERRUPT_RX; /* before draining: a byte that arrives in between raises it again */
+    while (STATE & STATE_RX_FULL) {
+        if (head - tail == sizeof ring) {
+            CTRL = CTRL & ~CTRL_RX_INTERRUPT;
+            return;
+        }
+        ring[head % sizeof ring] = (uint8_t)DATA;
+        head = head + 1u;
+    }
+    CTRL = CTRL | CTRL_RX_INTERRUPT;
+}
+
+void tyf_mps2_uart_rx_interrupt(void) {
+    receive();
+}
+
+void tyf_mps2_uart_tx_interrupt(void) {
+    INTERRUPTS = INTERRUPT_TX; /* its only purpose is to end the sleep in wait_for_room() */
+}
+
+void tyf_mps2_uart_start(void) {
+    head = 0;
+    tail = 0;
+    BAUD_DIVIDER = TYF_BOARD_CLOCK_HZ / TYF_BOARD_UART_BAUD;
+    CTRL = CTRL_TX_RX | CTRL_RX_INTERRUPT;
+    tyf_cortex_m_enable_irq(TYF_BOARD_UART_RX_IRQ);
+    tyf_cortex_m_enable_irq(TYF_BOARD_UART_TX_IRQ);
+}
+
+uint32_t tyf_port_uart_read(uint8_t *data, uint32_t capacity) {
+    uint32_t count = 0;
+    while (count < capacity && tail != head) {
+        data[count++] = ring[tail % sizeof ring];
+        tail = tail + 1u;
+    }
+    if (count > 0 && !(CTRL & CTRL_RX_INTERRUPT)) {
+        uint32_t masked = tyf_cortex_m_mask();
+        receive();
+        tyf_cortex_m_unmask(masked);
+    }
+    return count;
+}
+
+/* Sleeps: busy waiting would let an emulated board's time, and its watchdog, run far ahead of the host's. */
+static void wait_for_room(void) {
+    uint32_t masked = tyf_cortex_m_mask();
+    CTRL = CTRL | CTRL_TX_INTERRUPT;
+    while (STATE & STATE_TX_FULL) {
+        tyf_port_watchdog_feed();
+        tyf_cortex_m_wait();
+        tyf_cortex_m_unmask(masked); /* let the interrupt that ended the sleep run */
+        masked = tyf_cortex_m_mask();
+    }
+    CTRL = CTRL & ~CTRL_TX_INTERRUPT;
+    tyf_cortex_m_unmask(masked);
+}
+
+void tyf_port_uart_write(const uint8_t *data, uint32_t bytes) {
+    for (uint32_t i = 0; i < bytes; i++) {
+        if (STATE & STATE_TX_FULL) {
+            wait_for_room();
+        }
+        DATA = data[i];
+    }
+}
+
+void tyf_port_idle(void) {
+    uint32_t masked = tyf_cortex_m_mask();
+    if (head == tail) {
+        tyf_cortex_m_wait(); /* an interrupt that came after the mask ends it at once: no wake-up is lost */
+    }
+    tyf_cortex_m_unmask(masked);
+}

@@ -1,0 +1,79 @@
+/**
+ * Everything that a build may tune, with default, unit and range. Override with -DTYF_CFG_<NAME>=<value>, for a
+ * board in its manifest.
+ *
+ *     #include "tyf/core/config.h"
+ *
+ *     static uint8_t ring[TYF_CFG_TELEMETRY_BYTES];
+ */
+#ifndef TYF_CORE_CONFIG_H
+#define TYF_CORE_CONFIG_H
+
+/** Largest decoded SMP frame: message, length and CRC. Bytes, 256 .. 8192. */
+#ifndef TYF_CFG_SMP_FRAME_BYTES
+#define TYF_CFG_SMP_FRAME_BYTES 1024
+#endif
+#if TYF_CFG_SMP_FRAME_BYTES < 256 || TYF_CFG_SMP_FRAME_BYTES > 8192
+#error "TYF_CFG_SMP_FRAME_BYTES must be in 256 .. 8192 bytes"
+#endif
+
+/** Nesting that the CBOR reader follows, the outermost map included. Levels, 2 .. 32. */
+#ifndef TYF_CFG_CBOR_DEPTH
+#define TYF_CFG_CBOR_DEPTH 8
+#endif
+#if TYF_CFG_CBOR_DEPTH < 2 || TYF_CFG_CBOR_DEPTH > 32
+#error "TYF_CFG_CBOR_DEPTH must be in 2 .. 32 levels"
+#endif
+
+/** Telemetry ring. Bytes, 2048 .. 16 MiB. */
+#ifndef TYF_CFG_TELEMETRY_BYTES
+#define TYF_CFG_TELEMETRY_BYTES 65536
+#endif
+#if TYF_CFG_TELEMETRY_BYTES < 2048 || TYF_CFG_TELEMETRY_BYTES > 16777216
+#error "TYF_CFG_TELEMETRY_BYTES must be in 2048 .. 16777216 bytes"
+#endif
+
+/** Samples that the front end collects before an inference, all channels. Bytes, 256 .. 1 MiB. */
+#ifndef TYF_CFG_WINDOW_BYTES
+#define TYF_CFG_WINDOW_BYTES 16384
+#endif
+#if TYF_CFG_WINDOW_BYTES < 256 || TYF_CFG_WINDOW_BYTES > 1048576
+#error "TYF_CFG_WINDOW_BYTES must be in 256 .. 1048576 bytes"
+#endif
+
+/**
+ * Board time after which a self-infer command answers with the cases that it has. Keeps replies shorter than a
+ * host's patience on slow boards. Milliseconds, 1 .. 60000.
+ */
+#ifndef TYF_CFG_SELF_INFER_MS
+#define TYF_CFG_SELF_INFER_MS 1000
+#endif
+#if TYF_CFG_SELF_INFER_MS < 1 || TYF_CFG_SELF_INFER_MS > 60000
+#error "TYF_CFG_SELF_INFER_MS must be in 1 .. 60000 ms"
+#endif
+
+/** Ring between the UART's receive interrupt and the main loop. Bytes, a power of two, 64 .. 65536. */
+#ifndef TYF_CFG_UART_RX_BYTES
+#define TYF_CFG_UART_RX_BYTES 2048
+#endif
+#if TYF_CFG_UART_RX_BYTES < 64 || TYF_CFG_UART_RX_BYTES > 65536 || (TYF_CFG_UART_RX_BYTES & (TYF_CFG_UART_RX_BYTES - 1))
+#error "TYF_CFG_UART_RX_BYTES must be a power of two in 64 .. 65536 bytes"
+#endif
+
+/** 1: check our own assumptions at run time (tests, debug builds); 0: trust them. */
+#ifndef TYF_CFG_ASSERT
+#define TYF_CFG_ASSERT 0
+#endif
+#if TYF_CFG_ASSERT != 0 && TYF_CFG_ASSERT != 1
+#error "TYF_CFG_ASSERT must be 0 or 1"
+#endif
+
+/** Lowest level that is compiled in: 0 none, 1 errors, 2 warnings, 3 information. */
+#ifndef TYF_CFG_LOG_LEVEL
+#define TYF_CFG_LOG_LEVEL 3
+#endif
+#if TYF_CFG_LOG_LEVEL < 0 || TYF_CFG_LOG_LEVEL > 3
+#error "TYF_CFG_LOG_LEVEL must be in 0 .. 3"
+#endif
+
+#endif

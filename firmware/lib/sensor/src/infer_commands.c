@@ -1,0 +1,150 @@
+/* SMP group 64: inference of tensors that arrive in chunks, or that the device makes from a seed. */
+#include <stddef.h>
+#include <string.h>
+
+#include "sensor.h"
+#include "tyf/core/sha256.h"
+#include "tyf/model/seeded.h"
+#include "tyf/port/time.h"
+
+static int32_t read_output(const tyf_smp_request *request, tyf_cbor_writer *reply)
+{
+    const tyf_sensor *s = &tyf_sensor_state;
+    uint32_t off = 0;
+    if (tyf_cbor_find_u32(&request->map, "off", &off) != TYF_OK) {
+        return TYF_SMP_INVALID;
+    }
+    if (!s->tensor.has_output) {
+        return TYF_ERR_STATE;
+    }
+    if (off > s->model->output_bytes) {
+        return TYF_ERR_ARG;
+    }
+    tyf_cbor_add_uint(reply, "off", off);
+    tyf_cbor_add_uint(reply, "len", s->model->output_bytes);
+    const uint32_t left = s->model->output_bytes - off;
+    const uint32_t room = tyf_cbor_room_for_bytes(reply, "data", 1);
+    tyf_cbor_add_bytes(reply, "data", s->arena + s->model->output_offset + off, left < room ? left : room);
+    return TYF_SMP_OK;
+}
+
+int32_t tyf_sensor_infer_chunk(const tyf_smp_request *request, tyf_cbor_writer *reply)
+{
+    if (!request->is_write) {
+        return read_output(request, reply);
+    }
+    tyf_sensor *s = &tyf_sensor_state;
+    const uint32_t total = s->model->input_bytes;
+    uint32_t off = 0;
+    tyf_cbor_string data;
+    if (tyf_cbor_find_u32(&request->map, "off", &off) != TYF_OK ||
+        tyf_cbor_find_bytes(&request->map, "data", &data) != TYF_OK) {
+        return TYF_SMP_INVALID;
+    }
+    if (off == 0) {
+        s->tensor.held = 0;
+        s->tensor.has_output = false;
+    }
+    if (off == s->tensor.held && !(off != 0 && s->tensor.has_output)) {
+        if (data.bytes > total - off) {
+            return TYF_ERR_ARG;
+        }
+        memcpy(s->arena + s->model->input_offset + off, data.data, data.bytes);
+        s->tensor.held += data.bytes;
+        s->tensor.has_output = false;
+        if (s->tensor.held == total) {
+            (void)tyf_sensor_infer(NULL, NULL);
+            s->tensor.held = total; /* a repeated last chunk finds the answer */
+        }
+    }
+    tyf_cbor_add_uint(reply, "off", s->tensor.held);
+    if (s->tensor.held == total && s->tensor.has_output) {
+        tyf_cbor_add_uint(reply, "out_bytes", s->model->output_bytes);
+    }
+    return TYF_SMP_OK;
+}
+
+static void hash_bytes(const void *data, uint32_t bytes, uint8_t *out)
+{
+    uint8_t digest[TYF_SHA256_BYTES];
+    tyf_sha256 hash;
+    tyf_sha256_init(&hash);
+    tyf_sha256_update(&hash, data, bytes);
+    tyf_sha256_final(&hash, digest);
+    memcpy(out, digest, TYF_TENSOR_HASH_BYTES);
+}
+
+static void run_seeded(uint32_t seed, uint32_t case_index, tyf_trace_fn trace, void *context)
+{
+    const tyf_sensor *s = &tyf_sensor_state;
+    tyf_seeded_input(seed, case_index, s->model->input_dtype, s->arena + s->model->input_offset, s->model->input_bytes);
+    (void)tyf_sensor_infer(trace, context);
+}
+
+/* Where the hashes of layers go. */
+typedef struct {
+    uint8_t *out;
+    uint32_t from, room; /* first layer wanted, and how many fit */
+    uint32_t count;
+} layer_hashes;
+
+static void hash_layer(void *context, uint32_t layer, const void *data, uint32_t bytes)
+{
+    layer_hashes *hashes = context;
+    if (layer >= hashes->from && hashes->count < hashes->room) {
+        hash_bytes(data, bytes, hashes->out + hashes->count * TYF_TENSOR_HASH_BYTES);
+        hashes->count++;
+    }
+}
+
+/* Hashes of the layers of one case, from a given layer on. */
+static int32_t self_infer_layers(const tyf_smp_request *request, uint32_t seed, uint32_t case_index, tyf_cbor_writer *reply)
+{
+    uint32_t from = 0;
+    if (tyf_cbor_find_u32(&request->map, "from", &from) == TYF_ERR_FORMAT) {
+        return TYF_SMP_INVALID;
+    }
+    tyf_cbor_add_uint(reply, "from", from);
+    const uint32_t room = tyf_cbor_room_for_bytes(reply, "hashes", 1) / TYF_TENSOR_HASH_BYTES;
+    layer_hashes hashes = {.from = from, .room = room};
+    hashes.out = tyf_cbor_open_bytes(reply, "hashes", room * TYF_TENSOR_HASH_BYTES);
+    if (hashes.out == NULL) {
+        return TYF_ERR_TOO_LARGE;
+    }
+    run_seeded(seed, case_index, hash_layer, &hashes);
+    tyf_cbor_close_bytes(reply, hashes.count * TYF_TENSOR_HASH_BYTES);
+    return TYF_SMP_OK;
+}
+
+int32_t tyf_sensor_self_infer(const tyf_smp_request *request, tyf_cbor_writer *reply)
+{
+    const tyf_sensor *s = &tyf_sensor_state;
+    uint32_t seed = 0;
+    uint32_t first = 0;
+    uint32_t count = 1;
+    bool wants_layers = false;
+    if (tyf_cbor_find_u32(&request->map, "seed", &seed) != TYF_OK ||
+        tyf_cbor_find_u32(&request->map, "first", &first) != TYF_OK ||
+        tyf_cbor_find_u32(&request->map, "count", &count) == TYF_ERR_FORMAT ||
+        tyf_cbor_find_bool(&request->map, "layers", &wants_layers) == TYF_ERR_FORMAT) {
+        return TYF_SMP_INVALID;
+    }
+    if (wants_layers) {
+        return self_infer_layers(request, seed, first, reply);
+    }
+    const uint32_t room = tyf_cbor_room_for_bytes(reply, "hashes", 1) / TYF_TENSOR_HASH_BYTES;
+    const uint32_t most = count < room ? count : room;
+    uint8_t *out = tyf_cbor_open_bytes(reply, "hashes", most * TYF_TENSOR_HASH_BYTES);
+    if (out == NULL) {
+        return TYF_ERR_TOO_LARGE;
+    }
+    const uint64_t start_us = tyf_port_uptime_us();
+    uint32_t done = 0;
+    while (done < most && (done == 0 || tyf_port_uptime_us() - start_us < TYF_CFG_SELF_INFER_MS * UINT64_C(1000))) {
+        run_seeded(seed, first + done, NULL, NULL);
+        hash_bytes(s->arena + s->model->output_offset, s->model->output_bytes, out + done * TYF_TENSOR_HASH_BYTES);
+        done++;
+    }
+    tyf_cbor_close_bytes(reply, done * TYF_TENSOR_HASH_BYTES);
+    return TYF_SMP_OK;
+}
