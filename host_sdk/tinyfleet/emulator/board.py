@@ -18,7 +18,7 @@ from tinyfleet.emulator.nvm import create_nvm, lock_nvm
 from tinyfleet.emulator.qmp import Qmp
 from tinyfleet.emulator.spawn import spawn_tied
 from tinyfleet.toolchain import find_qemu
-from tinyfleet_codegen.errors import LinkClosed, LinkError, LinkTimeout, SetupError, UsageError
+from tinyfleet_codegen.errors import LinkClosed, LinkTimeout, SetupError, UsageError
 
 _STOP_TIMEOUT_S = 5.0
 _SHOWN_OUTPUT_BYTES = 2000
@@ -99,24 +99,24 @@ class EmulatedBoard:
             process = spawn_tied([str(qemu.path), *command], env=qemu.env, pass_fds=board_fds, output=output)
             self = cls(process, output, url=f"tcp://127.0.0.1:{port}", pty=None, nvm=nvm, device_id=found_id)
             qemu_control.close()
-            try:
-                qmp = Qmp(control, timeout_s)
-                qmp.wait_until_up()
-                if pty:
-                    self.pty = qmp.chardev_filename("uart0").removeprefix("pty:")
-                    self.url = f"serial://{self.pty}"
-            except LinkClosed as error:
-                exit_code = process.wait(_STOP_TIMEOUT_S)
-                said = self.output()
-                self.stop()
-                raise SetupError(f"QEMU did not start (exit code {exit_code}): {said or 'it printed nothing'}") from error
-            except LinkError as error:
-                self.kill()
-                raise LinkTimeout(f"QEMU did not come up within {timeout_s:g} s: {self.output()}") from error
-            except BaseException:
-                self.kill()
-                raise
+            self._wait_until_up(Qmp(control, timeout_s), pty, timeout_s)
         return self
+
+    def _wait_until_up(self, qmp: Qmp, pty: bool, timeout_s: float) -> None:
+        try:
+            qmp.wait_until_up()
+            if pty:
+                self.pty = qmp.chardev_filename("uart0").removeprefix("pty:")
+                self.url = f"serial://{self.pty}"
+        except LinkClosed as error:
+            exit_code = self._process.wait(_STOP_TIMEOUT_S)
+            raise SetupError(f"QEMU did not start (exit code {exit_code}): {self.output() or 'it printed nothing'}") from error
+        except LinkTimeout as error:
+            self.kill()
+            raise LinkTimeout(f"QEMU did not come up within {timeout_s:g} s: {self.output() or 'it printed nothing'}") from error
+        except BaseException:
+            self.kill()
+            raise
 
     def output(self) -> str:
         """The end of what QEMU itself printed; empty in good times."""

@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyfleet.emulator import EmulatedBoard
 from tinyfleet.link.link import Link
 from tinyfleet.link.memory import MemoryPipe
 from tinyfleet.link.pipe import BytePipe
@@ -74,6 +73,8 @@ async def _open_tcp(url: _DeviceUrl, timeout_s: float, _stack: AsyncExitStack) -
 
 
 async def _open_emulated(url: _DeviceUrl, timeout_s: float, stack: AsyncExitStack) -> BytePipe:
+    from tinyfleet.emulator import EmulatedBoard  # noqa: PLC0415 - other links work where emulated boards do not (Windows)
+
     elf = url.option_path("elf")
     if elf is None:
         raise UsageError(f"{url.text} names no firmware", hint=f"emu://{url.host}?elf=build/firmware.elf")

@@ -9,6 +9,7 @@ import socket
 from tinyfleet_codegen.errors import LinkClosed, LinkTimeout
 
 _READ_BYTES = 65536
+_CLOSE_S = 1.0
 
 
 class TcpPipe:
@@ -59,5 +60,10 @@ class TcpPipe:
     async def close(self) -> None:
         """See :class:`~tinyfleet.link.pipe.BytePipe`."""
         self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                with contextlib.suppress(OSError):
+                    await self._writer.wait_closed()
+        except TimeoutError:
+            # A board that was stopped takes nothing: what is unsent is given up.
+            self._writer.transport.abort()
