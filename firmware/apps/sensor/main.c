@@ -1,21 +1,14 @@
 /* The sensor application on a board. All of it is in lib/sensor, where it can be tested. */
 #include "model.h"
 #include "tyf/port/system.h"
-#include "tyf/smp/os_group.h"
 #include "tyf/sensor/sensor.h"
-
-#ifndef TYF_APP_VERSION
-#define TYF_APP_VERSION "dev"
-#endif
-
-const char tyf_smp_application[] = TYF_APP_NAME " " TYF_APP_VERSION;
 
 static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES];
 
 int main(void)
 {
     tyf_port_start();
-    tyf_sensor_start(&TYF_APP_MODEL, arena);
+    tyf_sensor_start(&TYF_APP_MODEL, arena, TYF_APP_NAME);
     for (;;) {
         if (!tyf_sensor_poll()) {
             tyf_port_idle();
