@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -16,6 +16,7 @@ from tinyfleet_codegen.wire.record import HEADER_BYTES, MAX_OUTPUT_BYTES, decode
 MAX_BATCH_RECORDS = 5000
 _RECORD_TEXT_LIMIT = 4 * ((HEADER_BYTES + MAX_OUTPUT_BYTES + 2) // 3)
 
+Version = Annotated[int, Field(ge=1, le=TELEMETRY_VERSION)]
 Uint32 = Annotated[int, Field(ge=0, lt=2**32)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 DeviceIdHex = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -81,7 +82,7 @@ class ReportMessage(_Message):
 class BatchMessage(_Message):
     """The body of ``POST /v1/records``."""
 
-    version: Literal[1] = Field(description=f"{TELEMETRY_VERSION}")
+    version: Version
     gateway_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     outbox_id: DeviceIdHex
     records: Annotated[list[RecordMessage], Field(max_length=MAX_BATCH_RECORDS)]
@@ -91,7 +92,7 @@ class BatchMessage(_Message):
 class ModelMessage(_Message):
     """The body of ``POST /v1/models``."""
 
-    version: Literal[1]
+    version: Version
     model_id: Sha256Hex
     name: Text
     labels: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=1024)] = []
