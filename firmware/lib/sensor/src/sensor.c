@@ -15,7 +15,8 @@
 tyf_sensor tyf_sensor_state;
 
 static uint8_t ring_memory[TYF_CFG_TELEMETRY_BYTES];
-static uint8_t reply_memory[TYF_SMP_MESSAGE_BYTES];
+/* The echo of the largest request has one byte more: the end mark of its map. */
+static uint8_t reply_memory[TYF_SMP_MESSAGE_BYTES + 1u];
 
 void tyf_sensor_start(const tyf_model *model, uint8_t *arena, const char *app)
 {
