@@ -74,7 +74,7 @@ def test_host_may_leave_and_come_back(start_board: StartBoard, pty: bool) -> Non
 async def test_echo_of_every_size_comes_back_from_real_firmware(start_board: StartBoard) -> None:
     async with open_device(start_board().url) as device:
         buf_size, _ = await device.params()
-        largest = buf_size - 4 - 8 - 6  # Frame, header, and the map {"d": text} around a long text.
+        largest = buf_size - 4 - 8 - 7  # Frame, header, and the map {"r": text} of the reply, whose end is marked.
         for size in (0, 1, 23, 24, 88, 89, 90, 91, 255, 256, largest):
             text = ("0123456789" * (size // 10 + 1))[:size]
             assert await device.echo(text) == text

@@ -10,6 +10,7 @@ import mmap
 import os
 import secrets
 import subprocess
+import sys
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -26,7 +27,9 @@ NVM_BYTES = 16384
 """Size of the host board's NVM."""
 _TAKE_BYTES = 65536
 _COMPILE_TIMEOUT_S = 120
-_FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared")
+# What the firmware lacks shall be told here, with its name, not by the loader; macOS does so by itself.
+_LINKER = ("-Wl,--no-undefined",) if sys.platform == "linux" else ()
+_FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", *_LINKER)
 _DECLARATIONS = """
 void tyf_host_power_on(uint8_t *nvm, uint32_t nvm_bytes);
 uint32_t tyf_host_feed(const uint8_t *data, uint32_t bytes);
@@ -55,7 +58,7 @@ def build_host_board(model_dir: Path, output: Path) -> None:
     except subprocess.TimeoutExpired as error:
         raise BuildError(f"{command[0]} did not finish within {_COMPILE_TIMEOUT_S} s") from error
     if run.returncode != 0:
-        first = next((line for line in run.stderr.splitlines() if "error" in line), run.stderr.strip()[:300])
+        first = next((line for line in run.stderr.splitlines() if "error" in line or "undefined" in line), run.stderr.strip()[:300])
         raise BuildError(f"the firmware does not compile for this machine: {first}")
 
 
