@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from starlette.testclient import TestClient
+from fastapi import FastAPI
 
 from tests.cloud.batches import DEVICE, MODEL, OTHER_OUTBOX, OUTBOX, batch, message, record
 from tinyfleet.cloud import app as app_module
@@ -18,6 +20,32 @@ from tinyfleet_codegen.errors import StoreError
 JSON = {"Content-Type": "application/json"}
 
 
+class Client:
+    """Asks the application without a network, and waits for its answer."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._transport = httpx.ASGITransport(app)
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            async with httpx.AsyncClient(transport=self._transport, base_url="http://cloud") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(ask())
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        """GET."""
+        return self._request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        """POST."""
+        return self._request("POST", path, **options)
+
+    def delete(self, path: str) -> httpx.Response:
+        """DELETE."""
+        return self._request("DELETE", path)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[CloudStore]:
     store = CloudStore(tmp_path / CLOUD_FILE)
@@ -26,11 +54,11 @@ def store(tmp_path: Path) -> Iterator[CloudStore]:
 
 
 @pytest.fixture
-def client(store: CloudStore) -> TestClient:
-    return TestClient(create_app(store))
+def client(store: CloudStore) -> Client:
+    return Client(create_app(store))
 
 
-def test_answer_names_what_is_stored_and_a_listing_shows_it(client: TestClient) -> None:
+def test_answer_names_what_is_stored_and_a_listing_shows_it(client: Client) -> None:
     answer = client.post("/v1/records", json=batch(message(0), message(1), message(3)))
     assert answer.status_code == 200
     assert answer.json() == {
@@ -48,14 +76,14 @@ def test_answer_names_what_is_stored_and_a_listing_shows_it(client: TestClient) 
     assert client.get(f"/v1/records?device={'00' * 16}").json()["records"] == []
 
 
-def test_what_is_acknowledged_is_in_the_database_of_a_second_process(client: TestClient, store: CloudStore) -> None:
+def test_what_is_acknowledged_is_in_the_database_of_a_second_process(client: Client, store: CloudStore) -> None:
     client.post("/v1/records", json=batch(message(0)))
     second = CloudStore(store.path)
     assert second.totals()["stored"] == 1
     second.close()
 
 
-def test_redelivery_and_duplicate_are_told_apart_and_suppressed(client: TestClient) -> None:
+def test_redelivery_and_duplicate_are_told_apart_and_suppressed(client: Client) -> None:
     client.post("/v1/records", json=batch(message(0), message(1)))
     again = client.post("/v1/records", json=batch(message(0), message(1), message(2))).json()
     assert (again["stored"], again["redelivered"], again["duplicated"]) == (1, 2, 0)
@@ -67,7 +95,7 @@ def test_redelivery_and_duplicate_are_told_apart_and_suppressed(client: TestClie
     assert (summary["stored"], summary["redelivered"], summary["duplicated"], summary["alarms"]) == (3, 2, 2, 0)
 
 
-def test_other_bytes_of_one_identity_are_kept_as_an_alarm(client: TestClient) -> None:
+def test_other_bytes_of_one_identity_are_kept_as_an_alarm(client: Client) -> None:
     client.post("/v1/records", json=batch(message(5)))
     for _ in range(2):
         clash = client.post("/v1/records", json=batch(message(5, salt=1, entry=9)))
@@ -79,7 +107,7 @@ def test_other_bytes_of_one_identity_are_kept_as_an_alarm(client: TestClient) ->
     assert base64.b64decode(client.get("/v1/records").json()["records"][0]["record"]) == record(5)
 
 
-def test_one_bad_record_does_not_hold_up_the_others(client: TestClient) -> None:
+def test_one_bad_record_does_not_hold_up_the_others(client: Client) -> None:
     newer = bytes([9]) + record(1)[1:]
     bad = [
         message(1, record=base64.b64encode(newer).decode()),
@@ -98,7 +126,7 @@ def test_one_bad_record_does_not_hold_up_the_others(client: TestClient) -> None:
     assert client.post("/v1/records", json=batch(bad[0])).status_code == 422
 
 
-def test_loss_reports_are_totals_and_may_be_repeated(client: TestClient) -> None:
+def test_loss_reports_are_totals_and_may_be_repeated(client: Client) -> None:
     report = {"device_id": DEVICE.hex(), "boot_id": 1, "lost": 4, "dropped": 2}
     for _ in range(2):
         client.post("/v1/records", json=batch(reports=[report]))
@@ -142,7 +170,7 @@ def test_loss_reports_are_totals_and_may_be_repeated(client: TestClient) -> None
         b'{"version":1,"gateway_id":"\\ud800","outbox_id":"' + OUTBOX.encode() + b'","records":[]}',
     ],
 )
-def test_hostile_body_is_refused_and_stores_nothing(client: TestClient, body: bytes) -> None:
+def test_hostile_body_is_refused_and_stores_nothing(client: Client, body: bytes) -> None:
     for path in ("/v1/records", "/v1/models"):
         answer = client.post(path, content=body, headers=JSON)
         assert 400 <= answer.status_code < 500
@@ -150,11 +178,11 @@ def test_hostile_body_is_refused_and_stores_nothing(client: TestClient, body: by
     assert client.get("/v1/summary").json()["stored"] == 0
 
 
-def test_body_above_the_limit_is_refused(client: TestClient) -> None:
+def test_body_above_the_limit_is_refused(client: Client) -> None:
     assert client.post("/v1/records", content=b" " * (app_module.MAX_BODY_BYTES + 1), headers=JSON).status_code == 413
 
 
-def test_body_of_another_type_is_refused(client: TestClient) -> None:
+def test_body_of_another_type_is_refused(client: Client) -> None:
     answer = client.post("/v1/records", content=json.dumps(batch()), headers={"Content-Type": "text/plain"})
     assert answer.status_code == 415
 
@@ -163,19 +191,19 @@ def test_body_of_another_type_is_refused(client: TestClient) -> None:
     "path",
     ["device=../..", "after=-1", "limit=0", "limit=999999", "last=x", f"after={2**70}"],
 )
-def test_query_outside_its_range_is_refused(client: TestClient, path: str) -> None:
+def test_query_outside_its_range_is_refused(client: Client, path: str) -> None:
     answer = client.get(f"/v1/records?{path}")
     assert answer.status_code == 422
     assert "error" in answer.json()
 
 
-def test_unknown_path_and_method_have_an_answer_in_json(client: TestClient) -> None:
+def test_unknown_path_and_method_have_an_answer_in_json(client: Client) -> None:
     assert (client.get("/v1/nothing").status_code, client.delete("/v1/records").status_code) == (404, 405)
     assert "error" in client.get("/v1/nothing").json()
 
 
 def test_token_guards_everything_but_the_empty_page(store: CloudStore) -> None:
-    client = TestClient(create_app(store, token="s3cret"))
+    client = Client(create_app(store, token="s3cret"))
     assert client.get("/").status_code == 200
     for path in ("/v1/summary", "/v1/devices", "/v1/records", "/v1/alarms", "/v1/models"):
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "s3cre"}, {"Authorization": "Bearer é".encode("latin-1")}):
@@ -185,7 +213,7 @@ def test_token_guards_everything_but_the_empty_page(store: CloudStore) -> None:
     assert client.post("/v1/models", json={}).status_code == 401
 
 
-def test_registered_model_gives_results_their_names(client: TestClient) -> None:
+def test_registered_model_gives_results_their_names(client: Client) -> None:
     model = {
         "version": 1,
         "model_id": MODEL,
@@ -211,12 +239,12 @@ def test_registered_model_gives_results_their_names(client: TestClient) -> None:
     "change",
     [{"output_dtype": "float128"}, {"output_dtype": "INT8"}, {"output_scale": 0}, {"labels": [1]}, {"name": ""}, {"model_id": "x"}],
 )
-def test_wrong_model_is_refused(client: TestClient, change: dict[str, Any]) -> None:
+def test_wrong_model_is_refused(client: Client, change: dict[str, Any]) -> None:
     model = {"version": 1, "model_id": MODEL, "name": "gesture"} | change
     assert client.post("/v1/models", json=model).status_code == 422
 
 
-def test_full_disk_is_answered_with_when_to_come_back(client: TestClient, store: CloudStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_answered_with_when_to_come_back(client: Client, store: CloudStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_args: object, **_kwargs: object) -> None:
         raise StoreError("cloud database x: database or disk is full")
 
@@ -226,7 +254,7 @@ def test_full_disk_is_answered_with_when_to_come_back(client: TestClient, store:
     assert "acknowledged" not in answer.json()
 
 
-def test_page_is_self_contained_and_may_run_only_its_own_script(client: TestClient) -> None:
+def test_page_is_self_contained_and_may_run_only_its_own_script(client: Client) -> None:
     answer = client.get("/")
     page = answer.text
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]

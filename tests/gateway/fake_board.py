@@ -52,7 +52,7 @@ class FakeBoard(PythonBoard):
         return 1_000_000 + self.produced * 100_000
 
     def produce(self, count: int, salt: int = 0) -> None:
-        """Make records; their bytes follow from device, boot, seq and salt."""
+        """Make records; their bytes follow from device, boot, seq and salt. tests/fixtures/v1 relies on how."""
         for seq in range(self.produced, self.produced + count):
             text = f"{self.device_id.hex()}/{self.boot_id}/{seq}/{salt}"
             output = hashlib.sha256(text.encode()).digest()[: len(LABELS)]
