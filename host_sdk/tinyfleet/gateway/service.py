@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,9 @@ class Gateway:
                 await _cancel([sending])
                 await sink.close()
                 store.close()
+                status.is_stopped = True
+                with contextlib.suppress(OSError):
+                    status.write(config.data_dir)
                 log.info("gateway stopped id=%s", config.gateway.id)
 
 

@@ -57,6 +57,7 @@ class GatewayStatus:
     """The whole process."""
 
     gateway_id: str
+    is_stopped: bool = False
     pid: int = field(default_factory=os.getpid)
     started_s: float = field(default_factory=time.time)
     devices: list[DeviceStatus] = field(default_factory=list)
@@ -73,6 +74,16 @@ class GatewayStatus:
         temporary = data_dir / f"{STATUS_FILE}.new"
         temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(data_dir / STATUS_FILE)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is there, and another user's
+    return True
 
 
 def check_data_dir(data_dir: Path) -> int:
@@ -94,7 +105,10 @@ def read_status(data_dir: Path) -> dict[str, Any]:
     Raises:
         StoreError: the folder holds no gateway, or its outbox cannot be read.
     """
-    depth, boots = inspect_outbox(data_dir / OUTBOX_FILE)
+    outbox = data_dir / OUTBOX_FILE
+    if not outbox.exists():
+        raise StoreError(f"no gateway has run in {data_dir}", hint="tinyfleet gateway run CONFIG.toml starts one")
+    depth, boots = inspect_outbox(outbox)
     try:
         live = json.loads((data_dir / STATUS_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -103,7 +117,7 @@ def read_status(data_dir: Path) -> dict[str, Any]:
         raise StoreError(f"cannot read {data_dir / STATUS_FILE}: {error}", hint="the gateway writes it anew when it runs") from error
     age_s = time.time() - live.get("written_s", 0.0)
     return {
-        "running": age_s < STALE_S,
+        "running": age_s < STALE_S and not live["is_stopped"] and _is_alive(live["pid"]),
         "gateway_id": live.get("gateway_id"),
         "pid": live.get("pid"),
         "outbox": {**asdict(depth), "dropped": sum(b.dropped for b in boots), "lost": sum(b.lost for b in boots)},
