@@ -5,8 +5,7 @@
 
 static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES];
 
-int main(void)
-{
+int main(void) {
     tyf_port_start();
     tyf_sensor_start(&TYF_APP_MODEL, arena, TYF_APP_NAME);
     for (;;) {

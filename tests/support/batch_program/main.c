@@ -9,8 +9,7 @@
 
 static _Alignas(16) uint8_t arena[BATCH_ARENA_BYTES];
 
-int main(void)
-{
+int main(void) {
     FILE *file = fopen("outputs.bin", "wb");
     if (file == NULL) {
         return 1;

@@ -4,8 +4,7 @@
 extern void _start(void);
 extern uint32_t __stack;
 
-static void reset(void)
-{
+static void reset(void) {
 #if defined(__ARM_FP)
     *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20;
     __asm volatile("dsb\n isb");
@@ -13,8 +12,7 @@ static void reset(void)
     _start();
 }
 
-static void fault(void)
-{
+static void fault(void) {
     for (;;) {
     }
 }

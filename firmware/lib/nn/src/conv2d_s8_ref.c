@@ -3,9 +3,8 @@
 #include "tyf/nn/kernels.h"
 
 /* One output value before bias: the sum over the part of the window that lies inside the image. */
-static int32_t window_sum(const tyf_conv2d_s8_params *p, const int8_t *input, const int8_t *filter, int32_t y0, int32_t x0,
-                          int32_t first_c)
-{
+static int32_t window_sum(const tyf_conv2d_s8_params *p, const int8_t *input, const int8_t *filter, int32_t y0,
+                          int32_t x0, int32_t first_c) {
     const tyf_window *win = &p->window;
     int32_t sum = 0;
     for (int32_t ky = 0; ky < win->kernel_h; ky++) {
@@ -29,8 +28,7 @@ static int32_t window_sum(const tyf_conv2d_s8_params *p, const int8_t *input, co
 }
 
 void tyf_conv2d_s8(const tyf_conv2d_s8_params *p, const int8_t *input, const int8_t *weights, const int32_t *bias,
-                   const int32_t *multiplier, const int8_t *shift, int8_t *output)
-{
+                   const int32_t *multiplier, const int8_t *shift, int8_t *output) {
     const tyf_window *win = &p->window;
     const int32_t filter_bytes = win->kernel_h * win->kernel_w * p->filter_c;
     const int32_t filters_per_group = p->output_c / (p->input_c / p->filter_c);

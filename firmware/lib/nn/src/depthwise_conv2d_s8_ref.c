@@ -2,9 +2,8 @@
 #include "tyf/nn/fixed.h"
 #include "tyf/nn/kernels.h"
 
-static int32_t window_sum(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input, const int8_t *filter, int32_t y0,
-                          int32_t x0)
-{
+static int32_t window_sum(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input, const int8_t *filter,
+                          int32_t y0, int32_t x0) {
     const tyf_window *win = &p->window;
     const int32_t output_c = p->input_c * p->depth_multiplier;
     int32_t sum = 0;
@@ -26,8 +25,7 @@ static int32_t window_sum(const tyf_depthwise_conv2d_s8_params *p, const int8_t 
 }
 
 void tyf_depthwise_conv2d_s8(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input, const int8_t *weights,
-                             const int32_t *bias, const int32_t *multiplier, const int8_t *shift, int8_t *output)
-{
+                             const int32_t *bias, const int32_t *multiplier, const int8_t *shift, int8_t *output) {
     const tyf_window *win = &p->window;
     const int32_t output_c = p->input_c * p->depth_multiplier;
     for (int32_t oy = 0; oy < win->output_h; oy++) {

@@ -3,8 +3,7 @@
 #include "tyf/nn/kernels.h"
 
 void tyf_fully_connected_s8(const tyf_fully_connected_s8_params *p, const int8_t *input, const int8_t *weights,
-                            const int32_t *bias, const int32_t *multiplier, const int8_t *shift, int8_t *output)
-{
+                            const int32_t *bias, const int32_t *multiplier, const int8_t *shift, int8_t *output) {
     for (int32_t row = 0; row < p->rows; row++) {
         const int8_t *in = input + row * p->depth;
         const int8_t *w = weights;

@@ -2,8 +2,7 @@
 #include "tyf/nn/fixed.h"
 #include "tyf/nn/kernels.h"
 
-static int32_t sum_block(const tyf_mean_s8_params *p, const int8_t *input, const int32_t strides[4])
-{
+static int32_t sum_block(const tyf_mean_s8_params *p, const int8_t *input, const int32_t strides[4]) {
     int32_t sum = 0;
     for (int32_t i = 0; i < p->reduced[0]; i++) {
         for (int32_t j = 0; j < p->reduced[1]; j++) {
@@ -18,8 +17,7 @@ static int32_t sum_block(const tyf_mean_s8_params *p, const int8_t *input, const
     return sum;
 }
 
-void tyf_mean_s8(const tyf_mean_s8_params *p, const int8_t *input, int8_t *output)
-{
+void tyf_mean_s8(const tyf_mean_s8_params *p, const int8_t *input, int8_t *output) {
     int32_t strides[4] = {0, 0, 0, 1};
     for (int32_t d = 2; d >= 0; d--) {
         strides[d] = strides[d + 1] * p->kept[d + 1] * p->reduced[d + 1];

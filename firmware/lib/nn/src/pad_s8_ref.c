@@ -3,18 +3,15 @@
 
 #include "tyf/nn/kernels.h"
 
-static bool inside(const tyf_pad_s8_params *p, int32_t dimension, int32_t position)
-{
+static bool inside(const tyf_pad_s8_params *p, int32_t dimension, int32_t position) {
     return position >= p->before[dimension] && position < p->before[dimension] + p->input_dims[dimension];
 }
 
-static int32_t padded(const tyf_pad_s8_params *p, int32_t dimension)
-{
+static int32_t padded(const tyf_pad_s8_params *p, int32_t dimension) {
     return p->before[dimension] + p->input_dims[dimension] + p->after[dimension];
 }
 
-void tyf_pad_s8(const tyf_pad_s8_params *p, const int8_t *input, int8_t *output)
-{
+void tyf_pad_s8(const tyf_pad_s8_params *p, const int8_t *input, int8_t *output) {
     for (int32_t i = 0; i < padded(p, 0); i++) {
         for (int32_t j = 0; j < padded(p, 1); j++) {
             for (int32_t k = 0; k < padded(p, 2); k++) {

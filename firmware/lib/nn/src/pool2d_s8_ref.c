@@ -7,8 +7,7 @@ typedef struct {
     int32_t y0, y1, x0, x1;
 } span;
 
-static span clip_window(const tyf_window *win, int32_t oy, int32_t ox)
-{
+static span clip_window(const tyf_window *win, int32_t oy, int32_t ox) {
     const int32_t y = oy * win->stride_h - win->pad_h;
     const int32_t x = ox * win->stride_w - win->pad_w;
     const span inside = {
@@ -20,8 +19,7 @@ static span clip_window(const tyf_window *win, int32_t oy, int32_t ox)
     return inside;
 }
 
-static int32_t span_mean(const tyf_pool2d_s8_params *p, const int8_t *input, span s)
-{
+static int32_t span_mean(const tyf_pool2d_s8_params *p, const int8_t *input, span s) {
     int32_t sum = 0;
     for (int32_t y = s.y0; y < s.y1; y++) {
         for (int32_t x = s.x0; x < s.x1; x++) {
@@ -32,8 +30,7 @@ static int32_t span_mean(const tyf_pool2d_s8_params *p, const int8_t *input, spa
     return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
 }
 
-static int32_t span_max(const tyf_pool2d_s8_params *p, const int8_t *input, span s)
-{
+static int32_t span_max(const tyf_pool2d_s8_params *p, const int8_t *input, span s) {
     int32_t largest = INT8_MIN;
     for (int32_t y = s.y0; y < s.y1; y++) {
         for (int32_t x = s.x0; x < s.x1; x++) {
@@ -45,8 +42,7 @@ static int32_t span_max(const tyf_pool2d_s8_params *p, const int8_t *input, span
 }
 
 static void pool(const tyf_pool2d_s8_params *p, const int8_t *input, int8_t *output,
-                 int32_t (*reduce)(const tyf_pool2d_s8_params *, const int8_t *, span))
-{
+                 int32_t (*reduce)(const tyf_pool2d_s8_params *, const int8_t *, span)) {
     for (int32_t oy = 0; oy < p->window.output_h; oy++) {
         for (int32_t ox = 0; ox < p->window.output_w; ox++) {
             const span inside = clip_window(&p->window, oy, ox);
@@ -57,12 +53,10 @@ static void pool(const tyf_pool2d_s8_params *p, const int8_t *input, int8_t *out
     }
 }
 
-void tyf_average_pool2d_s8(const tyf_pool2d_s8_params *params, const int8_t *input, int8_t *output)
-{
+void tyf_average_pool2d_s8(const tyf_pool2d_s8_params *params, const int8_t *input, int8_t *output) {
     pool(params, input, output, span_mean);
 }
 
-void tyf_max_pool2d_s8(const tyf_pool2d_s8_params *params, const int8_t *input, int8_t *output)
-{
+void tyf_max_pool2d_s8(const tyf_pool2d_s8_params *params, const int8_t *input, int8_t *output) {
     pool(params, input, output, span_max);
 }

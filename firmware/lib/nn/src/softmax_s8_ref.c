@@ -1,19 +1,18 @@
-/* SOFTMAX, int8, portable. The twin in Python is tinyfleet_codegen/fixed_point.py, which names the constants' meaning. */
+/* SOFTMAX, int8, portable. The twin in Python is tinyfleet_codegen/fixed_point.py, which names the constants' meaning.
+ */
 #include "tyf/nn/fixed.h"
 #include "tyf/nn/kernels.h"
 
 #define INPUT_INTEGER_BITS 5
 #define SUM_INTEGER_BITS 12
 
-static int32_t saturating_shift_left(int32_t x, int32_t exponent)
-{
+static int32_t saturating_shift_left(int32_t x, int32_t exponent) {
     const int64_t wide = (int64_t)x * (INT64_C(1) << exponent);
     return wide > INT32_MAX ? INT32_MAX : wide < INT32_MIN ? INT32_MIN : (int32_t)wide;
 }
 
 /* exp(a) for a in [-1/4, 0), Q0.31 to Q0.31: Taylor of degree 4 around -1/8. */
-static int32_t exp_near_zero(int32_t a)
-{
+static int32_t exp_near_zero(int32_t a) {
     const int32_t exp_minus_1_8 = 1895147668;
     const int32_t one_third = 715827883;
     const int32_t x = a + (1 << 28);
@@ -25,8 +24,7 @@ static int32_t exp_near_zero(int32_t a)
 }
 
 /* exp(a) for a <= 0 in Q5.26, result in Q0.31. */
-static int32_t exp_on_negative_value(int32_t a)
-{
+static int32_t exp_on_negative_value(int32_t a) {
     /* exp(-2^(i - 2)) in Q0.31 */
     static const int32_t factors[7] = {1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242};
     const int32_t fractional_bits = 31 - INPUT_INTEGER_BITS;
@@ -46,8 +44,7 @@ static int32_t exp_on_negative_value(int32_t a)
 }
 
 /* 1 / (1 + a) for a in [0, 1), Q0.31 to Q0.31: three Newton steps in Q2.29. */
-static int32_t one_over_one_plus(int32_t a)
-{
+static int32_t one_over_one_plus(int32_t a) {
     const int32_t c48_over_17 = 1515870810;
     const int32_t c32_over_17 = 1010580540;
     const int32_t half_denominator = (int32_t)(((int64_t)a + INT32_MAX + 1) / 2);
@@ -60,8 +57,7 @@ static int32_t one_over_one_plus(int32_t a)
 }
 
 /* Zeros above the highest set bit; x > 0. */
-static int32_t leading_zeros(uint32_t x)
-{
+static int32_t leading_zeros(uint32_t x) {
     int32_t count = 0;
     while ((x & UINT32_C(0x80000000)) == 0) {
         x <<= 1;
@@ -70,13 +66,11 @@ static int32_t leading_zeros(uint32_t x)
     return count;
 }
 
-static int32_t exp_of_difference(const tyf_softmax_s8_params *p, int32_t difference)
-{
+static int32_t exp_of_difference(const tyf_softmax_s8_params *p, int32_t difference) {
     return exp_on_negative_value(tyf_requantize(difference, p->multiplier, p->left_shift));
 }
 
-static void softmax_row(const tyf_softmax_s8_params *p, const int8_t *input, int8_t *output)
-{
+static void softmax_row(const tyf_softmax_s8_params *p, const int8_t *input, int8_t *output) {
     int32_t largest = INT8_MIN;
     for (int32_t i = 0; i < p->depth; i++) {
         largest = input[i] > largest ? input[i] : largest;
@@ -100,8 +94,7 @@ static void softmax_row(const tyf_softmax_s8_params *p, const int8_t *input, int
     }
 }
 
-void tyf_softmax_s8(const tyf_softmax_s8_params *p, const int8_t *input, int8_t *output)
-{
+void tyf_softmax_s8(const tyf_softmax_s8_params *p, const int8_t *input, int8_t *output) {
     for (int32_t row = 0; row < p->rows; row++) {
         softmax_row(p, input + row * p->depth, output + row * p->depth);
     }

@@ -10,13 +10,13 @@
 
 /** One window of samples to one input tensor; constants are generated from the model package. */
 typedef struct {
-    const int16_t *offset;      /**< [channels] subtracted from each raw sample */
-    const int32_t *multiplier;  /**< [channels] Q31 multiplier of the difference */
-    const int8_t *shift;        /**< [channels] power of two, > 0 is to the left */
-    uint16_t channels;          /**< values per sample, 1 .. 32 */
-    uint16_t window_samples;    /**< samples per window */
-    uint16_t hop_samples;       /**< samples between the starts of neighbouring windows, 1 .. window_samples */
-    int8_t zero_point;          /**< of the model's input */
+    const int16_t *offset;     /**< [channels] subtracted from each raw sample */
+    const int32_t *multiplier; /**< [channels] Q31 multiplier of the difference */
+    const int8_t *shift;       /**< [channels] power of two, > 0 is to the left */
+    uint16_t channels;         /**< values per sample, 1 .. 32 */
+    uint16_t window_samples;   /**< samples per window */
+    uint16_t hop_samples;      /**< samples between the starts of neighbouring windows, 1 .. window_samples */
+    int8_t zero_point;         /**< of the model's input */
 } tyf_frontend;
 
 /**

@@ -28,17 +28,17 @@ typedef void (*tyf_trace_fn)(void *context, uint32_t layer, const void *data, ui
 
 /** A model ahead-of-time compiled to C. All members are constants of the generated code. */
 typedef struct {
-    const char *name;                /**< file stem of the .tflite, for people */
-    const uint8_t *model_id;         /**< [32] SHA-256 of the model's canonical manifest */
-    const tyf_frontend *frontend;    /**< from sensor samples to the input; NULL: fed with tensors */
-    uint32_t arena_bytes;            /**< working memory that run() needs, 16-byte aligned */
-    uint32_t input_offset;           /**< where run() reads its input within the arena */
+    const char *name;             /**< file stem of the .tflite, for people */
+    const uint8_t *model_id;      /**< [32] SHA-256 of the model's canonical manifest */
+    const tyf_frontend *frontend; /**< from sensor samples to the input; NULL: fed with tensors */
+    uint32_t arena_bytes;         /**< working memory that run() needs, 16-byte aligned */
+    uint32_t input_offset;        /**< where run() reads its input within the arena */
     uint32_t input_bytes;
-    uint32_t output_offset;          /**< where run() leaves its output within the arena */
+    uint32_t output_offset; /**< where run() leaves its output within the arena */
     uint32_t output_bytes;
-    uint32_t layer_count;            /**< how many times run() calls trace */
-    uint8_t input_dtype;             /**< a tyf_dtype */
-    uint8_t output_dtype;            /**< a tyf_dtype */
+    uint32_t layer_count; /**< how many times run() calls trace */
+    uint8_t input_dtype;  /**< a tyf_dtype */
+    uint8_t output_dtype; /**< a tyf_dtype */
     /**
      * Run one inference. The input is overwritten.
      *

@@ -9,8 +9,7 @@
 #include <stdint.h>
 
 /** round(a * b / 2^31), ties away from zero. INT32_MIN * INT32_MIN saturates to INT32_MAX. */
-static inline int32_t tyf_rounding_doubling_high_mul(int32_t a, int32_t b)
-{
+static inline int32_t tyf_rounding_doubling_high_mul(int32_t a, int32_t b) {
     if (a == INT32_MIN && b == INT32_MIN) {
         return INT32_MAX;
     }
@@ -20,8 +19,7 @@ static inline int32_t tyf_rounding_doubling_high_mul(int32_t a, int32_t b)
 }
 
 /** round(x / 2^exponent), ties away from zero; exponent in [0, 31]. */
-static inline int32_t tyf_rounding_shift_right(int32_t x, int32_t exponent)
-{
+static inline int32_t tyf_rounding_shift_right(int32_t x, int32_t exponent) {
     const int32_t mask = (int32_t)((UINT32_C(1) << exponent) - 1u);
     const int32_t remainder = x & mask;
     const int32_t threshold = (mask >> 1) + (x < 0 ? 1 : 0);
@@ -29,16 +27,14 @@ static inline int32_t tyf_rounding_shift_right(int32_t x, int32_t exponent)
 }
 
 /** x * multiplier * 2^(shift - 31) with two roundings; a shift > 0 is applied first, modulo 2^32. */
-static inline int32_t tyf_requantize(int32_t x, int32_t multiplier, int32_t shift)
-{
+static inline int32_t tyf_requantize(int32_t x, int32_t multiplier, int32_t shift) {
     const int32_t left = shift > 0 ? shift : 0;
     const int32_t right = shift > 0 ? 0 : -shift;
     const int32_t shifted = (int32_t)((uint32_t)x << left);
     return tyf_rounding_shift_right(tyf_rounding_doubling_high_mul(shifted, multiplier), right);
 }
 
-static inline int32_t tyf_clamp(int32_t x, int32_t low, int32_t high)
-{
+static inline int32_t tyf_clamp(int32_t x, int32_t low, int32_t high) {
     return x < low ? low : x > high ? high : x;
 }
 

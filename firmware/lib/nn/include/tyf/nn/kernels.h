@@ -161,6 +161,7 @@ typedef struct {
 
 /** scale * (q - zero_point) in float32. */
 void tyf_dequantize_s8_f32(const tyf_dequantize_params *params, const float *scale, const int8_t *input, float *output);
-void tyf_dequantize_u8_f32(const tyf_dequantize_params *params, const float *scale, const uint8_t *input, float *output);
+void tyf_dequantize_u8_f32(const tyf_dequantize_params *params, const float *scale, const uint8_t *input,
+                           float *output);
 
 #endif
