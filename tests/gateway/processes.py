@@ -69,6 +69,16 @@ class Cloud:
         if self.service is not None:
             await self.service.kill()
 
+    async def has(self, **counts: int) -> bool:
+        """Whether the summary names each of these counts, or more."""
+        summary = await self.summary()
+        return bool(summary) and all(summary[name] >= count for name, count in counts.items())
+
+    async def records(self) -> list[dict[str, Any]]:
+        """Its last records as it lists them."""
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=5.0) as client:
+            return list((await client.get("/v1/records?last=1000")).json()["records"])
+
     async def summary(self) -> dict[str, Any]:
         """Its counts; empty while it does not answer."""
         try:

@@ -28,10 +28,7 @@ SEED = int(os.environ.get("TINYFLEET_TEST_SEED", "20260131"))
 
 
 async def the_cloud_holds(cloud: Cloud, count: int) -> None:
-    async def holds() -> bool:
-        return (await cloud.summary()).get("stored", 0) >= count
-
-    await wait_until(holds, f"{count} records in the cloud")
+    await wait_until(lambda: cloud.has(stored=count), f"{count} records in the cloud")
 
 
 async def audit_of(cloud: Cloud, boards: Sequence[FakeBoard]) -> Audit:
@@ -100,11 +97,7 @@ async def test_answer_lost_after_the_commit_leads_to_one_suppressed_redelivery(t
             await asyncio.wait_for(stolen.wait(), 30)
             assert cloud.service is not None and cloud.service.process.returncode is not None
             await cloud.start()
-
-            async def redelivered() -> bool:
-                return (await cloud.summary()).get("redelivered", 0) > 0
-
-            await wait_until(redelivered, "the batch again")
+            await wait_until(lambda: cloud.has(redelivered=1), "the batch again")
             await the_cloud_holds(cloud, 10)
         verdict = await audit_of(cloud, [board])
     assert verdict.is_exact, verdict
@@ -194,13 +187,9 @@ async def test_board_whose_boot_counter_was_set_back_raises_alarms(tmp_path: Pat
             board.restart()
             board.boot_id = 1
             board.produce(20, salt=1)
-
-            async def alarmed() -> bool:
-                return (await cloud.summary()).get("alarms", 0) == 20
-
-            await wait_until(alarmed, "an alarm for each clash")
+            await wait_until(lambda: cloud.has(alarms=20), "an alarm for each clash")
         summary = await cloud.summary()
-    assert (summary["stored"], summary["duplicated"]) == (30, 0)
+    assert (summary["stored"], summary["duplicated"], summary["alarms"]) == (30, 0, 20)
 
 
 async def test_records_that_the_ring_overwrote_are_reported_as_lost(tmp_path: Path) -> None:
@@ -209,11 +198,7 @@ async def test_records_that_the_ring_overwrote_are_reported_as_lost(tmp_path: Pa
     async with tcp_peer(board) as (url, _), running_cloud(tmp_path / "cloud") as cloud:
         async with running_gateway(write_config(tmp_path, [url], cloud.url)):
             await the_cloud_holds(cloud, 16)
-
-            async def reported() -> bool:
-                return (await cloud.summary()).get("lost", 0) == 34
-
-            await wait_until(reported, "34 lost records in the cloud's summary")
+            await wait_until(lambda: cloud.has(lost=34), "34 lost records in the cloud's summary")
         verdict = await audit_of(cloud, [board])
     assert (verdict.produced, verdict.stored, verdict.lost, verdict.dropped) == (50, 16, 34, 0)
     assert not verdict.is_exact

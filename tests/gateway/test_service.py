@@ -37,11 +37,7 @@ async def test_status_tells_the_truth_while_running_and_afterwards(tmp_path: Pat
     async with tcp_peer(board) as (url, _), running_cloud(tmp_path / "cloud") as cloud:
         config = write_config(tmp_path, [url], cloud.url)
         async with running_gateway(config) as running:
-
-            async def done() -> bool:
-                return (await cloud.summary()).get("stored", 0) == 30
-
-            await wait_until(done, "all records in the cloud")
+            await wait_until(lambda: cloud.has(stored=30), "all records in the cloud")
             await cloud.kill()
             board.produce(12)
 
