@@ -17,6 +17,7 @@ from tinyfleet_codegen.errors import TinyfleetError, UsageError
 
 COMMANDS: tuple[str, ...] = (
     "doctor",
+    "new",
     "zoo",
     "quantize",
     "compile",
