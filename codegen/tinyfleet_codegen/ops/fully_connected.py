@@ -22,7 +22,7 @@ class FullyConnectedAttrs:
 
 
 class FullyConnected(Op):
-    """Input of ``rows * depth`` elements, weights ``[units, depth]``, bias ``[units]`` or none, output ``rows * units``."""
+    """Input of ``rows * depth`` elements, weights `[units, depth]`, bias `[units]` or none, output ``rows * units``."""
 
     name = "FULLY_CONNECTED"
     input_count = (2, 3)

@@ -12,7 +12,7 @@ from tinyfleet_codegen.tflite.flatbuffer import Table
 
 
 class MaxPool2D(Op):
-    """Input ``[1, h, w, c]``, output ``[1, oh, ow, c]``, of one scale and zero point."""
+    """Input `[1, h, w, c]`, output `[1, oh, ow, c]`, of one scale and zero point."""
 
     name = "MAX_POOL_2D"
     input_count = (1, 1)

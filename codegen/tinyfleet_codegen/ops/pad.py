@@ -21,7 +21,7 @@ from tinyfleet_codegen.wire.ids import DType
 
 
 class Pad(Op):
-    """Input of rank <= 4, constant paddings ``[rank, 2]`` (before, after) >= 0."""
+    """Input of rank <= 4, constant paddings `[rank, 2]` (before, after) >= 0."""
 
     name = "PAD"
     input_count = (2, 2)
