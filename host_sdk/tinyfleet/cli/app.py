@@ -16,6 +16,7 @@ from tinyfleet.cli.output import print_error
 from tinyfleet_codegen.errors import TinyfleetError, UsageError
 
 COMMANDS: tuple[str, ...] = (
+    "demo",
     "doctor",
     "new",
     "zoo",

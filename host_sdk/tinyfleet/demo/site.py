@@ -1,0 +1,123 @@
+"""The processes of one demo run: an emulated board, a cloud and a gateway, with their files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+from tinyfleet.demo.cloud_client import CloudClient
+from tinyfleet.demo.process import Process
+from tinyfleet.gateway.outbox import OUTBOX_FILE, inspect_outbox
+
+GATEWAY_ID = "demo"
+
+
+class Site:
+    """Everything that runs beside the demo itself; a context manager that leaves no process behind.
+
+    Args:
+        folder: For state and logs; must be new.
+        board: Id of the emulated board.
+        elf: Its firmware.
+        link: ``tcp`` or ``serial`` (a pseudo-terminal).
+    """
+
+    def __init__(self, folder: Path, *, board: str, elf: Path, link: str) -> None:
+        self._folder = folder
+        self._logs = folder / "logs"
+        self._processes = contextlib.ExitStack()
+        words = ["emulate", board, "--elf", str(elf), "--nvm", str(folder / "board.nvm"), *(["--pty"] if link == "serial" else [])]
+        self._board = self._start("board", words)
+        self._gateway: Process | None = None
+        self._cloud: Process | None = None
+        self.cloud_url = ""
+
+    @property
+    def board_url(self) -> str:
+        """The board's own port, for one host."""
+        return str(self._board.facts["smp"])
+
+    @property
+    def device_id(self) -> bytes:
+        """The identity in the board's NVM file."""
+        return bytes.fromhex(self._board.facts["device_id"])
+
+    def _start(self, name: str, words: list[str]) -> Process:
+        process = Process.start(name, words, self._logs / f"{name}.log")
+        self._processes.callback(process.stop)
+        return process
+
+    def start_cloud(self) -> None:
+        """Start the cloud; again: on the address that it had."""
+        port = self.cloud_url.rpartition(":")[2] or "0"
+        self._cloud = self._start("cloud", ["cloud", "serve", "--data", str(self._folder / "cloud"), "--port", port])
+        self.cloud_url = str(self._cloud.facts["url"])
+
+    def configure_gateway(self, device_url: str) -> Path:
+        """Write the gateway's configuration file and return its path."""
+        path = self._folder / "gateway.toml"
+        # JSON strings are TOML strings.
+        path.write_text(
+            f"""version = 1
+
+[gateway]
+id = {json.dumps(GATEWAY_ID)}
+data_dir = "gateway"
+
+[[device]]
+url = {json.dumps(device_url)}
+timeout_s = 20.0
+poll_s = 0.1
+
+[[sink]]
+type = "http"
+url = {json.dumps(self.cloud_url)}
+retry_max_s = 0.5
+""",
+            encoding="utf-8",
+        )
+        return path
+
+    def start_gateway(self) -> None:
+        """Start the gateway on its configuration file."""
+        self._gateway = self._start("gateway", ["gateway", "run", str(self._folder / "gateway.toml")])
+
+    def freeze_cloud(self) -> None:
+        """See :class:`tinyfleet.demo.relay.RelayProcesses`."""
+        assert self._cloud is not None
+        self._cloud.freeze()
+
+    def thaw_cloud(self) -> None:
+        """See :class:`tinyfleet.demo.relay.RelayProcesses`."""
+        assert self._cloud is not None
+        self._cloud.thaw()
+
+    def kill_cloud(self) -> None:
+        """See :class:`tinyfleet.demo.relay.RelayProcesses`."""
+        assert self._cloud is not None
+        self._cloud.kill()
+
+    def kill_gateway(self) -> None:
+        """See :class:`tinyfleet.demo.relay.RelayProcesses`."""
+        assert self._gateway is not None
+        self._gateway.kill()
+
+    def waiting(self) -> int:
+        """See :class:`tinyfleet.demo.relay.RelayProcesses`."""
+        return inspect_outbox(self._folder / "gateway" / OUTBOX_FILE)[0].waiting
+
+    def stored(self) -> int:
+        """See :class:`tinyfleet.demo.relay.RelayProcesses`."""
+        with CloudClient(self.cloud_url) as cloud:
+            return cloud.totals()["stored"]
+
+    def close(self) -> None:
+        """Stop every process, the newest first."""
+        self._processes.close()
+
+    def __enter__(self) -> Site:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
