@@ -171,7 +171,8 @@ class Device:
         """Feed recorded samples as if a sensor had measured them.
 
         Args:
-            stream: Number of the recording, >= 1; a new number begins a new window.
+            stream: Number of the recording, >= 1; a new number begins a new window. The device takes each sample of a
+                stream once: to replay a recording again, give it another number.
             samples: ``[n, channels]``, int16 in the model's fixed units.
             start: Index of ``samples[0]`` within the recording; 0 for a new one, else where the last call ended.
 
