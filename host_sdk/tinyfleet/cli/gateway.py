@@ -7,16 +7,15 @@ import logging
 import signal
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tinyfleet.cli.announce import announce
 from tinyfleet.cli.output import JsonFlag, print_facts, print_json
-from tinyfleet.device import open_device
-from tinyfleet.gateway.config import GatewayConfig, load_config
-from tinyfleet.gateway.service import Gateway
-from tinyfleet.gateway.status import check_data_dir, read_status
+
+if TYPE_CHECKING:
+    from tinyfleet.gateway.config import GatewayConfig
 
 group = typer.Typer(help="The relay from devices to the cloud.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -33,12 +32,17 @@ def register(app: typer.Typer) -> None:
 @group.command(epilog="Example: tinyfleet gateway run gateway.toml")
 def run(config_path: ConfigArgument, json: JsonFlag = False) -> None:
     """Pull, keep and deliver until interrupted."""
+    from tinyfleet.gateway.config import load_config  # noqa: PLC0415 - keeps --help fast
+
     config = load_config(config_path)
     logging.getLogger("tinyfleet").setLevel(min(logging.INFO, logging.getLogger().level))
     asyncio.run(_run(config, json))
 
 
 async def _run(config: GatewayConfig, json: bool) -> None:
+    from tinyfleet.device import open_device  # noqa: PLC0415
+    from tinyfleet.gateway.service import Gateway  # noqa: PLC0415
+
     gateway = Gateway(config, open_device)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, gateway.stop)
@@ -58,6 +62,9 @@ async def _run(config: GatewayConfig, json: bool) -> None:
 @group.command(epilog="Example: tinyfleet gateway check gateway.toml")
 def check(config_path: ConfigArgument, json: JsonFlag = False) -> None:
     """Validate the configuration and look at the outbox; changes nothing, contacts nobody."""
+    from tinyfleet.gateway.config import load_config  # noqa: PLC0415
+    from tinyfleet.gateway.status import check_data_dir  # noqa: PLC0415
+
     config = load_config(config_path)
     token = config.token()
     waiting = check_data_dir(config.data_dir)
@@ -78,6 +85,9 @@ def check(config_path: ConfigArgument, json: JsonFlag = False) -> None:
 @group.command(epilog="Example: tinyfleet gateway status gateway.toml --json")
 def status(config_path: ConfigArgument, json: JsonFlag = False) -> None:
     """What the gateway of this configuration does, or did before it stopped, and what its outbox holds."""
+    from tinyfleet.gateway.config import load_config  # noqa: PLC0415
+    from tinyfleet.gateway.status import read_status  # noqa: PLC0415
+
     config = load_config(config_path)
     found = read_status(config.data_dir)
     if json:

@@ -224,19 +224,19 @@ class CloudStore:
 
     def records(self, *, device_id: bytes | None = None, after: int = 0, limit: int = 500) -> list[StoredRecord]:
         """Rows with a number above ``after``, oldest first."""
-        return self._select("id > ?", device_id, "ORDER BY id", after, limit)
+        return self._select(device_id, "ORDER BY id", after, limit)
 
     def last_records(self, *, device_id: bytes | None = None, limit: int = 100) -> list[StoredRecord]:
         """The newest rows, oldest of them first."""
-        return self._select("id > ?", device_id, "ORDER BY id DESC", 0, limit)[::-1]
+        return self._select(device_id, "ORDER BY id DESC", 0, limit)[::-1]
 
-    def _select(self, where: str, device_id: bytes | None, order: str, after: int, limit: int) -> list[StoredRecord]:
+    def _select(self, device_id: bytes | None, order: str, after: int, limit: int) -> list[StoredRecord]:
         device = "" if device_id is None else " AND device_id = ?"
         values: list[Any] = [after] if device_id is None else [after, device_id]
         with explained(self.path, "cloud database"):
             rows = self._db.execute(
                 "SELECT id, device_id, boot_id, seq, record, time_utc_us, time_error_us, model_id, gateway_id, outbox_id, entry,"
-                f" received_utc_us FROM record WHERE {where}{device} {order} LIMIT ?",
+                f" received_utc_us FROM record WHERE id > ?{device} {order} LIMIT ?",
                 (*values, limit),
             ).fetchall()
         return [StoredRecord(r[0], Envelope(RecordIdentity(*r[1:4]), *r[4:11]), r[11]) for r in rows]

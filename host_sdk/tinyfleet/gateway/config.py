@@ -167,7 +167,7 @@ def load_config(path: Path) -> GatewayConfig:
 
 def _explain(error: ErrorDetails) -> str:
     """One line: key, value, what is allowed."""
-    location = tuple(part for part in error["loc"] if part != "http")
+    location = error["loc"]
     key = _key(location)
     if error["type"] == "extra_forbidden":
         table = _table_at(location[:-1])
