@@ -2,12 +2,19 @@
 #include "model.h"
 #include "tyf/port/system.h"
 #include "tyf/sensor/sensor.h"
+#include "tyf/smp/os_group.h"
+
+#ifndef TYF_APP_VERSION
+#define TYF_APP_VERSION "dev"
+#endif
+
+const char tyf_smp_application[] = TYF_APP_NAME " " TYF_APP_VERSION;
 
 static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES];
 
 int main(void) {
     tyf_port_start();
-    tyf_sensor_start(&TYF_APP_MODEL, arena, TYF_APP_NAME);
+    tyf_sensor_start(&TYF_APP_MODEL, arena);
     for (;;) {
         if (!tyf_sensor_poll()) {
             tyf_port_idle();

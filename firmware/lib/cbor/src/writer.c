@@ -13,8 +13,8 @@ enum {
 
 #define FALSE_BYTE 0xf4u
 #define TRUE_BYTE 0xf5u
-#define BEGIN_MAP_BYTE 0xbfu
-#define END_BYTE 0xffu
+/* Head of a map with no entries yet; each entry adds one to it. */
+#define EMPTY_MAP_BYTE 0xa0u
 /* Head of a byte string that is filled in place: always with a 16-bit length. */
 #define OPEN_BYTES_HEAD 0x59u
 #define OPEN_BYTES_HEAD_BYTES 3u
@@ -58,6 +58,11 @@ static void put_text(tyf_cbor_writer *writer, const void *text, uint32_t bytes) 
 }
 
 static void put_key(tyf_cbor_writer *writer, const char *key) {
+    if (writer->is_ok) {
+        uint8_t *head = writer->heads[writer->depth - 1u];
+        writer->is_ok = *head < EMPTY_MAP_BYTE + TYF_CBOR_WRITER_MAP_ENTRIES;
+        *head = (uint8_t)(*head + 1u);
+    }
     put_text(writer, key, (uint32_t)strlen(key));
 }
 
@@ -81,7 +86,13 @@ uint32_t tyf_cbor_room_for_bytes(const tyf_cbor_writer *writer, const char *key,
 }
 
 void tyf_cbor_begin_map(tyf_cbor_writer *writer) {
-    put_byte(writer, BEGIN_MAP_BYTE);
+    uint8_t *head = writer->at;
+    if (writer->depth == TYF_CBOR_WRITER_DEPTH) {
+        writer->is_ok = false;
+        return;
+    }
+    put_byte(writer, EMPTY_MAP_BYTE);
+    writer->heads[writer->depth++] = head;
 }
 
 void tyf_cbor_add_map(tyf_cbor_writer *writer, const char *key) {
@@ -90,7 +101,9 @@ void tyf_cbor_add_map(tyf_cbor_writer *writer, const char *key) {
 }
 
 void tyf_cbor_end(tyf_cbor_writer *writer) {
-    put_byte(writer, END_BYTE);
+    if (writer->is_ok) {
+        writer->depth--;
+    }
 }
 
 void tyf_cbor_add_uint(tyf_cbor_writer *writer, const char *key, uint64_t value) {

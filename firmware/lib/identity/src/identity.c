@@ -8,83 +8,89 @@
 #include "tyf/core/sha256.h"
 #include "tyf/port/nvm.h"
 
-/* Offsets within the two kinds of area; tinyfleet_codegen/wire/nvm.py draws them. */
-#define IDENTITY_VERSION_OFFSET 4u
-#define IDENTITY_DEVICE_ID_OFFSET 8u
-#define IDENTITY_ENTROPY_OFFSET 24u
-#define BOOT_ID_OFFSET 4u
-#define BOOT_ENTROPY_OFFSET 8u
 #define CRC_BYTES 4u
 
-static const uint32_t slot_offsets[2] = {TYF_NVM_BOOT_SLOT0_OFFSET, TYF_NVM_BOOT_SLOT1_OFFSET};
+/* Identity area: magic, version, 0, device_id, entropy, 0, crc. */
+#define IDENTITY_VERSION_AT 4u
+#define IDENTITY_DEVICE_ID_AT 8u
+#define IDENTITY_ENTROPY_AT (IDENTITY_DEVICE_ID_AT + TYF_DEVICE_ID_BYTES)
+_Static_assert(IDENTITY_ENTROPY_AT + TYF_ENTROPY_BYTES + 4u + CRC_BYTES == TYF_NVM_IDENTITY_BYTES, "identity layout");
 
-static bool is_intact(const uint8_t *area, uint32_t bytes, uint32_t magic)
-{
-    const uint32_t crc = tyf_get_u32_le(area + bytes - CRC_BYTES);
-    return tyf_get_u32_le(area) == magic && tyf_crc32(0, area, bytes - CRC_BYTES) == crc;
+/* Boot slot: magic, boot_id, entropy, crc. */
+#define BOOT_ID_AT 4u
+#define BOOT_ENTROPY_AT 8u
+_Static_assert(BOOT_ENTROPY_AT + TYF_ENTROPY_BYTES + CRC_BYTES == TYF_NVM_BOOT_BYTES, "boot slot layout");
+
+_Static_assert(TYF_ENTROPY_BYTES == TYF_SHA256_BYTES, "entropy is a SHA-256");
+
+static const uint32_t slot_offset[2] = {TYF_NVM_BOOT_SLOT0_OFFSET, TYF_NVM_BOOT_SLOT1_OFFSET};
+
+/* Read an area that begins with a magic and ends with the CRC-32 of all before it. */
+static bool read_area(uint32_t offset, uint32_t magic, uint8_t *area, uint32_t bytes) {
+    return tyf_port_nvm_read(offset, area, bytes) == TYF_OK && tyf_get_u32_le(area) == magic &&
+           tyf_get_u32_le(area + bytes - CRC_BYTES) == tyf_crc32(0, area, bytes - CRC_BYTES);
 }
 
-/* Reads the slots; gives the newest intact one in `newest` (untouched when none is), and which slot to write next. */
-static uint32_t read_slots(uint8_t newest[TYF_NVM_BOOT_BYTES])
-{
-    uint32_t newest_id = 0;
+/* The last start: its boot_id and entropy, and which slot to write next. */
+static uint32_t read_last_boot(tyf_identity *last, const uint8_t *identity_entropy) {
     uint32_t next_slot = 0;
-    for (uint32_t i = 0; i < 2u; i++) {
+    last->boot_id = 0;
+    memcpy(last->entropy, identity_entropy, TYF_ENTROPY_BYTES);
+    for (uint32_t i = 0; i < 2; i++) {
         uint8_t slot[TYF_NVM_BOOT_BYTES];
-        if (tyf_port_nvm_read(slot_offsets[i], slot, sizeof slot) != TYF_OK || !is_intact(slot, sizeof slot, TYF_NVM_BOOT_MAGIC)) {
+        if (!read_area(slot_offset[i], TYF_NVM_BOOT_MAGIC, slot, sizeof slot)) {
             continue;
         }
-        if (tyf_get_u32_le(slot + BOOT_ID_OFFSET) > newest_id) {
-            newest_id = tyf_get_u32_le(slot + BOOT_ID_OFFSET);
-            memcpy(newest, slot, sizeof slot);
+        uint32_t boot_id = tyf_get_u32_le(slot + BOOT_ID_AT);
+        if (boot_id > last->boot_id) {
+            last->boot_id = boot_id;
+            memcpy(last->entropy, slot + BOOT_ENTROPY_AT, TYF_ENTROPY_BYTES);
             next_slot = 1u - i;
         }
     }
     return next_slot;
 }
 
-static bool read_identity_area(uint8_t area[TYF_NVM_IDENTITY_BYTES])
-{
-    return tyf_port_nvm_read(TYF_NVM_IDENTITY_OFFSET, area, TYF_NVM_IDENTITY_BYTES) == TYF_OK &&
-           is_intact(area, TYF_NVM_IDENTITY_BYTES, TYF_NVM_IDENTITY_MAGIC) &&
-           tyf_get_u16_le(area + IDENTITY_VERSION_OFFSET) == TYF_NVM_VERSION;
+static bool write_boot(uint32_t offset, const tyf_identity *identity) {
+    uint8_t slot[TYF_NVM_BOOT_BYTES];
+    uint8_t written[TYF_NVM_BOOT_BYTES];
+    tyf_put_u32_le(slot, TYF_NVM_BOOT_MAGIC);
+    tyf_put_u32_le(slot + BOOT_ID_AT, identity->boot_id);
+    memcpy(slot + BOOT_ENTROPY_AT, identity->entropy, TYF_ENTROPY_BYTES);
+    tyf_put_u32_le(slot + sizeof slot - CRC_BYTES, tyf_crc32(0, slot, sizeof slot - CRC_BYTES));
+    return tyf_port_nvm_write(offset, slot, sizeof slot) == TYF_OK &&
+           read_area(offset, TYF_NVM_BOOT_MAGIC, written, sizeof written) && memcmp(slot, written, sizeof slot) == 0;
 }
 
-/* entropy = SHA-256(entropy, boot_id): nothing drawn before this boot can be computed from what is stored after it. */
-static void ratchet(uint8_t entropy[TYF_ENTROPY_BYTES], uint32_t boot_id)
-{
-    uint8_t number[4];
-    tyf_put_u32_le(number, boot_id);
+/* entropy = SHA-256(entropy, boot_id as u32): the old seed cannot be computed from the new one. */
+static void advance_entropy(tyf_identity *identity) {
+    uint8_t boot_id[4];
+    tyf_put_u32_le(boot_id, identity->boot_id);
     tyf_sha256 hash;
     tyf_sha256_init(&hash);
-    tyf_sha256_update(&hash, entropy, TYF_ENTROPY_BYTES);
-    tyf_sha256_update(&hash, number, sizeof number);
-    tyf_sha256_final(&hash, entropy);
+    tyf_sha256_update(&hash, identity->entropy, TYF_ENTROPY_BYTES);
+    tyf_sha256_update(&hash, boot_id, sizeof boot_id);
+    tyf_sha256_final(&hash, identity->entropy);
 }
 
-tyf_status tyf_identity_start(tyf_identity *identity)
-{
-    memset(identity, 0, sizeof *identity);
+tyf_status tyf_identity_start(tyf_identity *identity) {
+    *identity = (tyf_identity){0};
     uint8_t area[TYF_NVM_IDENTITY_BYTES];
-    if (!read_identity_area(area)) {
+    if (!read_area(TYF_NVM_IDENTITY_OFFSET, TYF_NVM_IDENTITY_MAGIC, area, sizeof area) ||
+        tyf_get_u16_le(area + IDENTITY_VERSION_AT) != TYF_NVM_VERSION) {
         return TYF_ERR_NO_IDENTITY;
     }
-    memcpy(identity->device_id, area + IDENTITY_DEVICE_ID_OFFSET, sizeof identity->device_id);
-
-    uint8_t boot[TYF_NVM_BOOT_BYTES] = {0};
-    memcpy(boot + BOOT_ENTROPY_OFFSET, area + IDENTITY_ENTROPY_OFFSET, TYF_ENTROPY_BYTES);
-    const uint32_t slot = read_slots(boot);
-    const uint32_t boot_id = tyf_get_u32_le(boot + BOOT_ID_OFFSET) + 1u;
-    if (boot_id == 0) {
+    tyf_identity next = {0};
+    memcpy(next.device_id, area + IDENTITY_DEVICE_ID_AT, TYF_DEVICE_ID_BYTES);
+    uint32_t slot = read_last_boot(&next, area + IDENTITY_ENTROPY_AT);
+    if (next.boot_id == UINT32_MAX) {
         return TYF_ERR_STATE;
     }
-    tyf_put_u32_le(boot, TYF_NVM_BOOT_MAGIC);
-    tyf_put_u32_le(boot + BOOT_ID_OFFSET, boot_id);
-    ratchet(boot + BOOT_ENTROPY_OFFSET, boot_id);
-    tyf_put_u32_le(boot + sizeof boot - CRC_BYTES, tyf_crc32(0, boot, sizeof boot - CRC_BYTES));
-    if (tyf_port_nvm_write(slot_offsets[slot], boot, sizeof boot) != TYF_OK) {
+    next.boot_id++;
+    advance_entropy(&next);
+    if (!write_boot(slot_offset[slot], &next)) {
         return TYF_ERR_STATE;
     }
-    identity->boot_id = boot_id;
+    *identity = next;
     return TYF_OK;
 }

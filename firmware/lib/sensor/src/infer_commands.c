@@ -7,12 +7,11 @@
 #include "tyf/model/seeded.h"
 #include "tyf/port/time.h"
 
-static int32_t read_output(const tyf_smp_request *request, tyf_cbor_writer *reply)
-{
+int tyf_sensor_read_output(tyf_smp_exchange *exchange) {
     const tyf_sensor *s = &tyf_sensor_state;
     uint32_t off = 0;
-    if (tyf_cbor_find_u32(&request->map, "off", &off) != TYF_OK) {
-        return TYF_SMP_INVALID;
+    if (tyf_cbor_find_u32(&exchange->request, "off", &off) != TYF_OK) {
+        return TYF_SMP_EINVAL;
     }
     if (!s->tensor.has_output) {
         return TYF_ERR_STATE;
@@ -20,26 +19,22 @@ static int32_t read_output(const tyf_smp_request *request, tyf_cbor_writer *repl
     if (off > s->model->output_bytes) {
         return TYF_ERR_ARG;
     }
-    tyf_cbor_add_uint(reply, "off", off);
-    tyf_cbor_add_uint(reply, "len", s->model->output_bytes);
+    tyf_cbor_add_uint(&exchange->reply, "off", off);
+    tyf_cbor_add_uint(&exchange->reply, "len", s->model->output_bytes);
     const uint32_t left = s->model->output_bytes - off;
-    const uint32_t room = tyf_cbor_room_for_bytes(reply, "data", 1);
-    tyf_cbor_add_bytes(reply, "data", s->arena + s->model->output_offset + off, left < room ? left : room);
+    const uint32_t room = tyf_cbor_room_for_bytes(&exchange->reply, "data", 1);
+    tyf_cbor_add_bytes(&exchange->reply, "data", s->arena + s->model->output_offset + off, left < room ? left : room);
     return TYF_SMP_OK;
 }
 
-int32_t tyf_sensor_infer_chunk(const tyf_smp_request *request, tyf_cbor_writer *reply)
-{
-    if (!request->is_write) {
-        return read_output(request, reply);
-    }
+int tyf_sensor_infer_chunk(tyf_smp_exchange *exchange) {
     tyf_sensor *s = &tyf_sensor_state;
     const uint32_t total = s->model->input_bytes;
     uint32_t off = 0;
     tyf_cbor_string data;
-    if (tyf_cbor_find_u32(&request->map, "off", &off) != TYF_OK ||
-        tyf_cbor_find_bytes(&request->map, "data", &data) != TYF_OK) {
-        return TYF_SMP_INVALID;
+    if (tyf_cbor_find_u32(&exchange->request, "off", &off) != TYF_OK ||
+        tyf_cbor_find_bytes(&exchange->request, "data", &data) != TYF_OK) {
+        return TYF_SMP_EINVAL;
     }
     if (off == 0) {
         s->tensor.held = 0;
@@ -57,15 +52,14 @@ int32_t tyf_sensor_infer_chunk(const tyf_smp_request *request, tyf_cbor_writer *
             s->tensor.held = total; /* a repeated last chunk finds the answer */
         }
     }
-    tyf_cbor_add_uint(reply, "off", s->tensor.held);
+    tyf_cbor_add_uint(&exchange->reply, "off", s->tensor.held);
     if (s->tensor.held == total && s->tensor.has_output) {
-        tyf_cbor_add_uint(reply, "out_bytes", s->model->output_bytes);
+        tyf_cbor_add_uint(&exchange->reply, "out_bytes", s->model->output_bytes);
     }
     return TYF_SMP_OK;
 }
 
-static void hash_bytes(const void *data, uint32_t bytes, uint8_t *out)
-{
+static void hash_bytes(const void *data, uint32_t bytes, uint8_t *out) {
     uint8_t digest[TYF_SHA256_BYTES];
     tyf_sha256 hash;
     tyf_sha256_init(&hash);
@@ -74,8 +68,7 @@ static void hash_bytes(const void *data, uint32_t bytes, uint8_t *out)
     memcpy(out, digest, TYF_TENSOR_HASH_BYTES);
 }
 
-static void run_seeded(uint32_t seed, uint32_t case_index, tyf_trace_fn trace, void *context)
-{
+static void run_seeded(uint32_t seed, uint32_t case_index, tyf_trace_fn trace, void *context) {
     const tyf_sensor *s = &tyf_sensor_state;
     tyf_seeded_input(seed, case_index, s->model->input_dtype, s->arena + s->model->input_offset, s->model->input_bytes);
     (void)tyf_sensor_infer(trace, context);
@@ -88,8 +81,7 @@ typedef struct {
     uint32_t count;
 } layer_hashes;
 
-static void hash_layer(void *context, uint32_t layer, const void *data, uint32_t bytes)
-{
+static void hash_layer(void *context, uint32_t layer, const void *data, uint32_t bytes) {
     layer_hashes *hashes = context;
     if (layer >= hashes->from && hashes->count < hashes->room) {
         hash_bytes(data, bytes, hashes->out + hashes->count * TYF_TENSOR_HASH_BYTES);
@@ -98,43 +90,41 @@ static void hash_layer(void *context, uint32_t layer, const void *data, uint32_t
 }
 
 /* Hashes of the layers of one case, from a given layer on. */
-static int32_t self_infer_layers(const tyf_smp_request *request, uint32_t seed, uint32_t case_index, tyf_cbor_writer *reply)
-{
+static int self_infer_layers(tyf_smp_exchange *exchange, uint32_t seed, uint32_t case_index) {
     uint32_t from = 0;
-    if (tyf_cbor_find_u32(&request->map, "from", &from) == TYF_ERR_FORMAT) {
-        return TYF_SMP_INVALID;
+    if (tyf_cbor_find_u32(&exchange->request, "from", &from) == TYF_ERR_FORMAT) {
+        return TYF_SMP_EINVAL;
     }
-    tyf_cbor_add_uint(reply, "from", from);
-    const uint32_t room = tyf_cbor_room_for_bytes(reply, "hashes", 1) / TYF_TENSOR_HASH_BYTES;
+    tyf_cbor_add_uint(&exchange->reply, "from", from);
+    const uint32_t room = tyf_cbor_room_for_bytes(&exchange->reply, "hashes", 1) / TYF_TENSOR_HASH_BYTES;
     layer_hashes hashes = {.from = from, .room = room};
-    hashes.out = tyf_cbor_open_bytes(reply, "hashes", room * TYF_TENSOR_HASH_BYTES);
+    hashes.out = tyf_cbor_open_bytes(&exchange->reply, "hashes", room * TYF_TENSOR_HASH_BYTES);
     if (hashes.out == NULL) {
         return TYF_ERR_TOO_LARGE;
     }
     run_seeded(seed, case_index, hash_layer, &hashes);
-    tyf_cbor_close_bytes(reply, hashes.count * TYF_TENSOR_HASH_BYTES);
+    tyf_cbor_close_bytes(&exchange->reply, hashes.count * TYF_TENSOR_HASH_BYTES);
     return TYF_SMP_OK;
 }
 
-int32_t tyf_sensor_self_infer(const tyf_smp_request *request, tyf_cbor_writer *reply)
-{
+int tyf_sensor_self_infer(tyf_smp_exchange *exchange) {
     const tyf_sensor *s = &tyf_sensor_state;
     uint32_t seed = 0;
     uint32_t first = 0;
     uint32_t count = 1;
     bool wants_layers = false;
-    if (tyf_cbor_find_u32(&request->map, "seed", &seed) != TYF_OK ||
-        tyf_cbor_find_u32(&request->map, "first", &first) != TYF_OK ||
-        tyf_cbor_find_u32(&request->map, "count", &count) == TYF_ERR_FORMAT ||
-        tyf_cbor_find_bool(&request->map, "layers", &wants_layers) == TYF_ERR_FORMAT) {
-        return TYF_SMP_INVALID;
+    if (tyf_cbor_find_u32(&exchange->request, "seed", &seed) != TYF_OK ||
+        tyf_cbor_find_u32(&exchange->request, "first", &first) != TYF_OK ||
+        tyf_cbor_find_u32(&exchange->request, "count", &count) == TYF_ERR_FORMAT ||
+        tyf_cbor_find_bool(&exchange->request, "layers", &wants_layers) == TYF_ERR_FORMAT) {
+        return TYF_SMP_EINVAL;
     }
     if (wants_layers) {
-        return self_infer_layers(request, seed, first, reply);
+        return self_infer_layers(exchange, seed, first);
     }
-    const uint32_t room = tyf_cbor_room_for_bytes(reply, "hashes", 1) / TYF_TENSOR_HASH_BYTES;
+    const uint32_t room = tyf_cbor_room_for_bytes(&exchange->reply, "hashes", 1) / TYF_TENSOR_HASH_BYTES;
     const uint32_t most = count < room ? count : room;
-    uint8_t *out = tyf_cbor_open_bytes(reply, "hashes", most * TYF_TENSOR_HASH_BYTES);
+    uint8_t *out = tyf_cbor_open_bytes(&exchange->reply, "hashes", most * TYF_TENSOR_HASH_BYTES);
     if (out == NULL) {
         return TYF_ERR_TOO_LARGE;
     }
@@ -145,6 +135,6 @@ int32_t tyf_sensor_self_infer(const tyf_smp_request *request, tyf_cbor_writer *r
         hash_bytes(s->arena + s->model->output_offset, s->model->output_bytes, out + done * TYF_TENSOR_HASH_BYTES);
         done++;
     }
-    tyf_cbor_close_bytes(reply, done * TYF_TENSOR_HASH_BYTES);
+    tyf_cbor_close_bytes(&exchange->reply, done * TYF_TENSOR_HASH_BYTES);
     return TYF_SMP_OK;
 }

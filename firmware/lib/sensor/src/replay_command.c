@@ -5,22 +5,24 @@
 #include "sensor.h"
 #include "tyf/core/bytes.h"
 
+/* Number of the stream that a board's own sensor makes. */
+#define OWN_STREAM 0u
+
 static int16_t window[TYF_CFG_WINDOW_BYTES / sizeof(int16_t)];
 
 /* The window is full: infer, record, and keep what the next window shares with it. */
-static void finish_window(const tyf_frontend *frontend)
-{
+static void finish_window(const tyf_frontend *frontend) {
     tyf_sensor *s = &tyf_sensor_state;
     tyf_frontend_apply(frontend, window, (int8_t *)(s->arena + s->model->input_offset));
     const uint32_t latency_us = tyf_sensor_infer(NULL, NULL);
     tyf_sensor_record(s->replay.stream, s->replay.taken - frontend->window_samples, latency_us);
     const uint32_t kept = frontend->window_samples - (uint32_t)frontend->hop_samples;
-    memmove(window, window + (size_t)frontend->hop_samples * frontend->channels, (size_t)kept * frontend->channels * sizeof window[0]);
+    memmove(window, window + (size_t)frontend->hop_samples * frontend->channels,
+            (size_t)kept * frontend->channels * sizeof window[0]);
     s->replay.held = kept;
 }
 
-static void take_sample(const tyf_frontend *frontend, const uint8_t *sample)
-{
+static void take_sample(const tyf_frontend *frontend, const uint8_t *sample) {
     tyf_sensor_replay *replay = &tyf_sensor_state.replay;
     int16_t *to = window + (size_t)replay->held * frontend->channels;
     for (uint32_t c = 0; c < frontend->channels; c++) {
@@ -33,17 +35,16 @@ static void take_sample(const tyf_frontend *frontend, const uint8_t *sample)
     }
 }
 
-int32_t tyf_sensor_replay_samples(const tyf_smp_request *request, tyf_cbor_writer *reply)
-{
+int tyf_sensor_replay_samples(tyf_smp_exchange *exchange) {
     tyf_sensor *s = &tyf_sensor_state;
     const tyf_frontend *frontend = s->model->frontend;
     uint32_t stream = 0;
     uint32_t off = 0;
     tyf_cbor_string data;
-    if (tyf_cbor_find_u32(&request->map, "stream", &stream) != TYF_OK ||
-        tyf_cbor_find_u32(&request->map, "off", &off) != TYF_OK ||
-        tyf_cbor_find_bytes(&request->map, "data", &data) != TYF_OK) {
-        return TYF_SMP_INVALID;
+    if (tyf_cbor_find_u32(&exchange->request, "stream", &stream) != TYF_OK ||
+        tyf_cbor_find_u32(&exchange->request, "off", &off) != TYF_OK ||
+        tyf_cbor_find_bytes(&exchange->request, "data", &data) != TYF_OK) {
+        return TYF_SMP_EINVAL;
     }
     if (frontend == NULL) {
         return TYF_ERR_NO_FRONTEND;
@@ -55,7 +56,7 @@ int32_t tyf_sensor_replay_samples(const tyf_smp_request *request, tyf_cbor_write
     if (frontend->window_samples > sizeof window / sample_bytes) {
         return TYF_ERR_ARENA;
     }
-    if (data.bytes % sample_bytes != 0) {
+    if (stream == OWN_STREAM || data.bytes % sample_bytes != 0) {
         return TYF_ERR_ARG;
     }
     tyf_sensor_replay *replay = &s->replay;
@@ -67,8 +68,8 @@ int32_t tyf_sensor_replay_samples(const tyf_smp_request *request, tyf_cbor_write
             take_sample(frontend, data.data + i);
         }
     }
-    tyf_cbor_add_uint(reply, "stream", replay->stream);
-    tyf_cbor_add_uint(reply, "off", replay->taken);
-    tyf_cbor_add_uint(reply, "seq", s->ring.next_seq);
+    tyf_cbor_add_uint(&exchange->reply, "stream", replay->stream);
+    tyf_cbor_add_uint(&exchange->reply, "off", replay->taken);
+    tyf_cbor_add_uint(&exchange->reply, "seq", tyf_telemetry_ring_produced(&s->ring));
     return TYF_SMP_OK;
 }

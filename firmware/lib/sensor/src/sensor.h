@@ -8,9 +8,10 @@
 #include "tyf/core/config.h"
 #include "tyf/identity/identity.h"
 #include "tyf/model/model.h"
-#include "tyf/smp/console.h"
 #include "tyf/smp/server.h"
 #include "tyf/telemetry/ring.h"
+
+#define TYF_SENSOR_GROUP_COUNT 2u
 
 typedef struct {
     uint32_t inferences;
@@ -20,9 +21,9 @@ typedef struct {
 
 /* A recording that the host feeds. */
 typedef struct {
-    uint32_t stream;        /* which one; only meaningful when is_open */
-    uint32_t taken;         /* samples taken so far */
-    uint32_t held;          /* samples in the window buffer */
+    uint32_t stream; /* which one; only meaningful when is_open */
+    uint32_t taken;  /* samples taken so far */
+    uint32_t held;   /* samples in the window buffer */
     bool is_open;
 } tyf_sensor_replay;
 
@@ -35,14 +36,12 @@ typedef struct {
 typedef struct {
     const tyf_model *model;
     uint8_t *arena;
-    const char *app;
     tyf_identity identity;
     tyf_telemetry_ring ring;
-    tyf_smp_console console;
+    tyf_smp_server server;
     tyf_sensor_counts counts;
     tyf_sensor_replay replay;
     tyf_sensor_tensor tensor;
-    bool is_reset_wanted;
 } tyf_sensor;
 
 extern tyf_sensor tyf_sensor_state;
@@ -53,21 +52,16 @@ uint32_t tyf_sensor_infer(tyf_trace_fn trace, void *context);
 /* Append a record of the last inference. */
 void tyf_sensor_record(uint32_t stream, uint32_t sample_index, uint32_t latency_us);
 
-/* One handler per command; each is a row in commands.c. */
-int32_t tyf_sensor_echo(const tyf_smp_request *request, tyf_cbor_writer *reply);
-int32_t tyf_sensor_task_stats(const tyf_smp_request *request, tyf_cbor_writer *reply);
-int32_t tyf_sensor_reset(const tyf_smp_request *request, tyf_cbor_writer *reply);
-int32_t tyf_sensor_params(const tyf_smp_request *request, tyf_cbor_writer *reply);
-int32_t tyf_sensor_app_info(const tyf_smp_request *request, tyf_cbor_writer *reply);
-int32_t tyf_sensor_hello(const tyf_smp_request *request, tyf_cbor_writer *reply);
-int32_t tyf_sensor_model_info(const tyf_smp_request *request, tyf_cbor_writer *reply);
-int32_t tyf_sensor_infer_chunk(const tyf_smp_request *request, tyf_cbor_writer *reply);
-int32_t tyf_sensor_self_infer(const tyf_smp_request *request, tyf_cbor_writer *reply);
-int32_t tyf_sensor_results(const tyf_smp_request *request, tyf_cbor_writer *reply);
-int32_t tyf_sensor_replay_samples(const tyf_smp_request *request, tyf_cbor_writer *reply);
-int32_t tyf_sensor_stats(const tyf_smp_request *request, tyf_cbor_writer *reply);
+/* One handler per command; each is an entry in commands.c. */
+int tyf_sensor_hello(tyf_smp_exchange *exchange);
+int tyf_sensor_model_info(tyf_smp_exchange *exchange);
+int tyf_sensor_infer_chunk(tyf_smp_exchange *exchange);
+int tyf_sensor_read_output(tyf_smp_exchange *exchange);
+int tyf_sensor_self_infer(tyf_smp_exchange *exchange);
+int tyf_sensor_results(tyf_smp_exchange *exchange);
+int tyf_sensor_replay_samples(tyf_smp_exchange *exchange);
+int tyf_sensor_stats(tyf_smp_exchange *exchange);
 
-extern const tyf_smp_command tyf_sensor_commands[];
-extern const uint32_t tyf_sensor_command_count;
+extern const tyf_smp_command_group tyf_sensor_groups[TYF_SENSOR_GROUP_COUNT];
 
 #endif

@@ -3,172 +3,185 @@
 #include "tyf/core/bytes.h"
 #include "tyf/core/crc.h"
 
-#define FIRST_0 0x06u
-#define FIRST_1 0x09u
-#define NEXT_0 0x04u
-#define NEXT_1 0x14u
+#define START_1 0x06u
+#define START_2 0x09u
+#define CONTINUE_1 0x04u
+#define CONTINUE_2 0x14u
 
-/* Base64 of a line: two marker bytes and a line feed leave room for 31 groups of 4. */
-#define GROUPS_PER_LINE ((TYF_SMP_LINE_BYTES - 3u) / 4u)
+#define LENGTH_BYTES 2u
+#define CRC_BYTES 2u
+/* 2 start bytes, 31 groups of base64, line feed: 127 bytes, what every MCUmgr console accepts. */
+#define LINE_PAYLOAD_BYTES 93u
+#define LINE_BYTES (2u + LINE_PAYLOAD_BYTES / 3u * 4u + 1u)
 
-#define NOT_BASE64 0xFFu
+enum {
+    STATE_OUTSIDE, /* no frame: other text passes */
+    STATE_LINE,    /* within the base64 of a line */
+    STATE_BETWEEN, /* frame incomplete, its next line has not begun: other text passes */
+};
 
-static uint8_t base64_value(uint8_t c)
-{
-    if (c >= 'A' && c <= 'Z') {
-        return (uint8_t)(c - 'A');
+#define NOT_A_DIGIT 64u
+
+static uint32_t base64_value(uint8_t digit) {
+    if (digit >= 'A' && digit <= 'Z') {
+        return (uint32_t)(digit - 'A');
     }
-    if (c >= 'a' && c <= 'z') {
-        return (uint8_t)(c - 'a' + 26);
+    if (digit >= 'a' && digit <= 'z') {
+        return 26u + (uint32_t)(digit - 'a');
     }
-    if (c >= '0' && c <= '9') {
-        return (uint8_t)(c - '0' + 52);
+    if (digit >= '0' && digit <= '9') {
+        return 52u + (uint32_t)(digit - '0');
     }
-    return c == '+' ? 62u : c == '/' ? 63u : NOT_BASE64;
+    return digit == '+' ? 62u : digit == '/' ? 63u : NOT_A_DIGIT;
 }
 
-/* Appends the bytes of one group of four characters; false when it is not base64 or does not fit. */
-static bool decode_group(tyf_smp_console *console, const uint8_t *group)
-{
-    uint32_t bytes = 3;
-    if (group[3] == '=') {
-        bytes = group[2] == '=' ? 1 : 2;
+static char base64_digit(uint32_t value) {
+    return "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[value & 63u];
+}
+
+void tyf_smp_console_init(tyf_smp_console *console) {
+    *console = (tyf_smp_console){.state = STATE_OUTSIDE};
+}
+
+static void drop(tyf_smp_console *console) {
+    console->bad_frames++;
+    console->state = STATE_OUTSIDE;
+}
+
+static void begin_line(tyf_smp_console *console) {
+    console->group = 0;
+    console->group_digits = 0;
+    console->group_padding = 0;
+    console->state = STATE_LINE;
+}
+
+/* Append the bytes of a whole group of 4 digits; false when the group or the frame is wrong. */
+static bool take_group(tyf_smp_console *console) {
+    uint32_t count = 3u - console->group_padding;
+    if (console->group_padding > 2 || (console->group & ((1u << 8u * console->group_padding) - 1u)) != 0) {
+        return false; /* bits that padding hides must be 0: else two texts would mean one frame */
     }
-    uint32_t word = 0;
-    for (uint32_t i = 0; i < 4u; i++) {
-        const uint8_t value = i <= bytes ? base64_value(group[i]) : 0;
-        if (value == NOT_BASE64) {
-            return false;
-        }
-        word = word << 6 | value;
-    }
-    if (bytes > sizeof console->frame - console->frame_bytes) {
+    if (console->frame_bytes + count > sizeof console->frame) {
         return false;
     }
-    for (uint32_t i = 0; i < bytes; i++) {
-        console->frame[console->frame_bytes++] = (uint8_t)(word >> (16u - 8u * i));
+    for (uint32_t i = 0; i < count; i++) {
+        console->frame[console->frame_bytes++] = (uint8_t)(console->group >> (16u - 8u * i));
     }
+    console->is_padded = console->group_padding > 0;
+    console->group = 0;
+    console->group_digits = 0;
     return true;
 }
 
-static uint32_t drop_frame(tyf_smp_console *console)
-{
-    console->bad_frames++;
-    console->is_in_frame = false;
-    return 0;
+/* Add one base64 character; false when it cannot stand here. */
+static bool take_digit(tyf_smp_console *console, uint8_t byte) {
+    uint32_t value = base64_value(byte);
+    if (console->is_padded) {
+        return false;
+    }
+    if (byte == '=') {
+        console->group_padding++;
+        value = 0;
+    } else if (value == NOT_A_DIGIT || console->group_padding > 0) {
+        return false;
+    }
+    console->group = console->group << 6 | value;
+    console->group_digits++;
+    return console->group_digits < 4 || take_group(console);
 }
 
-/* The message size when the frame is complete and intact. */
-static uint32_t finish_frame(tyf_smp_console *console)
-{
-    if (console->frame_bytes < 2u) {
-        return 0;
+/* A line is over: is the frame? */
+static bool end_line(tyf_smp_console *console) {
+    if (console->group_digits != 0 || console->frame_bytes < LENGTH_BYTES) {
+        drop(console);
+        return false;
     }
-    const uint32_t body = tyf_get_u16_be(console->frame); /* message and CRC */
-    if (body <= 2u || body > sizeof console->frame - 2u) {
-        return drop_frame(console);
+    uint32_t wanted = LENGTH_BYTES + tyf_get_u16_be(console->frame);
+    if (console->frame_bytes < wanted && wanted <= sizeof console->frame && !console->is_padded) {
+        console->state = STATE_BETWEEN;
+        return false;
     }
-    if (console->frame_bytes < body + 2u) {
-        return 0;
+    /* CRC over message and its CRC is 0 when both are intact. */
+    if (console->frame_bytes != wanted || wanted <= LENGTH_BYTES + CRC_BYTES ||
+        tyf_crc16_xmodem(0, console->frame + LENGTH_BYTES, wanted - LENGTH_BYTES) != 0) {
+        drop(console);
+        return false;
     }
-    /* The checksum over a message and its own CRC is zero. */
-    if (console->frame_bytes != body + 2u || tyf_crc16_xmodem(0, console->frame + 2, body) != 0) {
-        return drop_frame(console);
-    }
-    console->is_in_frame = false;
-    return body - 2u;
+    console->message_bytes = wanted - LENGTH_BYTES - CRC_BYTES;
+    console->state = STATE_OUTSIDE;
+    return true;
 }
 
-static uint32_t finish_line(tyf_smp_console *console)
-{
-    const uint32_t bytes = console->line_bytes;
-    console->line_bytes = 0;
-    if (bytes < 2u) {
-        return 0;
-    }
-    const bool is_first = console->line[0] == FIRST_0 && console->line[1] == FIRST_1;
-    const bool is_next = console->line[0] == NEXT_0 && console->line[1] == NEXT_1;
-    if (!is_first && !is_next) {
-        return 0;
-    }
-    if (is_first) {
-        if (console->is_in_frame) {
-            console->bad_frames++;
+bool tyf_smp_console_receive(tyf_smp_console *console, uint8_t byte) {
+    uint8_t last_byte = console->last_byte;
+    console->last_byte = byte;
+    if (last_byte == START_1 && byte == START_2) {
+        if (console->state != STATE_OUTSIDE) {
+            drop(console); /* the rest of the frame before never came */
         }
-        console->is_in_frame = true;
         console->frame_bytes = 0;
-    } else if (!console->is_in_frame) {
-        console->bad_frames++;
-        return 0;
+        console->is_padded = false;
+        begin_line(console);
+        return false;
     }
-    if (bytes > sizeof console->line || (bytes - 2u) % 4u != 0) {
-        return drop_frame(console);
-    }
-    for (uint32_t i = 2; i < bytes; i += 4u) {
-        if (!decode_group(console, console->line + i)) {
-            return drop_frame(console);
+    if (last_byte == CONTINUE_1 && byte == CONTINUE_2) {
+        if (console->state == STATE_BETWEEN) {
+            begin_line(console);
         }
+        return false;
     }
-    return finish_frame(console);
-}
-
-uint32_t tyf_smp_console_feed(tyf_smp_console *console, uint8_t byte)
-{
+    if (console->state != STATE_LINE || byte == '\r') {
+        return false;
+    }
     if (byte == '\n') {
-        return finish_line(console);
+        return end_line(console);
     }
-    if (byte == '\r') {
-        return 0;
+    if (!take_digit(console, byte)) {
+        drop(console);
     }
-    if (console->line_bytes < sizeof console->line) {
-        console->line[console->line_bytes++] = byte;
-    } else {
-        console->line_bytes = sizeof console->line + 1u;
-    }
-    return 0;
+    return false;
 }
 
-const uint8_t *tyf_smp_console_message(const tyf_smp_console *console)
-{
-    return console->frame + 2;
+const uint8_t *tyf_smp_console_message(const tyf_smp_console *console) {
+    return console->frame + LENGTH_BYTES;
 }
 
-/* Byte `position` of the frame around a message. */
-static uint8_t frame_byte(const uint8_t *message, uint32_t bytes, uint16_t crc, uint32_t position)
-{
-    const uint32_t body = bytes + 2u;
-    if (position < 2u) {
-        return (uint8_t)(position == 0 ? body >> 8 : body);
+/* Byte i of the frame around message, without building it. */
+static uint32_t frame_byte(const uint8_t *message, uint32_t message_bytes, uint16_t crc, uint32_t i) {
+    uint32_t length = message_bytes + CRC_BYTES;
+    if (i < LENGTH_BYTES) {
+        return (i == 0 ? length >> 8 : length) & 0xffu;
     }
-    if (position < body) {
-        return message[position - 2u];
+    i -= LENGTH_BYTES;
+    if (i < message_bytes) {
+        return message[i];
     }
-    return (uint8_t)(position == body ? crc >> 8 : crc);
+    return (i == message_bytes ? (uint32_t)crc >> 8 : crc) & 0xffu;
 }
 
-void tyf_smp_console_send(const uint8_t *message, uint32_t bytes, void (*write)(const uint8_t *data, uint32_t bytes))
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const uint16_t crc = tyf_crc16_xmodem(0, message, bytes);
-    const uint32_t total = bytes + 4u;
-    uint32_t position = 0;
-    while (position < total) {
-        uint8_t line[TYF_SMP_LINE_BYTES];
-        uint32_t used = 2;
-        line[0] = position == 0 ? FIRST_0 : NEXT_0;
-        line[1] = position == 0 ? FIRST_1 : NEXT_1;
-        for (uint32_t group = 0; group < GROUPS_PER_LINE && position < total; group++) {
-            const uint32_t left = total - position < 3u ? total - position : 3u;
-            uint32_t word = 0;
+void tyf_smp_console_send(const uint8_t *message, uint32_t message_bytes, tyf_smp_transmit transmit, void *context) {
+    const uint16_t crc = tyf_crc16_xmodem(0, message, message_bytes);
+    const uint32_t total = message_bytes + TYF_SMP_FRAME_OVERHEAD_BYTES;
+    uint32_t done = 0;
+    while (done < total) {
+        uint8_t line[LINE_BYTES];
+        uint32_t length = 0;
+        line[length++] = done == 0 ? START_1 : CONTINUE_1;
+        line[length++] = done == 0 ? START_2 : CONTINUE_2;
+        uint32_t line_end = done + LINE_PAYLOAD_BYTES < total ? done + LINE_PAYLOAD_BYTES : total;
+        while (done < line_end) {
+            uint32_t group = 0;
+            uint32_t count = line_end - done < 3u ? line_end - done : 3u;
             for (uint32_t i = 0; i < 3u; i++) {
-                word = word << 8 | (i < left ? frame_byte(message, bytes, crc, position + i) : 0u);
+                group = group << 8 | (i < count ? frame_byte(message, message_bytes, crc, done + i) : 0);
             }
-            position += left;
-            for (uint32_t i = 0; i < 4u; i++) {
-                line[used++] = (uint8_t)(i <= left ? digits[word >> (18u - 6u * i) & 63u] : '=');
-            }
+            line[length++] = (uint8_t)base64_digit(group >> 18);
+            line[length++] = (uint8_t)base64_digit(group >> 12);
+            line[length++] = count > 1 ? (uint8_t)base64_digit(group >> 6) : '=';
+            line[length++] = count > 2 ? (uint8_t)base64_digit(group) : '=';
+            done += count;
         }
-        line[used++] = '\n';
-        write(line, used);
+        line[length++] = '\n';
+        transmit(context, line, length);
     }
 }

@@ -2,80 +2,107 @@
 
 #include <string.h>
 
-void tyf_telemetry_ring_init(tyf_telemetry_ring *ring, uint8_t *memory, uint32_t capacity)
-{
-    memset(ring, 0, sizeof *ring);
-    ring->memory = memory;
-    ring->capacity = capacity;
+#include "tyf/core/assert.h"
+#include "tyf/core/bytes.h"
+
+void tyf_telemetry_ring_init(tyf_telemetry_ring *ring, uint8_t *memory, uint32_t capacity) {
+    TYF_ASSERT(capacity >= TYF_RECORD_HEADER_BYTES + TYF_RECORD_MAX_OUTPUT_BYTES);
+    *ring = (tyf_telemetry_ring){.memory = memory, .capacity = capacity};
 }
 
-static uint32_t wrap(const tyf_telemetry_ring *ring, uint32_t position)
-{
-    return position >= ring->capacity ? position - ring->capacity : position;
+static uint32_t wrap(const tyf_telemetry_ring *ring, uint32_t offset) {
+    return offset < ring->capacity ? offset : offset - ring->capacity;
 }
 
-static void copy_in(tyf_telemetry_ring *ring, uint32_t position, const uint8_t *data, uint32_t bytes)
-{
-    const uint32_t until_end = ring->capacity - position;
-    const uint32_t first = bytes < until_end ? bytes : until_end;
-    memcpy(ring->memory + position, data, first);
-    memcpy(ring->memory, data + first, bytes - first);
-}
-
-static void copy_out(const tyf_telemetry_ring *ring, uint32_t position, uint8_t *data, uint32_t bytes)
-{
-    const uint32_t until_end = ring->capacity - position;
-    const uint32_t first = bytes < until_end ? bytes : until_end;
-    memcpy(data, ring->memory + position, first);
+/* Copy out of the ring, across its end. */
+static void copy_out(const tyf_telemetry_ring *ring, uint32_t offset, uint8_t *data, uint32_t bytes) {
+    uint32_t to_end = ring->capacity - offset;
+    uint32_t first = bytes < to_end ? bytes : to_end;
+    memcpy(data, ring->memory + offset, first);
     memcpy(data + first, ring->memory, bytes - first);
 }
 
-static uint32_t record_bytes_at(const tyf_telemetry_ring *ring, uint32_t position)
-{
-    const uint32_t low = ring->memory[wrap(ring, position + TYF_RECORD_RECORD_BYTES_OFFSET)];
-    const uint32_t high = ring->memory[wrap(ring, position + TYF_RECORD_RECORD_BYTES_OFFSET + 1u)];
-    return low | high << 8;
-}
-
-tyf_status tyf_telemetry_ring_append(tyf_telemetry_ring *ring, const uint8_t *record, uint32_t bytes)
-{
-    if (bytes > ring->capacity) {
-        return TYF_ERR_TOO_LARGE;
-    }
-    while (ring->capacity - ring->used < bytes) {
-        const uint32_t oldest = record_bytes_at(ring, ring->tail);
-        ring->tail = wrap(ring, ring->tail + oldest);
-        ring->used -= oldest;
-        ring->first_seq++;
-        ring->overwritten++;
-    }
-    copy_in(ring, wrap(ring, ring->tail + ring->used), record, bytes);
+/* Copy behind the newest byte; there is room. */
+static void copy_in(tyf_telemetry_ring *ring, const uint8_t *data, uint32_t bytes) {
+    uint32_t offset = wrap(ring, ring->oldest + ring->used);
+    uint32_t to_end = ring->capacity - offset;
+    uint32_t first = bytes < to_end ? bytes : to_end;
+    memcpy(ring->memory + offset, data, first);
+    memcpy(ring->memory, data + first, bytes - first);
     ring->used += bytes;
-    ring->next_seq++;
-    return TYF_OK;
 }
 
-uint32_t tyf_telemetry_ring_read(const tyf_telemetry_ring *ring, uint32_t since, uint32_t max, uint8_t *data,
-                                 uint32_t capacity, uint32_t *next, uint32_t *lost)
-{
-    *lost = since < ring->first_seq ? ring->first_seq - since : 0;
-    uint32_t position = ring->tail;
-    uint32_t seq = ring->first_seq;
-    while (seq < since && seq < ring->next_seq) {
-        position = wrap(ring, position + record_bytes_at(ring, position));
-        seq++;
+static uint32_t record_bytes_at(const tyf_telemetry_ring *ring, uint32_t offset) {
+    uint8_t size[2];
+    copy_out(ring, wrap(ring, offset + TYF_RECORD_RECORD_BYTES_OFFSET), size, sizeof size);
+    return tyf_get_u16_le(size);
+}
+
+static void drop_oldest(tyf_telemetry_ring *ring) {
+    uint32_t bytes = record_bytes_at(ring, ring->oldest);
+    ring->oldest = wrap(ring, ring->oldest + bytes);
+    ring->used -= bytes;
+    ring->oldest_seq++;
+    ring->overwrites++;
+}
+
+void tyf_telemetry_ring_append(tyf_telemetry_ring *ring, const tyf_telemetry_fields *fields, const uint8_t *output,
+                               uint32_t output_bytes) {
+    TYF_ASSERT(output_bytes <= TYF_RECORD_MAX_OUTPUT_BYTES);
+    uint32_t record_bytes = TYF_RECORD_HEADER_BYTES + output_bytes;
+    while (ring->capacity - ring->used < record_bytes) {
+        drop_oldest(ring);
     }
-    uint32_t written = 0;
-    for (uint32_t count = 0; count < max && seq < ring->next_seq; count++) {
-        const uint32_t bytes = record_bytes_at(ring, position);
-        if (bytes > capacity - written) {
-            break;
+    uint8_t header[TYF_RECORD_HEADER_BYTES] = {0};
+    header[TYF_RECORD_VERSION_OFFSET] = TYF_RECORD_VERSION;
+    header[TYF_RECORD_KIND_OFFSET] = TYF_RECORD_KIND_INFERENCE;
+    tyf_put_u16_le(header + TYF_RECORD_RECORD_BYTES_OFFSET, (uint16_t)record_bytes);
+    tyf_put_u32_le(header + TYF_RECORD_BOOT_ID_OFFSET, fields->boot_id);
+    tyf_put_u32_le(header + TYF_RECORD_SEQ_OFFSET, ring->next_seq);
+    tyf_put_u32_le(header + TYF_RECORD_STREAM_OFFSET, fields->stream);
+    tyf_put_u32_le(header + TYF_RECORD_SAMPLE_INDEX_OFFSET, fields->sample_index);
+    tyf_put_u32_le(header + TYF_RECORD_LATENCY_US_OFFSET, fields->latency_us);
+    tyf_put_u64_le(header + TYF_RECORD_UPTIME_US_OFFSET, fields->uptime_us);
+    header[TYF_RECORD_MODEL_GENERATION_OFFSET] = fields->model_generation;
+    header[TYF_RECORD_TOP_OFFSET] = fields->top;
+    copy_in(ring, header, sizeof header);
+    copy_in(ring, output, output_bytes);
+    ring->next_seq++;
+}
+
+tyf_telemetry_batch tyf_telemetry_ring_read(const tyf_telemetry_ring *ring, uint32_t since, uint32_t max_records,
+                                            uint8_t *data, uint32_t capacity) {
+    tyf_telemetry_batch batch = {.next = since};
+    if (since > ring->next_seq) {
+        batch.next = ring->next_seq;
+        return batch;
+    }
+    if (since < ring->oldest_seq) {
+        batch.lost = ring->oldest_seq - since;
+        batch.next = ring->oldest_seq;
+    }
+    uint32_t offset = ring->oldest;
+    uint32_t count = 0;
+    for (uint32_t seq = ring->oldest_seq; seq != ring->next_seq && count < max_records; seq++) {
+        uint32_t bytes = record_bytes_at(ring, offset);
+        if (seq >= batch.next) {
+            if (bytes > capacity - batch.bytes) {
+                break;
+            }
+            copy_out(ring, offset, data + batch.bytes, bytes);
+            batch.bytes += bytes;
+            batch.next = seq + 1u;
+            count++;
         }
-        copy_out(ring, position, data + written, bytes);
-        written += bytes;
-        position = wrap(ring, position + bytes);
-        seq++;
+        offset = wrap(ring, offset + bytes);
     }
-    *next = seq;
-    return written;
+    return batch;
+}
+
+uint32_t tyf_telemetry_ring_produced(const tyf_telemetry_ring *ring) {
+    return ring->next_seq;
+}
+
+uint32_t tyf_telemetry_ring_overwrites(const tyf_telemetry_ring *ring) {
+    return ring->overwrites;
 }

@@ -32,7 +32,8 @@ typedef struct {
 } tyf_cbor_string;
 
 /**
- * Check that the bytes are exactly one well-formed map, nested at most TYF_CFG_CBOR_DEPTH levels, with nothing after it.
+ * Check that the bytes are exactly one well-formed map, nested at most TYF_CFG_CBOR_DEPTH levels, with nothing after
+ * it.
  *
  * @param[out] map    untouched on error
  * @param[in]  data   may be NULL when bytes is 0

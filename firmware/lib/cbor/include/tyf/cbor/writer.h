@@ -9,7 +9,8 @@
  *     if (!tyf_cbor_writer_is_ok(&reply)) ...                  // it did not fit
  *     send(buffer, tyf_cbor_writer_bytes(&reply));
  *
- * A call that does not fit writes nothing and spoils the writer; check once, at the end.
+ * What does not fit spoils the writer, as do maps that are too deep or have too many entries; check once, at the end.
+ * Maps have a definite length: the echo of a request is no longer than the request.
  */
 #ifndef TYF_CBOR_WRITER_H
 #define TYF_CBOR_WRITER_H
@@ -17,11 +18,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/** Maps that may be open at once, and entries that one may have: its head is one byte. */
+#define TYF_CBOR_WRITER_DEPTH 4u
+#define TYF_CBOR_WRITER_MAP_ENTRIES 23u
+
 /** Private fields. */
 typedef struct {
     uint8_t *begin;
     uint8_t *at;
     uint8_t *end;
+    uint8_t *heads[TYF_CBOR_WRITER_DEPTH]; /* of the open maps; they count their entries */
+    uint8_t depth;
     bool is_ok;
 } tyf_cbor_writer;
 
@@ -37,7 +44,7 @@ uint32_t tyf_cbor_writer_bytes(const tyf_cbor_writer *writer);
 /** Bytes that a byte string added now under key could hold, with `reserve` bytes left after it. */
 uint32_t tyf_cbor_room_for_bytes(const tyf_cbor_writer *writer, const char *key, uint32_t reserve);
 
-/** Open a map (of indefinite length), the outermost or as an element. */
+/** Open the outermost map. */
 void tyf_cbor_begin_map(tyf_cbor_writer *writer);
 
 /** Open a map under a key. */

@@ -1,10 +1,9 @@
 /**
- * Who this board is and which boot this is, from non-volatile memory (docs/spec/wire.md, NVM v1).
+ * Who this board is, and the how-manieth start of it this is: from NVM, layout in docs/spec/wire.md.
  *
- *     tyf_identity identity;
- *     if (tyf_identity_start(&identity) == TYF_OK) {
- *         // identity.boot_id is durable and was never used before
- *     }
+ *     static tyf_identity identity;
+ *     tyf_status status = tyf_identity_start(&identity);
+ *     if (status != TYF_OK) ...                                // manage it, but produce no records
  */
 #ifndef TYF_IDENTITY_IDENTITY_H
 #define TYF_IDENTITY_IDENTITY_H
@@ -13,16 +12,21 @@
 
 #include "tyf/core/wire.h"
 
+/** All zero while there is no identity. */
 typedef struct {
-    uint8_t device_id[TYF_DEVICE_ID_BYTES]; /**< all zero when the board has none */
-    uint32_t boot_id;                       /**< from 1; 0 when the board has no identity */
+    uint8_t device_id[TYF_DEVICE_ID_BYTES];
+    uint32_t boot_id;                   /**< >= 1, never used before by this board */
+    uint8_t entropy[TYF_ENTROPY_BYTES]; /**< secret seed of this start; never used before either */
 } tyf_identity;
 
 /**
- * Read the identity and count this boot, durably. Call once a boot, before the first record.
+ * Read the identity and make the next boot_id durable. Call it once a start, before the first record. The slot that is
+ * written is the older or the damaged one: a power cut in between leaves the other.
  *
- * @return TYF_OK; TYF_ERR_NO_IDENTITY when the area is not intact (identity is then all zero); TYF_ERR_STATE when the
- *         boot cannot be made durable (boot_id is then 0: no record may be produced)
+ * @param[out] identity  all zero unless TYF_OK
+ *
+ * @return TYF_OK, TYF_ERR_NO_IDENTITY (none that is intact), or TYF_ERR_STATE (NVM does not keep what is written, or
+ *         boot_ids are used up)
  */
 tyf_status tyf_identity_start(tyf_identity *identity);
 

@@ -4,7 +4,7 @@
  *     static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES];
  *
  *     tyf_port_start();
- *     tyf_sensor_start(&TYF_APP_MODEL, arena, "sensor");
+ *     tyf_sensor_start(&TYF_APP_MODEL, arena);
  *     for (;;) {
  *         if (!tyf_sensor_poll()) {
  *             tyf_port_idle();
@@ -27,9 +27,8 @@
  *
  * @param model  must outlive the program's use of it
  * @param arena  model->arena_bytes, 16-byte aligned; same lifetime
- * @param app    name of the application, for hello
  */
-void tyf_sensor_start(const tyf_model *model, uint8_t *arena, const char *app);
+void tyf_sensor_start(const tyf_model *model, uint8_t *arena);
 
 /**
  * Take what the UART received and answer complete requests.

@@ -1,13 +1,17 @@
 /**
- * Console framing of SMP messages, as MCUmgr does it: lines of at most 128 bytes that start with 06 09 (first) or 04 14
- * (continuation), base64, LF. Decoded: u16 length (big-endian), message, CRC-16/XMODEM. Other lines are ignored, so log
- * text may stand between frames.
+ * MCUmgr console framing: SMP messages as lines of base64 between other text on one byte stream.
+ *
+ *     06 09 base64(length, message, crc) LF        first line, at most 127 bytes
+ *     04 14 base64(...) LF                         continuation lines
+ *
+ * length (u16, big-endian) counts message and CRC; the CRC is CRC-16/XMODEM over the message, big-endian.
+ * Everything else on the stream is ignored. A damaged frame is counted and dropped; the next one is read afresh,
+ * because the start bytes never occur within base64.
  *
  *     static tyf_smp_console console;
- *
- *     uint32_t bytes = tyf_smp_console_feed(&console, byte);      // 0 until a whole message is there
- *     if (bytes != 0) {
- *         handle(tyf_smp_console_message(&console), bytes);
+ *     tyf_smp_console_init(&console);
+ *     if (tyf_smp_console_receive(&console, byte)) {
+ *         handle(tyf_smp_console_message(&console), console.message_bytes);
  *     }
  */
 #ifndef TYF_SMP_CONSOLE_H
@@ -18,37 +22,48 @@
 
 #include "tyf/core/config.h"
 
-#define TYF_SMP_LINE_BYTES 128u
+/** Bytes around a message within a frame: length and CRC. */
+#define TYF_SMP_FRAME_OVERHEAD_BYTES 4u
 
-/** Largest message: a frame without its length and CRC. */
-#define TYF_SMP_MESSAGE_BYTES (TYF_CFG_SMP_FRAME_BYTES - 4u)
+/** Largest message that fits in a frame. */
+#define TYF_SMP_MESSAGE_BYTES ((uint32_t)TYF_CFG_SMP_FRAME_BYTES - TYF_SMP_FRAME_OVERHEAD_BYTES)
 
-/** A receiver. Zero is a valid start. Private fields but bad_frames. */
+/** Receiver of one byte stream. */
 typedef struct {
-    uint8_t line[TYF_SMP_LINE_BYTES];
+    uint32_t message_bytes; /**< of the message that tyf_smp_console_receive() announced */
+    uint32_t bad_frames;    /**< frames that were begun and then dropped */
+    /* private */
     uint8_t frame[TYF_CFG_SMP_FRAME_BYTES];
-    uint32_t line_bytes;  /**< more than TYF_SMP_LINE_BYTES: the line is too long and is dropped whole */
     uint32_t frame_bytes;
-    uint32_t bad_frames;  /**< frames dropped: bad base64, length or CRC, or too large */
-    bool is_in_frame;
+    uint32_t group;        /* base64 digits of the group in progress, 6 bits each */
+    uint8_t group_digits;  /* how many, 0 .. 3 */
+    uint8_t group_padding; /* '=' among them */
+    bool is_padded;        /* a padded group ended the base64: only a line end may follow */
+    uint8_t last_byte;
+    uint8_t state;
 } tyf_smp_console;
+
+/** Sends bytes of a frame, in order. */
+typedef void (*tyf_smp_transmit)(void *context, const uint8_t *data, uint32_t bytes);
+
+/** Forget everything and listen. */
+void tyf_smp_console_init(tyf_smp_console *console);
 
 /**
  * Take one received byte.
  *
- * @return size of a complete message, valid until the next call; 0 when there is none yet
+ * @return true when it completed an intact message of console->message_bytes, valid until the next call
  */
-uint32_t tyf_smp_console_feed(tyf_smp_console *console, uint8_t byte);
+bool tyf_smp_console_receive(tyf_smp_console *console, uint8_t byte);
 
-/** The message that tyf_smp_console_feed() announced. */
+/** The message that tyf_smp_console_receive() announced. */
 const uint8_t *tyf_smp_console_message(const tyf_smp_console *console);
 
 /**
- * Send one message, line by line.
+ * Frame a message and send it line by line.
  *
- * @param message  1 .. TYF_SMP_MESSAGE_BYTES bytes
- * @param write    takes the bytes of one line
+ * @param message_bytes  1 .. 65533
  */
-void tyf_smp_console_send(const uint8_t *message, uint32_t bytes, void (*write)(const uint8_t *data, uint32_t bytes));
+void tyf_smp_console_send(const uint8_t *message, uint32_t message_bytes, tyf_smp_transmit transmit, void *context);
 
 #endif

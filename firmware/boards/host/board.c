@@ -1,0 +1,169 @@
+#include "tyf/host_board.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "model.h"
+#include "tyf/core/assert.h"
+#include "tyf/core/config.h"
+#include "tyf/port/nvm.h"
+#include "tyf/port/system.h"
+#include "tyf/port/time.h"
+#include "tyf/port/uart.h"
+#include "tyf/sensor/sensor.h"
+#include "tyf/smp/os_group.h"
+
+const char tyf_smp_application[] = "sensor host";
+
+/* Answers that wait to be taken. Before each slice of input there is room for all that it can cause: a slice holds
+ * less than four requests, and no answer's text is longer than twice the largest frame. */
+#define OUTPUT_BYTES (64u * TYF_CFG_SMP_FRAME_BYTES)
+#define SLICE_BYTES 32u
+#define SLICE_OUTPUT_BYTES (8u * TYF_CFG_SMP_FRAME_BYTES)
+
+static struct {
+    uint8_t *nvm;
+    uint32_t nvm_bytes;
+    uint64_t uptime_us;
+    uint32_t resets;
+    bool is_reset_wanted;
+    const uint8_t *input; /* of the slice that is being worked off */
+    uint32_t input_bytes;
+    uint32_t output_bytes;
+    uint8_t output[OUTPUT_BYTES];
+} board;
+
+static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES];
+
+static void start(void) {
+    board.uptime_us = 0;
+    board.is_reset_wanted = false;
+    board.input_bytes = 0;
+    tyf_port_start();
+    tyf_sensor_start(&TYF_APP_MODEL, arena);
+}
+
+void tyf_host_power_on(uint8_t *nvm, uint32_t nvm_bytes) {
+    memset(&board, 0, sizeof board);
+    board.nvm = nvm;
+    board.nvm_bytes = nvm_bytes;
+    start();
+}
+
+uint32_t tyf_host_feed(const uint8_t *data, uint32_t bytes) {
+    uint32_t done = 0;
+    while (done < bytes && sizeof board.output - board.output_bytes >= SLICE_OUTPUT_BYTES) {
+        board.input = data + done;
+        board.input_bytes = bytes - done < SLICE_BYTES ? bytes - done : SLICE_BYTES;
+        done += board.input_bytes;
+        while (tyf_sensor_poll() && !board.is_reset_wanted) {
+        }
+        if (board.is_reset_wanted) {
+            board.resets++;
+            start();
+        }
+    }
+    return done;
+}
+
+uint32_t tyf_host_take(uint8_t *data, uint32_t capacity) {
+    uint32_t count = board.output_bytes < capacity ? board.output_bytes : capacity;
+    memcpy(data, board.output, count);
+    board.output_bytes -= count;
+    memmove(board.output, board.output + count, board.output_bytes);
+    return count;
+}
+
+void tyf_host_advance_us(uint64_t us) {
+    board.uptime_us += us;
+}
+
+uint32_t tyf_host_resets(void) {
+    return board.resets;
+}
+
+/* The ports. */
+
+uint32_t tyf_port_uart_read(uint8_t *data, uint32_t capacity) {
+    uint32_t count = board.input_bytes < capacity ? board.input_bytes : capacity;
+    if (count > 0) {
+        memcpy(data, board.input, count);
+        board.input += count;
+        board.input_bytes -= count;
+    }
+    return count;
+}
+
+void tyf_port_uart_write(const uint8_t *data, uint32_t bytes) {
+    TYF_ASSERT(bytes <= sizeof board.output - board.output_bytes);
+    memcpy(board.output + board.output_bytes, data, bytes);
+    board.output_bytes += bytes;
+}
+
+static bool is_inside(uint32_t offset, uint32_t bytes) {
+    return offset <= board.nvm_bytes && bytes <= board.nvm_bytes - offset;
+}
+
+tyf_status tyf_port_nvm_read(uint32_t offset, void *data, uint32_t bytes) {
+    if (!is_inside(offset, bytes)) {
+        return TYF_ERR_ARG;
+    }
+    memcpy(data, board.nvm + offset, bytes);
+    return TYF_OK;
+}
+
+tyf_status tyf_port_nvm_write(uint32_t offset, const void *data, uint32_t bytes) {
+    if (!is_inside(offset, bytes)) {
+        return TYF_ERR_ARG;
+    }
+    memcpy(board.nvm + offset, data, bytes);
+    return TYF_OK;
+}
+
+uint64_t tyf_port_ticks(void) {
+    return board.uptime_us;
+}
+
+uint64_t tyf_port_uptime_us(void) {
+    return board.uptime_us;
+}
+
+uint64_t tyf_port_instructions(uint64_t ticks) {
+    (void)ticks;
+    return 0;
+}
+
+const char *tyf_port_board(void) {
+    return "host";
+}
+
+void tyf_port_start(void) {
+}
+
+void tyf_port_idle(void) {
+}
+
+void tyf_port_watchdog_feed(void) {
+}
+
+void tyf_port_reset(void) {
+    board.is_reset_wanted = true;
+}
+
+uint32_t tyf_port_resets(void) {
+    return board.resets;
+}
+
+bool tyf_port_last_fault(tyf_port_fault *fault) {
+    *fault = (tyf_port_fault){0};
+    return false;
+}
+
+uint32_t tyf_port_stack_bytes(void) {
+    return 0;
+}
+
+uint32_t tyf_port_stack_used_bytes(void) {
+    return 0;
+}

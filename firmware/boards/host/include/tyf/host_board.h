@@ -1,0 +1,41 @@
+/**
+ * A board in this process: the sensor application on ports made of memory, bytes in and bytes out. For memory://
+ * links, fuzzing and sanitizers; built as a shared library together with a generated model.
+ *
+ *     static uint8_t nvm[16384];                     // with an identity: docs/spec/wire.md
+ *     tyf_host_power_on(nvm, sizeof nvm);
+ *     tyf_host_feed(request, request_bytes);
+ *     uint32_t count = tyf_host_take(reply, sizeof reply);
+ *
+ * One loaded library is one board; for two, load two copies of the file. Not thread-safe. No call waits.
+ */
+#ifndef TYF_HOST_BOARD_H
+#define TYF_HOST_BOARD_H
+
+#include <stdint.h>
+
+/**
+ * Start the board afresh; also after it has been running. Its time starts at 0 and stands still.
+ *
+ * @param nvm        its non-volatile memory: read and written from now on, stays the caller's
+ * @param nvm_bytes  size of it; of any size, what lies outside reads as an error
+ */
+void tyf_host_power_on(uint8_t *nvm, uint32_t nvm_bytes);
+
+/**
+ * Give bytes to the UART, and run the board until it has worked them off. A reset that they ask for happens within.
+ *
+ * @return bytes accepted; less than bytes only when the board's answers have to be taken first
+ */
+uint32_t tyf_host_feed(const uint8_t *data, uint32_t bytes);
+
+/** Take bytes that the board has sent. @return how many were written to data */
+uint32_t tyf_host_take(uint8_t *data, uint32_t capacity);
+
+/** Let the board's time go on. */
+void tyf_host_advance_us(uint64_t us);
+
+/** Resets since power-on. */
+uint32_t tyf_host_resets(void);
+
+#endif

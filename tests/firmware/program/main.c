@@ -1,0 +1,183 @@
+/*
+ * The firmware's libraries and the host board behind a pipe. A request is a letter, a u32 length and that many bytes;
+ * its reply a u32 length and bytes. Little-endian. What each letter wants stands at its case.
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "tyf/cbor/reader.h"
+#include "tyf/core/bytes.h"
+#include "tyf/core/crc.h"
+#include "tyf/core/sha256.h"
+#include "tyf/host_board.h"
+#include "tyf/telemetry/ring.h"
+
+#define REPLY_BYTES (1u << 20)
+
+static uint8_t reply[REPLY_BYTES];
+static uint8_t *nvm;
+static uint32_t nvm_bytes;
+static uint8_t *ring_memory;
+static tyf_telemetry_ring ring;
+
+static void *must(void *memory) {
+    if (memory == NULL) {
+        abort();
+    }
+    return memory;
+}
+
+static uint32_t power_on(const uint8_t *image, uint32_t bytes) {
+    free(nvm);
+    nvm = must(malloc(bytes > 0 ? bytes : 1)); /* exactly: the sanitizer watches its ends */
+    memcpy(nvm, image, bytes);
+    nvm_bytes = bytes;
+    tyf_host_power_on(nvm, nvm_bytes);
+    return 0;
+}
+
+static uint32_t feed(const uint8_t *data, uint32_t bytes) {
+    uint32_t count = 0;
+    uint32_t done = 0;
+    do {
+        done += tyf_host_feed(data + done, bytes - done);
+        count += tyf_host_take(reply + count, REPLY_BYTES - count);
+    } while (done < bytes);
+    return count;
+}
+
+/* key length, key, CBOR -> status of open, then status and value of each kind of find. */
+static uint32_t cbor(const uint8_t *data, uint32_t bytes) {
+    char key[256] = {0};
+    memcpy(key, data + 1, data[0]);
+    uint32_t skip = 1u + data[0];
+    uint8_t *exact = must(malloc(bytes - skip + 1u)); /* +1: malloc(0) may be NULL */
+    memcpy(exact, data + skip, bytes - skip);
+    tyf_cbor_map map;
+    tyf_status status = tyf_cbor_map_open(&map, bytes == skip ? NULL : exact + 0, bytes - skip);
+    uint32_t count = 0;
+    reply[count++] = (uint8_t)status;
+    if (status == TYF_OK) {
+        uint32_t number = 0;
+        bool flag = false;
+        tyf_cbor_string string = {0};
+        reply[count++] = (uint8_t)tyf_cbor_find_u32(&map, key, &number);
+        tyf_put_u32_le(reply + count, number);
+        count += 4;
+        reply[count++] = (uint8_t)tyf_cbor_find_bool(&map, key, &flag);
+        reply[count++] = flag;
+        reply[count++] = (uint8_t)tyf_cbor_find_bytes(&map, key, &string);
+        reply[count++] = (uint8_t)tyf_cbor_find_text(&map, key, &string);
+        tyf_put_u32_le(reply + count, string.bytes);
+        count += 4;
+        memcpy(reply + count, string.data != NULL ? string.data : reply, string.bytes);
+        count += string.bytes;
+    }
+    free(exact);
+    return count;
+}
+
+/* u32 piece size, data */
+static uint32_t sha256(const uint8_t *data, uint32_t bytes) {
+    uint32_t piece = tyf_get_u32_le(data);
+    tyf_sha256 hash;
+    tyf_sha256_init(&hash);
+    for (uint32_t at = 4; at < bytes; at += piece) {
+        tyf_sha256_update(&hash, data + at, bytes - at < piece ? bytes - at : piece);
+    }
+    tyf_sha256_final(&hash, reply);
+    return TYF_SHA256_BYTES;
+}
+
+static uint32_t ring_start(uint32_t capacity) {
+    free(ring_memory);
+    ring_memory = must(malloc(capacity));
+    tyf_telemetry_ring_init(&ring, ring_memory, capacity);
+    return 0;
+}
+
+/* output bytes; seq is repeated in the other fields, so that a reader sees mixed-up records */
+static uint32_t ring_append(const uint8_t *output, uint32_t bytes) {
+    uint32_t seq = tyf_telemetry_ring_produced(&ring);
+    tyf_telemetry_fields fields = {.boot_id = 7, .stream = seq ^ 1u, .sample_index = seq * 3u, .uptime_us = seq};
+    tyf_telemetry_ring_append(&ring, &fields, output, bytes);
+    return 0;
+}
+
+/* u32 since, max, capacity -> u32 next, lost, overwrites, records */
+static uint32_t ring_read(const uint8_t *data) {
+    uint32_t capacity = tyf_get_u32_le(data + 8);
+    uint8_t *exact = must(malloc(capacity + 1u));
+    tyf_telemetry_batch batch =
+        tyf_telemetry_ring_read(&ring, tyf_get_u32_le(data), tyf_get_u32_le(data + 4), exact, capacity);
+    tyf_put_u32_le(reply, batch.next);
+    tyf_put_u32_le(reply + 4, batch.lost);
+    tyf_put_u32_le(reply + 8, tyf_telemetry_ring_overwrites(&ring));
+    memcpy(reply + 12, exact, batch.bytes);
+    free(exact);
+    return 12u + batch.bytes;
+}
+
+static uint32_t put_number(uint32_t value) {
+    tyf_put_u32_le(reply, value);
+    return 4;
+}
+
+static uint32_t handle(int letter, const uint8_t *data, uint32_t bytes) {
+    switch (letter) {
+    case 'P': /* NVM image */
+        return power_on(data, bytes);
+    case 'F': /* bytes for the UART -> bytes from it */
+        return feed(data, bytes);
+    case 'A': /* u64 microseconds */
+        tyf_host_advance_us((uint64_t)tyf_get_u32_le(data + 4) << 32 | tyf_get_u32_le(data));
+        return 0;
+    case 'N': /* -> NVM image */
+        memcpy(reply, nvm, nvm_bytes);
+        return nvm_bytes;
+    case 'R': /* -> u32 resets */
+        return put_number(tyf_host_resets());
+    case 'C':
+        return cbor(data, bytes);
+    case 'S':
+        return sha256(data, bytes);
+    case '3': /* data -> CRC-32, in two parts */
+        return put_number(tyf_crc32(tyf_crc32(0, data, bytes / 3u), data + bytes / 3u, bytes - bytes / 3u));
+    case '6': /* data -> CRC-16 */
+        return put_number(tyf_crc16_xmodem(0, data, bytes));
+    case 'i': /* u32 capacity */
+        return ring_start(tyf_get_u32_le(data));
+    case 'a':
+        return ring_append(data, bytes);
+    case 'r':
+        return ring_read(data);
+    case 'Z': /* see fuzz.h */
+        return fuzz(data, bytes, reply);
+    default:
+        abort();
+    }
+}
+
+int main(void) {
+    uint8_t head[5];
+    while (fread(head, 1, sizeof head, stdin) == sizeof head) {
+        uint32_t bytes = tyf_get_u32_le(head + 1);
+        uint8_t *data = must(malloc(bytes + 1u));
+        if (fread(data, 1, bytes, stdin) != bytes) {
+            abort();
+        }
+        uint8_t reply_head[4];
+        uint32_t count = handle(head[0], data, bytes);
+        tyf_put_u32_le(reply_head, count);
+        fwrite(reply_head, 1, sizeof reply_head, stdout);
+        fwrite(reply, 1, count, stdout);
+        fflush(stdout);
+        free(data);
+    }
+    free(nvm);
+    free(ring_memory);
+    return 0;
+}
