@@ -151,15 +151,30 @@ class Device:
 
     async def self_infer_layers(self, seed: int, case: int) -> list[bytes]:
         """One 8-byte hash of what each layer wrote, for one such input."""
+        hashes, _ = await self._traced(seed, case)
+        return hashes
+
+    async def layer_instructions(self, seed: int, case: int) -> list[int]:
+        """Instructions that each layer executed for one such input; zeros on a board that cannot count them."""
+        _, instructions = await self._traced(seed, case)
+        return instructions
+
+    async def _traced(self, seed: int, case: int) -> tuple[list[bytes], list[int]]:
         layers = (await self.model_info()).layers
         hashes: list[bytes] = []
+        instructions: list[int] = []
         while len(hashes) < layers:
             request = requests.SelfInferLayers(seed=seed, first=case, layers=True, first_layer=len(hashes))
             reply = await self._client.ask(request, repeatable=False)
             if reply.first_layer != len(hashes):
                 raise ProtocolError(f"{self.url} sent hashes from layer {reply.first_layer}, asked was {len(hashes)}")
-            hashes += _split_hashes(self.url, reply.hashes)
-        return hashes
+            got = _split_hashes(self.url, reply.hashes)
+            counts = reply.instructions or bytes(4 * len(got))
+            if len(counts) != 4 * len(got):
+                raise ProtocolError(f"{self.url} sent {len(got)} layers and {len(counts)} bytes of instructions")
+            hashes += got
+            instructions += np.frombuffer(counts, "<u4").tolist()
+        return hashes, instructions
 
     async def results(self, since: int, max_records: int) -> Results:
         """Telemetry records from seq ``since`` on, at most ``max_records``; frees nothing on the device."""

@@ -56,6 +56,10 @@ class SyncDevice:
         """See :meth:`tinyfleet.device.Device.self_infer`."""
         return _run(self._device.self_infer(seed, first, count))
 
+    def layer_instructions(self, seed: int, case: int) -> list[int]:
+        """See :meth:`tinyfleet.device.Device.layer_instructions`."""
+        return _run(self._device.layer_instructions(seed, case))
+
     def self_infer_layers(self, seed: int, case: int) -> list[bytes]:
         """See :meth:`tinyfleet.device.Device.self_infer_layers`."""
         return _run(self._device.self_infer_layers(seed, case))

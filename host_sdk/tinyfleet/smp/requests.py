@@ -148,6 +148,7 @@ class HashesReply(WriteReply):
     _COMMAND_ID = int(Command.SELF_INFER)
     hashes: bytes
     first_layer: int = Field(default=0, validation_alias="from")
+    instructions: bytes = b""
 
 
 class SelfInfer(message.WriteRequest, AsksTinyfleet[HashesReply]):

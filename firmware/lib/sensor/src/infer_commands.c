@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sensor.h"
+#include "tyf/core/bytes.h"
 #include "tyf/core/sha256.h"
 #include "tyf/model/seeded.h"
 #include "tyf/port/time.h"
@@ -68,25 +69,34 @@ static void hash_bytes(const void *data, uint32_t bytes, uint8_t *out) {
     memcpy(out, digest, TYF_TENSOR_HASH_BYTES);
 }
 
-static void run_seeded(uint32_t seed, uint32_t case_index, tyf_trace_fn trace, void *context) {
+static void make_input(uint32_t seed, uint32_t case_index) {
     const tyf_sensor *s = &tyf_sensor_state;
     tyf_seeded_input(seed, case_index, s->model->input_dtype, s->arena + s->model->input_offset, s->model->input_bytes);
-    (void)tyf_sensor_infer(trace, context);
 }
+
+/* In a reply each layer takes a hash and the u32 of its instructions; the second key with its head takes the rest. */
+#define LAYER_BYTES (TYF_TENSOR_HASH_BYTES + 4u)
+#define INSTRUCTIONS_KEY_BYTES 20u
+
+static uint8_t layer_instructions[TYF_SMP_MESSAGE_BYTES / LAYER_BYTES][4];
 
 /* Where the hashes of layers go. */
 typedef struct {
     uint8_t *out;
     uint32_t from, room; /* first layer wanted, and how many fit */
     uint32_t count;
+    uint64_t since; /* ticks when the layer began */
 } layer_hashes;
 
 static void hash_layer(void *context, uint32_t layer, const void *data, uint32_t bytes) {
     layer_hashes *hashes = context;
+    const uint64_t instructions = tyf_port_instructions(tyf_port_ticks() - hashes->since);
     if (layer >= hashes->from && hashes->count < hashes->room) {
         hash_bytes(data, bytes, hashes->out + hashes->count * TYF_TENSOR_HASH_BYTES);
+        tyf_put_u32_le(layer_instructions[hashes->count], (uint32_t)instructions);
         hashes->count++;
     }
+    hashes->since = tyf_port_ticks();
 }
 
 /* Hashes of the layers of one case, from a given layer on. */
@@ -96,14 +106,18 @@ static int self_infer_layers(tyf_smp_exchange *exchange, uint32_t seed, uint32_t
         return TYF_SMP_EINVAL;
     }
     tyf_cbor_add_uint(&exchange->reply, "from", from);
-    const uint32_t room = tyf_cbor_room_for_bytes(&exchange->reply, "hashes", 1) / TYF_TENSOR_HASH_BYTES;
+    const uint32_t room = tyf_cbor_room_for_bytes(&exchange->reply, "hashes", INSTRUCTIONS_KEY_BYTES) / LAYER_BYTES;
     layer_hashes hashes = {.from = from, .room = room};
     hashes.out = tyf_cbor_open_bytes(&exchange->reply, "hashes", room * TYF_TENSOR_HASH_BYTES);
     if (hashes.out == NULL) {
         return TYF_ERR_TOO_LARGE;
     }
-    run_seeded(seed, case_index, hash_layer, &hashes);
+    make_input(seed, case_index);
+    hashes.since = tyf_port_ticks();
+    (void)tyf_sensor_infer(hash_layer, &hashes);
     tyf_cbor_close_bytes(&exchange->reply, hashes.count * TYF_TENSOR_HASH_BYTES);
+    tyf_cbor_add_bytes(&exchange->reply, "instructions", layer_instructions,
+                       hashes.count * sizeof layer_instructions[0]);
     return TYF_SMP_OK;
 }
 
@@ -131,7 +145,8 @@ int tyf_sensor_self_infer(tyf_smp_exchange *exchange) {
     const uint64_t start_us = tyf_port_uptime_us();
     uint32_t done = 0;
     while (done < most && (done == 0 || tyf_port_uptime_us() - start_us < TYF_CFG_SELF_INFER_MS * UINT64_C(1000))) {
-        run_seeded(seed, first + done, NULL, NULL);
+        make_input(seed, first + done);
+        (void)tyf_sensor_infer(NULL, NULL);
         hash_bytes(s->arena + s->model->output_offset, s->model->output_bytes, out + done * TYF_TENSOR_HASH_BYTES);
         done++;
     }

@@ -44,9 +44,11 @@ uint32_t tyf_sensor_infer(tyf_trace_fn trace, void *context) {
     const uint64_t instructions = tyf_port_instructions(tyf_port_ticks() - start);
     const uint32_t latency_us = (uint32_t)(tyf_port_uptime_us() - start_us);
     s->counts.inferences++;
-    s->counts.last_instructions = instructions > UINT32_MAX ? UINT32_MAX : (uint32_t)instructions;
-    if (s->counts.last_instructions > s->counts.max_instructions) {
-        s->counts.max_instructions = s->counts.last_instructions;
+    if (trace == NULL) { /* a traced run also counts what the trace does */
+        s->counts.last_instructions = instructions > UINT32_MAX ? UINT32_MAX : (uint32_t)instructions;
+        if (s->counts.last_instructions > s->counts.max_instructions) {
+            s->counts.max_instructions = s->counts.last_instructions;
+        }
     }
     s->tensor.held = 0;
     s->tensor.has_output = true;
