@@ -75,7 +75,10 @@ def profile_model(package: ModelPackage, board: str, work_dir: Path | None = Non
         folder = work_dir or Path(scratch)
         compiled = compile_model(package, board, folder / "model")
         firmware = build_firmware(board, folder / "model", folder / "firmware")
-        with EmulatedBoard.start(board, firmware.elf, folder / "nvm.bin") as running, connect(running.url, timeout_s=DEVICE_TIMEOUT_S) as device:
+        with (
+            EmulatedBoard.start(board, firmware.elf, folder / "nvm.bin") as running,
+            connect(running.url, timeout_s=DEVICE_TIMEOUT_S) as device,
+        ):
             costs = device.layer_instructions(seed, CASE)
             stats = device.stats()
     if len(costs) != len(compiled.layers) or not any(costs):

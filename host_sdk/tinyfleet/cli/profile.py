@@ -40,11 +40,8 @@ def _print_profile(profile: ModelProfile) -> None:
         [
             ("model", f"{profile.model_id.hex()[:8]}  {profile.name} on {profile.board}"),
             ("instructions", f"{profile.instructions:,} per inference ({profile.instructions / max(1, profile.macs):.2f} per MAC)"),
-            ("flash", f"{profile.flash_bytes / 1024:.1f} KiB: weights {profile.weights_bytes / 1024:.1f}, all else {profile.code_bytes / 1024:.1f}"),
-            (
-                "RAM",
-                f"arena {profile.arena_bytes / 1024:.1f} KiB, static {profile.static_bytes / 1024:.1f} KiB, stack used {profile.stack_bytes} bytes",
-            ),
+            ("flash", f"{_kib(profile.flash_bytes)}: weights {_kib(profile.weights_bytes)}, all else {_kib(profile.code_bytes)}"),
+            ("RAM", f"arena {_kib(profile.arena_bytes)}, static {_kib(profile.static_bytes)}, stack used {profile.stack_bytes} bytes"),
         ]
     )
     typer.echo(f"{'op':>4}  {'kind':<20}{'output':<18}{'MACs':>11}{'instructions':>14}{'per MAC':>9}{'share':>8}")
@@ -53,3 +50,7 @@ def _print_profile(profile: ModelProfile) -> None:
         per_mac = f"{layer.instructions / layer.macs:.2f}" if layer.macs else ""
         share = 100 * layer.instructions / max(1, profile.instructions)
         typer.echo(f"{layer.op_index:>4}  {layer.op:<20}{shape:<18}{layer.macs:>11,}{layer.instructions:>14,}{per_mac:>9}{share:>7.1f}%")
+
+
+def _kib(count: int) -> str:
+    return f"{count / 1024:.1f} KiB"

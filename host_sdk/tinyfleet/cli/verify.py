@@ -60,7 +60,8 @@ def _describe(target: TargetResult) -> str:
         return f"equal on {target.checked} inputs{layers}"
     first = target.first_difference
     values = "" if first.element is None else f", element {first.element}: expected {first.expected}, got {first.actual}"
-    return f"DIFFERS on {target.mismatches} of {target.checked} inputs; first in input {first.case} at {first.op}, tensor {first.tensor}{values}"
+    where = f"input {first.case} at {first.op}, tensor {first.tensor}{values}"
+    return f"DIFFERS on {target.mismatches} of {target.checked} inputs; first in {where}"
 
 
 def _load_inputs(path: Path) -> Any:
