@@ -11,8 +11,6 @@ enum {
     MAJOR_TEXT = 3,
 };
 
-#define FALSE_BYTE 0xf4u
-#define TRUE_BYTE 0xf5u
 /* Head of a map with no entries yet; each entry adds one to it. */
 #define EMPTY_MAP_BYTE 0xa0u
 /* Head of a byte string that is filled in place: always with a 16-bit length. */
@@ -109,11 +107,6 @@ void tyf_cbor_end(tyf_cbor_writer *writer) {
 void tyf_cbor_add_uint(tyf_cbor_writer *writer, const char *key, uint64_t value) {
     put_key(writer, key);
     put_head(writer, MAJOR_UINT, value);
-}
-
-void tyf_cbor_add_bool(tyf_cbor_writer *writer, const char *key, bool value) {
-    put_key(writer, key);
-    put_byte(writer, value ? TRUE_BYTE : FALSE_BYTE);
 }
 
 void tyf_cbor_add_text(tyf_cbor_writer *writer, const char *key, const char *text) {

@@ -56,9 +56,6 @@ void tyf_cbor_end(tyf_cbor_writer *writer);
 /** Key and unsigned integer. */
 void tyf_cbor_add_uint(tyf_cbor_writer *writer, const char *key, uint64_t value);
 
-/** Key and boolean. */
-void tyf_cbor_add_bool(tyf_cbor_writer *writer, const char *key, bool value);
-
 /** Key and text from a C string. */
 void tyf_cbor_add_text(tyf_cbor_writer *writer, const char *key, const char *text);
 

@@ -68,12 +68,4 @@
 #error "TYF_CFG_ASSERT must be 0 or 1"
 #endif
 
-/** Lowest level that is compiled in: 0 none, 1 errors, 2 warnings, 3 information. */
-#ifndef TYF_CFG_LOG_LEVEL
-#define TYF_CFG_LOG_LEVEL 3
-#endif
-#if TYF_CFG_LOG_LEVEL < 0 || TYF_CFG_LOG_LEVEL > 3
-#error "TYF_CFG_LOG_LEVEL must be in 0 .. 3"
-#endif
-
 #endif
