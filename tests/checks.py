@@ -48,7 +48,7 @@ def static_checks() -> dict[str, list[str]]:
 def test_command(full: bool, selection: list[str]) -> list[str]:
     """Command line of the test run: two processes, a file stays in one of them."""
     marker = ["-m", "full or not full"] if full else []
-    return [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *marker, *selection]
+    return [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", "--durations", "10", *marker, *selection]
 
 
 def _run(name: str, command: list[str]) -> bool:
