@@ -24,6 +24,7 @@ COMMANDS: tuple[str, ...] = (
     "compile",
     "verify",
     "profile",
+    "bench",
     "gateway",
     "cloud",
     "build",

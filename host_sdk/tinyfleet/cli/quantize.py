@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,7 @@ def _read_calibration(path: Path) -> npt.NDArray[np.float32]:
                     f"{path} holds the arrays {names}", hint="store the inputs as x, float32 [n, ...]: np.savez(path, x=inputs)"
                 )
             x = np.asarray(arrays["x" if "x" in names else names[0]], np.float32)
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigError(f"cannot read calibration data {path}: {error}", hint="write it with np.savez(path, x=inputs)") from error
     if x.ndim < 2 or not len(x) or not np.isfinite(x).all():
         raise ConfigError(f"calibration data {path} has shape {list(x.shape)}; it must be finite, [n, ...] with n > 0")
@@ -71,5 +72,5 @@ def quantize(
     width = max((len(v.op) for v in result.layers), default=0)
     for v in result.layers:
         noise = "   exact" if v.signal_to_noise_db is None else f"{v.signal_to_noise_db:5.1f} dB"
-        typer.echo(f"{v.op:<{width}}  {noise}  max error {v.max_error:.4g}  {v.name}")
+        typer.echo(f"{v.op:<{width}}  {noise}  max error {v.max_error:.4g}  {v.name.split(';')[0]}")
     print_facts([("wrote", f"{output}, {len(result.tflite)} bytes, int8, {len(x)} calibration inputs")])

@@ -87,7 +87,7 @@ def train(
 def _facts(model: RecipeModel, path: Path) -> list[tuple[str, str]]:
     trained, package = model.trained, model.package
     worst = min((v for v in model.layers if v.signal_to_noise_db is not None), key=lambda v: v.signal_to_noise_db or 0.0, default=None)
-    noise = "" if worst is None else f", worst layer {worst.signal_to_noise_db:.1f} dB ({worst.op} {worst.name})"
+    noise = "" if worst is None else f", worst layer {worst.signal_to_noise_db:.1f} dB ({worst.op} {worst.name.split(';')[0]})"
     return [
         ("model", f"{package.model_id.hex()[:8]}  {package.name}, {trained.parameter_count} parameters, {len(package.tflite)} bytes"),
         ("trained", f"{len(trained.train)} windows, seed {trained.seed}, {trained.seconds:.0f} s"),
