@@ -27,6 +27,10 @@ def arena_plot(model: CompiledModel) -> str:
         return top + height * (1 - offset / plan.arena_bytes)
 
     parts = []
+    for share in (0, 0.5, 1):
+        at = y(round(plan.arena_bytes * share))
+        parts.append(f'<text x="{left - 6}" y="{at + 4:.1f}" text-anchor="end">{plan.arena_bytes * share:.0f} B</text>')
+        parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH - 10}" y1="{at:.1f}" y2="{at:.1f}"/>')
     for i, place in enumerate(sorted(plan.allocations, key=lambda a: a.first)):
         tensor = model.graph.tensors[place.tensors[0]]
         box_width, box_height = (place.last - place.first + 1) * column - 2, height * place.bytes / plan.arena_bytes
@@ -45,10 +49,6 @@ def arena_plot(model: CompiledModel) -> str:
         parts.append(
             f'<text x="{at:.1f}" y="{top + height + 14}" transform="rotate(18 {at:.1f} {top + height + 14})">{escape(_short(label))}</text>'
         )
-    for share in (0, 0.5, 1):
-        at = y(round(plan.arena_bytes * share))
-        parts.append(f'<text x="{left - 6}" y="{at + 4:.1f}" text-anchor="end">{plan.arena_bytes * share:.0f} B</text>')
-        parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH - 10}" y1="{at:.1f}" y2="{at:.1f}"/>')
     return _svg(top + height + bottom, parts)
 
 

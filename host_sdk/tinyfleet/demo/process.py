@@ -16,7 +16,7 @@ from typing import IO, Any
 from tinyfleet.emulator.spawn import spawn_tied
 from tinyfleet_codegen.errors import SetupError
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 8.0
 
 

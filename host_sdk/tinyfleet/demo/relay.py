@@ -21,9 +21,9 @@ from tinyfleet_codegen.errors import TinyfleetError
 T = TypeVar("T")
 
 DEVICE_TIMEOUT_S = 20.0
-QUEUE_DEADLINE_S = 30.0
+QUEUE_DEADLINE_S = 60.0
 """Longest wait for records to show up in the outbox."""
-ARRIVAL_DEADLINE_S = 60.0
+ARRIVAL_DEADLINE_S = 120.0
 """Longest wait for everything to be in the cloud after the last restart."""
 POLL_S = 0.02
 PULL_RECORDS = 64
@@ -52,6 +52,9 @@ class RelayProcesses(Protocol):
 
     def waiting(self) -> int:
         """Records in the gateway's outbox now."""
+
+    def pulled(self) -> int:
+        """The next record of the board that the gateway will pull."""
 
     def stored(self) -> int:
         """Records in the cloud now."""
@@ -91,7 +94,7 @@ async def relay_with_kills(
 
     Raises:
         LinkError: the board failed.
-        TinyfleetError: records did not queue up or did not arrive in time.
+        TinyfleetError: records did not queue up or were not delivered in time.
     """
     total = sum(len(r.samples) for r in recordings)
     done = 0
@@ -134,9 +137,9 @@ async def relay_with_kills(
         happens("gateway restarted")
 
         stats = await device.stats()
-        arrived = f"all {stats.records} records in the cloud"
-        await _until(lambda: processes.stored() >= stats.records and not processes.waiting(), arrived, ARRIVAL_DEADLINE_S)
-        happens("all arrived")
+        drained = f"the gateway to pull and deliver all {stats.records} records"
+        await _until(lambda: processes.pulled() >= stats.records and not processes.waiting(), drained, ARRIVAL_DEADLINE_S)
+        happens("all delivered")
         return RelayResult(
             hello=hello,
             model_info=model_info,

@@ -81,7 +81,7 @@ def _layers(model: RecipeModel, compiled: CompiledModel) -> str:
     noise = {layer.name: layer.signal_to_noise_db for layer in model.layers}
     rows = []
     for layer in compiled.layers:
-        value = noise.get(layer.output_name.split(";")[0])
+        value = noise.get(layer.output_name)
         shape = " x ".join(map(str, layer.output_shape[1:]))
         rows.append([layer.op, shape, f"{layer.macs:,}", f"{layer.constant_bytes:,}", "" if value is None else f"{value:.1f} dB"])
     return _table(["op", "output", "MACs", "constants, bytes", "signal to noise"], rows)

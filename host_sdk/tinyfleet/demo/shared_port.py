@@ -58,6 +58,8 @@ class _SharedPort:
                         reply = await self._link.send_and_receive(message)
                     writer.write(encode_message(reply))
                     await writer.drain()
+        except asyncio.CancelledError:
+            pass  # the end of the program; raised on, asyncio's streams would log it as an error
         except (LinkError, OSError, TimeoutError) as error:
             # To this host the device is gone; what it has not heard it will ask again.
             log.debug("host dropped error=%r", error)

@@ -43,6 +43,11 @@ class Site:
         """The identity in the board's NVM file."""
         return bytes.fromhex(self._board.facts["device_id"])
 
+    @property
+    def outbox(self) -> Path:
+        """The gateway's database."""
+        return self._folder / "gateway" / OUTBOX_FILE
+
     def _start(self, name: str, words: list[str]) -> Process:
         process = Process.start(name, words, self._logs / f"{name}.log")
         self._processes.callback(process.stop)
@@ -105,7 +110,11 @@ retry_max_s = 0.5
 
     def waiting(self) -> int:
         """See :class:`tinyfleet.demo.relay.RelayProcesses`."""
-        return inspect_outbox(self._folder / "gateway" / OUTBOX_FILE)[0].waiting
+        return inspect_outbox(self.outbox)[0].waiting
+
+    def pulled(self) -> int:
+        """See :class:`tinyfleet.demo.relay.RelayProcesses`."""
+        return max((boot.next_seq for boot in inspect_outbox(self.outbox)[1]), default=0)
 
     def stored(self) -> int:
         """See :class:`tinyfleet.demo.relay.RelayProcesses`."""

@@ -80,7 +80,7 @@ def _layers(tensorflow: Any, float_model: bytes, int8_model: bytes, inputs: npt.
     return [
         {
             "op": op,
-            "name": tensor["name"].split(";")[0].removeprefix("functional_1/"),
+            "name": tensor["name"],
             "scale": float(tensor["quantization"][0]),
             "zero_point": int(tensor["quantization"][1]),
             "signal_to_noise_db": 10 * math.log10(signal[i] / error[i]) if signal[i] > 0 and error[i] > 0 else None,
