@@ -42,7 +42,8 @@ def bench_engine_command(
         )
         if not as_json:
             theirs = comparison.baseline
-            counts = f"{theirs.instructions:>14,}{ours.instructions:>14,}{comparison.instructions_ratio:>8.2f}{ours.instructions / ours.macs:>9.2f}"
+            ratios = f"{comparison.instructions_ratio:>8.2f}{ours.instructions / ours.macs:>9.2f}"
+            counts = f"{theirs.instructions:>14,}{ours.instructions:>14,}{ratios}"
             typer.echo(f"{theirs.model:<8}{counts}{ours.arena_bytes:>10,}{ours.weights_bytes:>10,}")
     if as_json:
         print_json(results)
