@@ -9,6 +9,7 @@ from tinyfleet_codegen.compiled import CompiledModel, Layer
 from tinyfleet_codegen.emit.c import print_c
 from tinyfleet_codegen.emit.report import print_report
 from tinyfleet_codegen.errors import ConfigError, DoesNotFit
+from tinyfleet_codegen.firmware_tree import HOST_CLASS
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.passes import run_passes
 from tinyfleet_codegen.plan import plan_arena
@@ -25,8 +26,9 @@ def compile_graph(package: ModelPackage, target: Target | None) -> CompiledModel
         CompileError: the model is malformed, not supported or does not fit.
     """
     graph = run_passes(read_tflite(package.tflite, package.name))
-    plan = plan_arena(graph)
-    source = print_c(graph, plan, package)
+    cpu_class = HOST_CLASS if target is None else target.cpu_class
+    plan = plan_arena(graph, cpu_class)
+    source = print_c(graph, plan, package, cpu_class)
     layers = tuple(
         Layer(
             op_index=node.index,
@@ -47,7 +49,7 @@ def compile_graph(package: ModelPackage, target: Target | None) -> CompiledModel
 
 def _check_fits(model: CompiledModel, target: Target) -> None:
     if model.arena_bytes > target.ram_bytes:
-        largest = max(model.plan.allocations, key=lambda a: a.bytes)
+        largest = max((a for a in model.plan.allocations if a.tensors), key=lambda a: a.bytes)
         name = model.graph.tensors[largest.tensors[-1]].name
         raise DoesNotFit(
             f"the arena needs {model.arena_bytes} bytes, board {target.board} has {target.ram_bytes} of RAM "

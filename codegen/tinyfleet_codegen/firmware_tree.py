@@ -21,3 +21,16 @@ def firmware_dir() -> Path:
             return candidate
     looked = ", ".join(str(candidate) for candidate in candidates)
     raise SetupError(f"no firmware sources in this installation; looked in {looked}", hint="install tinyfleet again")
+
+
+HOST_CLASS = "host"
+"""The host has no kernels of its own: it runs the portable ones, whose results all others must have."""
+
+CPU_CLASSES = ("v6m", "dsp", "mve")
+"""CPU classes with kernel files of their own, named ``*_<class>.c``; portable files serve every class."""
+
+
+def kernel_sources(cpu_class: str) -> list[Path]:
+    """C files of ``lib/nn`` for a CPU class: the portable ones and its own, sorted."""
+    others = tuple(f"_{name}" for name in CPU_CLASSES if name != cpu_class)
+    return [path for path in sorted((firmware_dir() / "lib/nn/src").glob("*.c")) if not path.stem.endswith(others)]

@@ -21,7 +21,7 @@ class Allocation:
     Attributes:
         offset, bytes: Where it is; bytes are rounded up to ALIGNMENT.
         first, last: Steps between which it is in use; step -1 is before the first node.
-        tensors: Ids of the tensors that share it.
+        tensors: Ids of the tensors that share it; empty for a node's scratch memory.
     """
 
     offset: int
@@ -39,33 +39,40 @@ class Plan:
         arena_bytes: Size of the arena.
         lower_bound_bytes: The most bytes in use at one step; no placement of these lifetimes needs less.
         offsets: Arena offset by tensor id, for every tensor that is not constant.
+        scratch: Arena offset by step, for every node that borrows memory.
         allocations: The places, largest first.
     """
 
     arena_bytes: int
     lower_bound_bytes: int
     offsets: dict[int, int]
+    scratch: dict[int, int]
     allocations: tuple[Allocation, ...]
 
 
-def plan_arena(graph: Graph) -> Plan:
-    """Greedy placement under several orders; the smallest arena wins (the first of equals, so that bytes repeat)."""
-    places = _lifetimes(graph)
+def plan_arena(graph: Graph, cpu_class: str) -> Plan:
+    """Greedy placement under several orders; the smallest arena wins (the first of equals, so that bytes repeat).
+
+    Args:
+        cpu_class: Whose kernels will run; they ask for scratch memory.
+    """
+    places = _lifetimes(graph) + _scratch(graph, cpu_class)
     steps = len(graph.nodes)
     bound = max(
         (sum(p.bytes for p in places if p.first <= step <= p.last) for step in range(-1, steps + 1)),
         default=0,
     )
-    orders: tuple[Callable[[Allocation], tuple[int, ...]], ...] = (
-        lambda p: (-p.bytes, p.first, p.tensors[0]),
-        lambda p: (-(p.last - p.first), -p.bytes, p.tensors[0]),
-        lambda p: (p.first, -p.bytes, p.tensors[0]),
-        lambda p: (-p.bytes * (p.last - p.first + 1), p.first, p.tensors[0]),
+    orders: tuple[Callable[[Allocation], tuple[int, int, tuple[int, ...]]], ...] = (
+        lambda p: (-p.bytes, p.first, p.tensors),
+        lambda p: (-(p.last - p.first), -p.bytes, p.tensors),
+        lambda p: (p.first, -p.bytes, p.tensors),
+        lambda p: (-p.bytes * (p.last - p.first + 1), p.first, p.tensors),
     )
     candidates = [_place(sorted(places, key=order)) for order in orders]
     best = min(candidates, key=_size)
     offsets = {tensor: place.offset for place in best for tensor in place.tensors}
-    return Plan(_size(best), bound, offsets, tuple(best))
+    scratch = {place.first: place.offset for place in best if not place.tensors}
+    return Plan(_size(best), bound, offsets, scratch, tuple(best))
 
 
 def _size(places: list[Allocation]) -> int:
@@ -96,6 +103,12 @@ def _lifetimes(graph: Graph) -> list[Allocation]:
         Allocation(0, -(-max(graph.tensors[t].bytes for t in tensors) // ALIGNMENT) * ALIGNMENT, first[g], last[g], tuple(tensors))
         for g, tensors in groups.items()
     ]
+
+
+def _scratch(graph: Graph, cpu_class: str) -> list[Allocation]:
+    """One unplaced allocation per node that borrows memory, alive during its own step only."""
+    wanted = [node.op.scratch_bytes(graph, node, cpu_class) for node in graph.nodes]
+    return [Allocation(0, -(-count // ALIGNMENT) * ALIGNMENT, step, step, ()) for step, count in enumerate(wanted) if count]
 
 
 def _place(places: list[Allocation]) -> list[Allocation]:

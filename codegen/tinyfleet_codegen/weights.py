@@ -73,13 +73,17 @@ def _check_bias_scale(graph: Graph, node: Node, bias: Tensor) -> None:
         raise QuantError(f"{node.label}: the scale of bias '{bias.name}' is not that of its sums, {of_sums[channel]} in channel {channel}")
 
 
-def _check_sums_fit(graph: Graph, node: Node, channel_axis: int) -> None:
-    """No sum of a product with any input may leave int32: the kernels do not check."""
-    weights, bias = data_of(graph.input_tensor(node, 1)).astype(np.int64), bias_tensor(graph, node)
+def largest_sums(graph: Graph, node: Node, channel_axis: int) -> Int64Array:
+    """A bound of each channel's sums over all inputs: ``|bias| + 255 * sum |weights|``, int64 ``[channels]``."""
+    weights = data_of(graph.input_tensor(node, 1)).astype(np.int64)
     others = tuple(a for a in range(weights.ndim) if a != channel_axis)
-    worst = np.abs(weights).sum(axis=others) * 255
-    if bias is not None:
-        worst = worst + np.abs(data_of(bias).astype(np.int64)).reshape(-1)
+    bound: Int64Array = np.abs(weights).sum(axis=others) * 255 + np.abs(bias_values(graph, node, weights.shape[channel_axis]))
+    return bound
+
+
+def _check_sums_fit(graph: Graph, node: Node, channel_axis: int) -> None:
+    """No sum of products with any input may leave int32: the kernels do not check."""
+    worst = largest_sums(graph, node, channel_axis)
     if worst.size and worst.max() > INT32_MAX:
         channel = int(worst.argmax())
         raise QuantError(f"{node.label}: sums of channel {channel} may reach {int(worst.max())}, which does not fit into int32")

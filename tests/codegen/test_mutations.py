@@ -78,7 +78,7 @@ def test_a_tensor_moved_onto_another_one_is_seen() -> None:
         ("src/softmax_s8_ref.c", "i < 3", "i < 1", "op 12 (SOFTMAX)"),
     ],
 )
-def test_a_changed_kernel_is_seen_in_its_layer(  # noqa: PLR0917 - pytest hands parameters by name
+def test_a_changed_kernel_is_seen_in_its_layer(
     file: str, before: str, after: str, op: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(firmware_dir() / "lib", tmp_path / "lib")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.batch import CORTEX_M3, CORTEX_M4, compile_cases, run_on_board, run_on_host
+from tests.support.batch import MACHINES, compile_cases, run_on_board, run_on_host
 from tests.support.op_cases import OpCase, all_cases
 from tinyfleet.cases import Cases
 from tinyfleet.oracle import open_oracle
@@ -58,6 +58,6 @@ def test_host_c_equals_the_oracle_under_sanitizers(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("machine", "cpu"), [("mps2-an386", CORTEX_M4), ("mps2-an385", CORTEX_M3)], ids=["cortex-m4", "cortex-m3"])
-def test_board_c_equals_the_oracle(machine: str, cpu: list[str], tmp_path: Path) -> None:
-    assert_batch_equals_oracle(run_on_board(compile_cases(CASES), tmp_path, seed=SEED, inputs=INPUTS, machine=machine, cpu=cpu))
+@pytest.mark.parametrize("board", MACHINES)
+def test_board_c_equals_the_oracle(board: str, tmp_path: Path) -> None:
+    assert_batch_equals_oracle(run_on_board(compile_cases(CASES, board), tmp_path, seed=SEED, inputs=INPUTS, board=board))

@@ -12,25 +12,30 @@ from tests.support.op_cases import OpCase
 from tinyfleet.toolchain import find_arm_gcc, find_host_cc, find_qemu
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.compiled import CompiledModel
-from tinyfleet_codegen.firmware_tree import firmware_dir
+from tinyfleet_codegen.firmware_tree import HOST_CLASS, firmware_dir, kernel_sources
 from tinyfleet_codegen.ir import NUMPY_DTYPES
 from tinyfleet_codegen.op import Array
 from tinyfleet_codegen.package import ModelPackage
+from tinyfleet_codegen.target import load_target
 from tinyfleet_codegen.text import c_identifier
 
 PROGRAM = Path(__file__).parent / "batch_program"
 STRICT = ["-std=c11", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror"]
 SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-CORTEX_M4 = ["-mthumb", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
-CORTEX_M3 = ["-mthumb", "-mcpu=cortex-m3"]
+MACHINES = {
+    "mps2_an386": ("mps2-an386", ["-mthumb", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]),
+    "mps2_an385": ("mps2-an385", ["-mthumb", "-mcpu=cortex-m3"]),
+}
+"""Board -> QEMU machine and compiler flags of the batch program."""
 
 
-def compile_cases(cases: Sequence[OpCase]) -> list[CompiledModel]:
-    """Each case through the compiler."""
-    return [compile_graph(ModelPackage(case.name, case.tflite), None) for case in cases]
+def compile_cases(cases: Sequence[OpCase], board: str | None = None) -> list[CompiledModel]:
+    """Each case through the compiler, for a board or for the host."""
+    target = None if board is None else load_target(board)
+    return [compile_graph(ModelPackage(case.name, case.tflite), target) for case in cases]
 
 
-def write_batch(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int) -> list[Path]:
+def write_batch(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, cpu_class: str) -> list[Path]:
     """Write the generated sources of a batch; returns the C files to compile."""
     names = [c_identifier(model.name) for model in models]
     assert len(set(names)) == len(names), "two cases of one batch have the same C name"
@@ -54,7 +59,7 @@ extern const tyf_model *const batch_models[BATCH_MODELS];
     )
     (folder / "models.c").write_text(f'#include "batch.h"\n{externs}\nconst tyf_model *const batch_models[BATCH_MODELS] = {{{table}}};\n')
     firmware = firmware_dir()
-    kernels = sorted((firmware / "lib/nn/src").glob("*.c"))
+    kernels = kernel_sources(cpu_class)
     return [*sources, folder / "models.c", PROGRAM / "main.c", *kernels, *sorted((firmware / "lib/model/src").glob("*.c"))]
 
 
@@ -69,16 +74,17 @@ def _build(command: list[str], timeout_s: float = 300) -> None:
 
 def run_on_host(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int) -> list[Array]:
     """Outputs ``[inputs, ...]`` of each model, from a program under AddressSanitizer and UBSan."""
-    sources = write_batch(models, folder, seed=seed, inputs=inputs)
+    sources = write_batch(models, folder, seed=seed, inputs=inputs, cpu_class=HOST_CLASS)
     _build([*find_host_cc(), *STRICT, *SANITIZE, *_includes(folder), *map(str, sources), "-o", str(folder / "batch")])
     result = subprocess.run([folder / "batch"], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr[:4000]
     return _split(models, (folder / "outputs.bin").read_bytes(), inputs)
 
 
-def run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, machine: str, cpu: list[str]) -> list[Array]:
+def run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, board: str) -> list[Array]:
     """The same on an emulated MPS2 board, files through semihosting."""
-    sources = write_batch(models, folder, seed=seed, inputs=inputs)
+    machine, cpu = MACHINES[board]
+    sources = write_batch(models, folder, seed=seed, inputs=inputs, cpu_class=load_target(board).cpu_class)
     link = [f"-T{PROGRAM / 'mps2.ld'}", "--specs=rdimon.specs", "-Wl,--no-warn-rwx-segments"]
     flags = [*cpu, "-O2", "-fno-move-loop-stores", *STRICT[:2]]
     _build(

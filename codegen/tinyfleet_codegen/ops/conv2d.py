@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyfleet_codegen import dsp
 from tinyfleet_codegen.convolution import (
     ConvolutionAttrs,
     convolution_axes,
@@ -59,6 +60,7 @@ class Conv2D(Op):
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         source, weights, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
         low, high = activation_range(attrs_of(node, ConvolutionAttrs).activation, output)
+        uses_dsp = _uses_dsp(graph, node, printer.cpu_class)
         params = printer.params(
             "tyf_conv2d_s8_params",
             {
@@ -72,4 +74,22 @@ class Conv2D(Op):
                 "activation_max": high,
             },
         )
-        emit_weighted(graph, node, printer, kernel="tyf_conv2d_s8", params=params, channel_axis=0)
+        if uses_dsp:
+            packed = dsp.pack_rows(dsp.filters_of(graph, node).reshape(weights.shape[0], -1), together=2)
+            dsp.emit_packed(graph, node, printer, kernel="tyf_conv2d_s8_dsp", params=params, packed=packed, channels=weights.shape[0])
+        else:
+            emit_weighted(graph, node, printer, kernel="tyf_conv2d_s8", params=params, channel_axis=0)
+
+    def scratch_bytes(self, graph: Graph, node: Node, cpu_class: str) -> int:
+        if not _uses_dsp(graph, node, cpu_class):
+            return 0
+        _, kh, kw, c = graph.input_tensor(node, 1).shape
+        return 20 * ((kh * kw * c + 3) // 4)
+
+
+def _uses_dsp(graph: Graph, node: Node, cpu_class: str) -> bool:
+    attrs = attrs_of(node, ConvolutionAttrs)
+    is_plain = (attrs.dilation_h, attrs.dilation_w) == (1, 1) and graph.input_tensor(node, 0).shape[3] == graph.input_tensor(node, 1).shape[
+        3
+    ]
+    return cpu_class == dsp.CPU_CLASS and is_plain and dsp.fits(graph, node, channel_axis=0)

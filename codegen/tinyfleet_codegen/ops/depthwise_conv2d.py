@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyfleet_codegen import dsp
 from tinyfleet_codegen.convolution import (
     ConvolutionAttrs,
     convolution_axes,
@@ -17,6 +18,9 @@ from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.op import Array, CallPrinter, Op, attrs_of, data_of, require_shape
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.weights import check_weighted, emit_weighted
+
+MAX_DSP_TAPS = 25
+"""TYF_DEPTHWISE_DSP_MAX_TAPS of kernels.h."""
 
 
 class DepthwiseConv2D(Op):
@@ -68,4 +72,19 @@ class DepthwiseConv2D(Op):
                 "activation_max": high,
             },
         )
-        emit_weighted(graph, node, printer, kernel="tyf_depthwise_conv2d_s8", params=params, channel_axis=3)
+        if _uses_dsp(graph, node, printer.cpu_class):
+            channels = weights.shape[3]
+            packed = dsp.pack_taps(dsp.filters_of(graph, node).reshape(-1, channels))
+            dsp.emit_packed(graph, node, printer, kernel="tyf_depthwise_conv2d_s8_dsp", params=params, packed=packed, channels=channels)
+        else:
+            emit_weighted(graph, node, printer, kernel="tyf_depthwise_conv2d_s8", params=params, channel_axis=3)
+
+    def scratch_bytes(self, graph: Graph, node: Node, cpu_class: str) -> int:
+        return graph.input_tensor(node, 0).shape[3] if _uses_dsp(graph, node, cpu_class) else 0
+
+
+def _uses_dsp(graph: Graph, node: Node, cpu_class: str) -> bool:
+    _, kh, kw, channels_out = graph.input_tensor(node, 1).shape
+    channels_in = graph.input_tensor(node, 0).shape[3]
+    is_plain = channels_in == channels_out and channels_in % 4 == 0 and kh * kw <= MAX_DSP_TAPS
+    return cpu_class == dsp.CPU_CLASS and is_plain and dsp.fits(graph, node, channel_axis=3)

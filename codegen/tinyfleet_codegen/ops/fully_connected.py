@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyfleet_codegen import dsp
 from tinyfleet_codegen.errors import ShapeError, UnsupportedOp
 from tinyfleet_codegen.geometry import Activation, activation_range, read_activation
 from tinyfleet_codegen.ir import Graph, Node
@@ -76,4 +77,15 @@ class FullyConnected(Op):
                 "activation_max": high,
             },
         )
-        emit_weighted(graph, node, printer, kernel="tyf_fully_connected_s8", params=params, channel_axis=0)
+        if _uses_dsp(graph, node, printer.cpu_class):
+            packed = dsp.pack_rows(dsp.filters_of(graph, node), together=4)
+            dsp.emit_packed(graph, node, printer, kernel="tyf_fully_connected_s8_dsp", params=params, packed=packed, channels=units)
+        else:
+            emit_weighted(graph, node, printer, kernel="tyf_fully_connected_s8", params=params, channel_axis=0)
+
+    def scratch_bytes(self, graph: Graph, node: Node, cpu_class: str) -> int:
+        return 8 * ((graph.input_tensor(node, 1).shape[1] + 3) // 4) if _uses_dsp(graph, node, cpu_class) else 0
+
+
+def _uses_dsp(graph: Graph, node: Node, cpu_class: str) -> bool:
+    return cpu_class == dsp.CPU_CLASS and dsp.fits(graph, node, channel_axis=0)

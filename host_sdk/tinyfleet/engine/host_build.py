@@ -11,7 +11,7 @@ from pathlib import Path
 from tinyfleet.toolchain import find_host_cc
 from tinyfleet_codegen.compiled import CompiledModel
 from tinyfleet_codegen.errors import BuildError
-from tinyfleet_codegen.firmware_tree import firmware_dir
+from tinyfleet_codegen.firmware_tree import HOST_CLASS, firmware_dir, kernel_sources
 
 LIBRARIES = ("core", "model", "nn")
 """Folders of ``firmware/lib`` that a model on the host needs; of core only the headers."""
@@ -36,7 +36,7 @@ def build_library(model: CompiledModel, extra_flags: tuple[str, ...] = ()) -> Pa
     """
     firmware = firmware_dir()
     own = Path(__file__).parent
-    sources = [own / "engine.c", *sorted((firmware / "lib/nn/src").glob("*.c"))]
+    sources = [own / "engine.c", *kernel_sources(HOST_CLASS)]
     sources += [firmware / "lib/model/src/frontend.c", firmware / "lib/model/src/seeded.c"]
     headers = sorted(h for library in LIBRARIES for h in (firmware / "lib" / library / "include").rglob("*.h"))
     command = [*find_host_cc(), *FLAGS, *extra_flags]
