@@ -10,17 +10,54 @@ import numpy.typing as npt
 
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.op import CallPrinter, data_of
+from tinyfleet_codegen.quant import requantize
 from tinyfleet_codegen.weights import bias_values, largest_sums, requantization
 
 CPU_CLASS = "dsp"
 SUM_LIMIT = 2**30
-"""Requantisation in few instructions is exact below this."""
+MAX_SHIFT = 22
+"""Requantisation in five instructions is exact below these."""
+CONSTANT_SHIFT = 8
+
+
+def is_constant(graph: Graph, node: Node, channel_axis: int) -> npt.NDArray[np.bool_]:
+    """Channels ``[channels]`` whose output does not depend on the input: no weights, or a scale that rounds to zero."""
+    weights = data_of(graph.input_tensor(node, 1))
+    others = tuple(a for a in range(weights.ndim) if a != channel_axis)
+    has_weights = np.any(weights != 0, axis=others)
+    constant: npt.NDArray[np.bool_] = ~has_weights | (_per_channel(requantization(graph, node).multipliers, len(has_weights)) == 0)
+    return constant
 
 
 def fits(graph: Graph, node: Node, channel_axis: int) -> bool:
-    """Whether every channel keeps the bounds: sums below SUM_LIMIT, a shift to the right of 1 to 31."""
-    shifts = requantization(graph, node).shifts
-    return bool(largest_sums(graph, node, channel_axis).max() < SUM_LIMIT) and all(-31 <= s <= -1 for s in shifts)
+    """Whether every channel is constant or keeps the bounds: sums below SUM_LIMIT, a shift to the right of 1 to MAX_SHIFT."""
+    sums = largest_sums(graph, node, channel_axis)
+    shifts = -_per_channel(requantization(graph, node).shifts, len(sums))
+    return bool(np.all(is_constant(graph, node, channel_axis) | ((sums < SUM_LIMIT) & (shifts >= 1) & (shifts <= MAX_SHIFT))))
+
+
+def channel_table(graph: Graph, node: Node, channel_axis: int, *, together: int) -> npt.NDArray[np.int64]:
+    """``tyf_dsp_channel`` of each output channel, ``[channels rounded up to together, 4]``."""
+    constant = is_constant(graph, node, channel_axis)
+    count = len(constant)
+    scaling, output = requantization(graph, node), graph.output_tensor(node)
+    bias = bias_values(graph, node, count)
+    multipliers, shifts = _per_channel(scaling.multipliers, count), _per_channel(scaling.shifts, count)
+    right = np.where(constant, CONSTANT_SHIFT, -shifts)
+    # A constant channel multiplies by zero; its value sits half a step up, so that the sign of a sum cannot matter.
+    value = np.clip(requantize(bias, multipliers, shifts) + output.zero_point, -128, 127)
+    offset = np.where(constant, value, output.zero_point)
+    table = np.zeros((-(-count // together) * together, 4), np.int64)
+    table[:, 3] = CONSTANT_SHIFT
+    table[:count] = np.stack(
+        [np.where(constant, 0, bias), np.where(constant, 0, multipliers), (np.int64(1) << (right - 1)) + (offset << right), right], axis=1
+    )
+    return table
+
+
+def _per_channel(values: tuple[int, ...], count: int) -> npt.NDArray[np.int64]:
+    """One value a channel, from one value a channel or one for all."""
+    return np.repeat(np.array(values, np.int64), count // len(values))
 
 
 def as_words(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint32]:
@@ -47,22 +84,19 @@ def pack_taps(weights: npt.NDArray[np.generic]) -> npt.NDArray[np.uint32]:
 
 
 def emit_packed(
-    graph: Graph, node: Node, printer: CallPrinter, *, kernel: str, params: str, packed: npt.NDArray[np.uint32], channels: int
+    graph: Graph,
+    node: Node,
+    printer: CallPrinter,
+    *,
+    kernel: str,
+    params: str,
+    packed: npt.NDArray[np.uint32],
+    table: npt.NDArray[np.int64],
 ) -> None:
-    """Print packed weights, bias, multipliers and right shifts, one per channel, and the call."""
-    scaling = requantization(graph, node)
-    repeat = channels // len(scaling.multipliers)
-    printer.call(
-        kernel,
-        params,
-        printer.tensor(node.inputs[0]),
-        printer.constant("weights", "uint32_t", packed),
-        printer.constant("bias", "int32_t", bias_values(graph, node, channels)),
-        printer.constant("multiplier", "int32_t", np.repeat(np.array(scaling.multipliers), repeat)),
-        printer.constant("right_shift", "int8_t", np.repeat(-np.array(scaling.shifts), repeat)),
-        printer.scratch(),
-        printer.tensor(node.outputs[0]),
-    )
+    """Print packed weights, the channel table and the call."""
+    channels = printer.table("channels", "tyf_dsp_channel", table)
+    weights = printer.constant("weights", "uint32_t", packed)
+    printer.call(kernel, params, printer.tensor(node.inputs[0]), weights, channels, printer.scratch(), printer.tensor(node.outputs[0]))
 
 
 def filters_of(graph: Graph, node: Node) -> npt.NDArray[np.generic]:

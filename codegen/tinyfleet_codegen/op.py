@@ -29,6 +29,9 @@ class CallPrinter(Protocol):
     def constant(self, name: str, c_type: str, values: npt.ArrayLike) -> str:
         """Declare a ``static const`` array and return its symbol."""
 
+    def table(self, name: str, c_type: str, rows: npt.NDArray[np.int64]) -> str:
+        """Declare a ``static const`` array of structs of int32 members, one row each, and return its symbol."""
+
     def params(self, c_type: str, fields: dict[str, int]) -> str:
         """Declare a ``static const`` struct and return the address expression."""
 

@@ -43,3 +43,9 @@ def c_array(declaration: str, values: npt.ArrayLike) -> str:
         line += f" {word},"
     lines.append(line)
     return f"{declaration}[{len(flat)}] = {{\n" + "\n".join(lines) + "\n};\n"
+
+
+def c_struct_array(declaration: str, rows: npt.NDArray[np.int64]) -> str:
+    """``declaration[n] = {{...}, ...};``, one line a row."""
+    lines = "".join(f"    {{{', '.join('INT32_MIN' if v == -(2**31) else str(v) for v in row)}}},\n" for row in rows.tolist())
+    return f"{declaration}[{len(rows)}] = {{\n{lines}}};\n"

@@ -11,7 +11,7 @@ from tinyfleet_codegen.errors import QuantError
 from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.plan import Plan
-from tinyfleet_codegen.text import c_array, c_comment, c_identifier, c_string
+from tinyfleet_codegen.text import c_array, c_comment, c_identifier, c_string, c_struct_array
 from tinyfleet_codegen.wire.ids import DType
 
 _C_TYPES = {
@@ -54,6 +54,12 @@ class _NodePrinter:
         self.declarations.append(c_array(f"static const {c_type} {symbol}", array))
         sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2}
         self.constant_bytes += array.size * sizes.get(c_type, 4)
+        return symbol
+
+    def table(self, name: str, c_type: str, rows: npt.NDArray[np.int64]) -> str:
+        symbol = f"op{self.node.index}_{name}"
+        self.declarations.append(c_struct_array(f"static const {c_type} {symbol}", rows))
+        self.constant_bytes += rows.size * 4
         return symbol
 
     def params(self, c_type: str, fields: dict[str, int]) -> str:

@@ -60,7 +60,6 @@ class Conv2D(Op):
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         source, weights, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
         low, high = activation_range(attrs_of(node, ConvolutionAttrs).activation, output)
-        uses_dsp = _uses_dsp(graph, node, printer.cpu_class)
         params = printer.params(
             "tyf_conv2d_s8_params",
             {
@@ -74,9 +73,17 @@ class Conv2D(Op):
                 "activation_max": high,
             },
         )
-        if uses_dsp:
+        if _uses_dsp(graph, node, printer.cpu_class):
             packed = dsp.pack_rows(dsp.filters_of(graph, node).reshape(weights.shape[0], -1), together=2)
-            dsp.emit_packed(graph, node, printer, kernel="tyf_conv2d_s8_dsp", params=params, packed=packed, channels=weights.shape[0])
+            dsp.emit_packed(
+                graph,
+                node,
+                printer,
+                kernel="tyf_conv2d_s8_dsp",
+                params=params,
+                packed=packed,
+                table=dsp.channel_table(graph, node, 0, together=2),
+            )
         else:
             emit_weighted(graph, node, printer, kernel="tyf_conv2d_s8", params=params, channel_axis=0)
 

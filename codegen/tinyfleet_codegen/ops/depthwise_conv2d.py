@@ -73,9 +73,16 @@ class DepthwiseConv2D(Op):
             },
         )
         if _uses_dsp(graph, node, printer.cpu_class):
-            channels = weights.shape[3]
-            packed = dsp.pack_taps(dsp.filters_of(graph, node).reshape(-1, channels))
-            dsp.emit_packed(graph, node, printer, kernel="tyf_depthwise_conv2d_s8_dsp", params=params, packed=packed, channels=channels)
+            packed = dsp.pack_taps(dsp.filters_of(graph, node).reshape(-1, weights.shape[3]))
+            dsp.emit_packed(
+                graph,
+                node,
+                printer,
+                kernel="tyf_depthwise_conv2d_s8_dsp",
+                params=params,
+                packed=packed,
+                table=dsp.channel_table(graph, node, 3, together=4),
+            )
         else:
             emit_weighted(graph, node, printer, kernel="tyf_depthwise_conv2d_s8", params=params, channel_axis=3)
 

@@ -79,7 +79,15 @@ class FullyConnected(Op):
         )
         if _uses_dsp(graph, node, printer.cpu_class):
             packed = dsp.pack_rows(dsp.filters_of(graph, node), together=4)
-            dsp.emit_packed(graph, node, printer, kernel="tyf_fully_connected_s8_dsp", params=params, packed=packed, channels=units)
+            dsp.emit_packed(
+                graph,
+                node,
+                printer,
+                kernel="tyf_fully_connected_s8_dsp",
+                params=params,
+                packed=packed,
+                table=dsp.channel_table(graph, node, 0, together=4),
+            )
         else:
             emit_weighted(graph, node, printer, kernel="tyf_fully_connected_s8", params=params, channel_axis=0)
 

@@ -27,14 +27,16 @@ def conv_case(
     scales: tuple[float, float, float] = (0.05, 0.01, 0.04),
     zero_points: tuple[int, int] = (3, -5),
     extreme: bool = False,
+    dead: tuple[int, ...] = (),
 ) -> OpCase:
-    """A convolution with random (or only extreme) weights."""
+    """A convolution with random (or only extreme) weights; the filters in ``dead`` are all zero."""
     rng = rng_for(name)
     h, w, c = size
     extent = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
     out = tuple(-(-s // st) if same else (s - e) // st + 1 for s, e, st in zip((h, w), extent, stride, strict=True))
     shape = (filters, *kernel, c // groups)
     weights = rng.choice([-127, 127], shape) if extreme else rng.integers(-127, 128, shape)
+    weights[list(dead)] = 0
     weight_scales = (scales[1] * rng.uniform(0.2, 2.0, filters)).tolist() if per_channel else scales[1]
     b = TfliteBuilder()
     x = b.tensor((1, h, w, c), scale=scales[0], zero_point=zero_points[0])
@@ -88,4 +90,8 @@ def cases() -> Iterator[OpCase]:
     )
     yield conv_case("conv_scale_above_one", scales=(1.0, 1.0, 0.3), size=(4, 4, 1), kernel=(1, 1))
     yield conv_case("conv_tiny_scale", scales=(1e-4, 1e-4, 1.0))
+    yield conv_case("conv_dead_filters", filters=7, dead=(0, 3, 6), zero_points=(3, -128), activation=1)
+    yield conv_case("conv_dead_filters_offset", filters=5, dead=(1, 4), zero_points=(-7, 90))
+    yield conv_case("conv_all_dead", filters=2, dead=(0, 1))
+    yield conv_case("conv_scale_rounds_to_zero", scales=(1e-7, 1e-7, 8.0), bias=False)
     yield conv_case("conv_extreme_zero_points", zero_points=(-128, 127))

@@ -25,8 +25,9 @@ def depthwise_case(
     per_channel: bool = True,
     scales: tuple[float, float, float] = (0.05, 0.02, 0.03),
     zero_points: tuple[int, int] = (-7, 11),
+    dead: tuple[int, ...] = (),
 ) -> OpCase:
-    """A depthwise convolution with random weights."""
+    """A depthwise convolution with random weights; the channels in ``dead`` have none."""
     rng = rng_for(name)
     h, w, c = size
     channels = c * multiplier
@@ -35,7 +36,9 @@ def depthwise_case(
     b = TfliteBuilder()
     x = b.tensor((1, h, w, c), scale=scales[0], zero_point=zero_points[0])
     weight_scales = (scales[1] * rng.uniform(0.2, 2.0, channels)).tolist() if per_channel else scales[1]
-    k = b.tensor((1, *kernel, channels), scale=weight_scales, axis=3, data=rng.integers(-127, 128, (1, *kernel, channels)))
+    weights = rng.integers(-127, 128, (1, *kernel, channels))
+    weights[..., list(dead)] = 0
+    k = b.tensor((1, *kernel, channels), scale=weight_scales, axis=3, data=weights)
     inputs = [x, k]
     if bias:
         # Old converters wrote the weights' axis for the bias as well; it must not matter.
@@ -62,6 +65,14 @@ def cases() -> Iterator[OpCase]:
     for same in (True, False):
         for stride in ((1, 1), (2, 2)):
             yield depthwise_case(f"depthwise_3x3_{'same' if same else 'valid'}_s{stride[0]}", same=same, stride=stride)
+    for stride in ((1, 1), (2, 2)):
+        yield depthwise_case(f"depthwise_8_channels_s{stride[0]}", size=(7, 6, 8), stride=stride)
+    yield depthwise_case("depthwise_12_channels_5x5", size=(6, 7, 12), kernel=(5, 5))
+    yield depthwise_case("depthwise_many_taps", size=(12, 12, 4), kernel=(6, 5))
+    yield depthwise_case("depthwise_dead_channels", size=(5, 5, 8), dead=(0, 5, 7), activation=1, zero_points=(2, -128))
+    yield depthwise_case("depthwise_8_channels_ties", size=(6, 6, 8), per_channel=False, scales=(0.5, 0.5, 2.0), bias=False)
+    yield depthwise_case("depthwise_8_channels_relu6", size=(6, 6, 8), activation=3)
+    yield depthwise_case("depthwise_8_channels_saturating", size=(6, 6, 8), scales=(0.5, 0.2, 0.01))
     yield depthwise_case("depthwise_multiplier_3", multiplier=3, size=(5, 5, 2))
     yield depthwise_case("depthwise_one_channel_multiplier_8", multiplier=8, size=(9, 4, 1), kernel=(4, 2), stride=(2, 2))
     yield depthwise_case("depthwise_dilated", dilation=(2, 2), size=(9, 9, 3))

@@ -1,34 +1,35 @@
 /* CONV_2D, int8, for cores with the DSP extension: two pixels by two channels, four products in two instructions. */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "tyf/nn/dsp.h"
 #include "tyf/nn/fixed.h"
 #include "tyf/nn/kernels.h"
 
+/* What all pixels share. */
 typedef struct {
     const uint32_t *weights;
-    const int32_t *bias;
-    const int32_t *multiplier;
-    const int8_t *right_shift;
+    const tyf_dsp_channel *channels;
     int32_t groups; /* of four weights in a filter */
-} tables;
+    int32_t output_c;
+    int32_t low, high; /* clamp; the whole of int8 needs none */
+    bool is_clamped;
+} layer;
 
-static int8_t finish(const tyf_conv2d_s8_params *p, const tables *t, int32_t channel, int32_t sum) {
-    const int32_t scaled = tyf_requantize_right(sum, t->multiplier[channel], t->right_shift[channel]);
-    return (int8_t)tyf_clamp(scaled + p->output_offset, p->activation_min, p->activation_max);
+static int8_t finish(const layer *l, const tyf_dsp_channel *channel, int32_t sum) {
+    const int32_t value = tyf_dsp_requantize(sum, channel);
+    return (int8_t)(l->is_clamped ? tyf_clamp(value, l->low, l->high) : value);
 }
 
 /* All channels of two pixels. columns: for each group of four, two words of each pixel. second may be NULL. */
-static void two_pixels(const tyf_conv2d_s8_params *p, const tables *t, const uint32_t *columns, int8_t *first,
-                       int8_t *second) {
-    const uint32_t *w = t->weights;
-    for (int32_t c = 0; c < p->output_c; c += 2) {
-        /* The last filter of an odd number has a twin of zeros, whose sums are dropped. */
-        const int32_t other = c + 1 < p->output_c ? c + 1 : c;
-        int32_t sum00 = t->bias[c], sum01 = sum00;
-        int32_t sum10 = t->bias[other], sum11 = sum10;
+static void two_pixels(const layer *l, const uint32_t *columns, int8_t *first, int8_t *second) {
+    const uint32_t *w = l->weights;
+    const tyf_dsp_channel *channel = l->channels;
+    for (int32_t left = l->output_c; left > 0; left -= 2) {
+        int32_t sum00 = channel[0].bias, sum01 = sum00;
+        int32_t sum10 = channel[1].bias, sum11 = sum10;
         const uint32_t *x = columns;
-        for (int32_t g = t->groups; g != 0; g--) {
+        for (int32_t g = l->groups; g != 0; g--) {
             const uint32_t w0 = w[0], w1 = w[1];
             const uint32_t a02 = x[0], a13 = x[1], b02 = x[2], b13 = x[3];
             const uint32_t w0_02 = tyf_sxtb16(w0), w0_13 = tyf_sxtb16_ror8(w0);
@@ -44,16 +45,18 @@ static void two_pixels(const tyf_conv2d_s8_params *p, const tables *t, const uin
             w += 2;
             x += 4;
         }
-        first[c] = finish(p, t, c, sum00);
-        if (other != c) {
-            first[other] = finish(p, t, other, sum10);
-        }
+        *first++ = finish(l, channel, sum00);
         if (second != NULL) {
-            second[c] = finish(p, t, c, sum01);
-            if (other != c) {
-                second[other] = finish(p, t, other, sum11);
+            *second++ = finish(l, channel, sum01);
+        }
+        /* The last filter of an odd number has a twin of zeros, whose sums are dropped. */
+        if (left > 1) {
+            *first++ = finish(l, channel + 1, sum10);
+            if (second != NULL) {
+                *second++ = finish(l, channel + 1, sum11);
             }
         }
+        channel += 2;
     }
 }
 
@@ -79,18 +82,26 @@ static void copy_window(const tyf_conv2d_s8_params *p, const int8_t *input, int3
     }
 }
 
-void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const uint32_t *weights, const int32_t *bias,
-                       const int32_t *multiplier, const int8_t *right_shift, void *scratch, int8_t *output) {
+void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const uint32_t *weights,
+                       const tyf_dsp_channel *channels, void *scratch, int8_t *output) {
     const tyf_window *win = &p->window;
     const int32_t depth = win->kernel_h * win->kernel_w * p->input_c;
-    const tables t = {weights, bias, multiplier, right_shift, (depth + 3) / 4};
+    const layer l = {
+        .weights = weights,
+        .channels = channels,
+        .groups = (depth + 3) / 4,
+        .output_c = p->output_c,
+        .low = p->activation_min,
+        .high = p->activation_max,
+        .is_clamped = p->activation_min > INT8_MIN || p->activation_max < INT8_MAX,
+    };
     const int32_t pixels = win->output_h * win->output_w;
     const uint32_t offset = tyf_twice(p->input_offset);
     uint32_t *columns = scratch;
-    int8_t *window = (int8_t *)(columns + 4 * t.groups);
+    int8_t *window = (int8_t *)(columns + 4 * l.groups);
     /* Bytes after the window meet weights of zero; they need only be defined. */
-    memset(window + depth, 0, (size_t)(4 * t.groups - depth));
-    const int is_direct = win->kernel_h == 1 && win->kernel_w == 1 && depth % 4 == 0;
+    memset(window + depth, 0, (size_t)(4 * l.groups - depth));
+    const bool is_direct = win->kernel_h == 1 && win->kernel_w == 1 && depth % 4 == 0;
     int32_t oy = 0, ox = 0;
     for (int32_t pixel = 0; pixel < pixels; pixel++) {
         const int8_t *source = window;
@@ -99,9 +110,9 @@ void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const
         } else {
             copy_window(p, input, oy, ox, window);
         }
-        tyf_widen(source, t.groups, offset, columns + 2 * (pixel & 1), 4);
+        tyf_widen(source, l.groups, offset, columns + 2 * (pixel & 1), 4);
         if ((pixel & 1) != 0) {
-            two_pixels(p, &t, columns, output + (pixel - 1) * p->output_c, output + pixel * p->output_c);
+            two_pixels(&l, columns, output + (pixel - 1) * p->output_c, output + pixel * p->output_c);
         }
         if (++ox == win->output_w) {
             ox = 0;
@@ -109,6 +120,6 @@ void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const
         }
     }
     if ((pixels & 1) != 0) {
-        two_pixels(p, &t, columns, output + (pixels - 1) * p->output_c, NULL);
+        two_pixels(&l, columns, output + (pixels - 1) * p->output_c, NULL);
     }
 }

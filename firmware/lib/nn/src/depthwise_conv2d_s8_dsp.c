@@ -19,11 +19,11 @@ static void find_taps(const tyf_depthwise_conv2d_s8_params *p, const int8_t *inp
 }
 
 void tyf_depthwise_conv2d_s8_dsp(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input, const uint32_t *weights,
-                                 const int32_t *bias, const int32_t *multiplier, const int8_t *right_shift,
-                                 void *scratch, int8_t *output) {
+                                 const tyf_dsp_channel *channels, void *scratch, int8_t *output) {
     const tyf_window *win = &p->window;
     const int32_t pairs = (win->kernel_h * win->kernel_w + 1) / 2;
     const uint32_t offset = tyf_twice(p->input_offset);
+    const int32_t low = p->activation_min, high = p->activation_max;
     const int8_t *taps[TYF_DEPTHWISE_DSP_MAX_TAPS + 1];
     int8_t *outside = scratch;
     memset(outside, (int)(uint8_t)(-p->input_offset), (size_t)p->input_c);
@@ -31,23 +31,28 @@ void tyf_depthwise_conv2d_s8_dsp(const tyf_depthwise_conv2d_s8_params *p, const 
         for (int32_t ox = 0; ox < win->output_w; ox++) {
             find_taps(p, input, outside, oy, ox, taps);
             const uint32_t *w = weights;
-            for (int32_t c = 0; c < p->input_c; c += 4) {
-                int32_t s0 = bias[c], s1 = bias[c + 1], s2 = bias[c + 2], s3 = bias[c + 3];
-                for (int32_t pair = 0; pair < pairs; pair++, w += 4) {
-                    const uint32_t first = tyf_load_word(taps[2 * pair] + c);
-                    const uint32_t second = tyf_load_word(taps[2 * pair + 1] + c);
-                    const uint32_t first02 = tyf_sxtab16(offset, first), first13 = tyf_sxtab16_ror8(offset, first);
-                    const uint32_t second02 = tyf_sxtab16(offset, second), second13 = tyf_sxtab16_ror8(offset, second);
-                    s0 = tyf_smlad(w[0], (first02 & 0xFFFFu) | second02 << 16, s0);
-                    s1 = tyf_smlad(w[1], (first13 & 0xFFFFu) | second13 << 16, s1);
-                    s2 = tyf_smlad(w[2], first02 >> 16 | (second02 & 0xFFFF0000u), s2);
-                    s3 = tyf_smlad(w[3], first13 >> 16 | (second13 & 0xFFFF0000u), s3);
+            const tyf_dsp_channel *channel = channels;
+            for (int32_t c = 0; c < p->input_c; c += 4, channel += 4) {
+                int32_t s0 = channel[0].bias, s1 = channel[1].bias, s2 = channel[2].bias, s3 = channel[3].bias;
+                const int8_t **tap = taps;
+                for (int32_t pair = pairs; pair != 0; pair--) {
+                    const uint32_t first = tyf_load_word(tap[0] + c);
+                    const uint32_t second = tyf_load_word(tap[1] + c);
+                    const uint32_t first02 = tyf_sxtab16(offset, first), second02 = tyf_sxtab16(offset, second);
+                    s0 = tyf_smlad(w[0], tyf_low_halves(first02, second02), s0);
+                    s2 = tyf_smlad(w[2], tyf_high_halves(first02, second02), s2);
+                    const uint32_t first13 = tyf_sxtab16_ror8(offset, first);
+                    const uint32_t second13 = tyf_sxtab16_ror8(offset, second);
+                    s1 = tyf_smlad(w[1], tyf_low_halves(first13, second13), s1);
+                    s3 = tyf_smlad(w[3], tyf_high_halves(first13, second13), s3);
+                    w += 4;
+                    tap += 2;
                 }
-                const int32_t sums[4] = {s0, s1, s2, s3};
-                for (int32_t i = 0; i < 4; i++) {
-                    const int32_t scaled = tyf_requantize_right(sums[i], multiplier[c + i], right_shift[c + i]);
-                    *output++ = (int8_t)tyf_clamp(scaled + p->output_offset, p->activation_min, p->activation_max);
-                }
+                output[0] = (int8_t)tyf_clamp(tyf_dsp_requantize(s0, channel), low, high);
+                output[1] = (int8_t)tyf_clamp(tyf_dsp_requantize(s1, channel + 1), low, high);
+                output[2] = (int8_t)tyf_clamp(tyf_dsp_requantize(s2, channel + 2), low, high);
+                output[3] = (int8_t)tyf_clamp(tyf_dsp_requantize(s3, channel + 3), low, high);
+                output += 4;
             }
         }
     }

@@ -26,8 +26,7 @@ static void four_units(const uint32_t *w, const uint32_t *x, int32_t groups, int
 }
 
 void tyf_fully_connected_s8_dsp(const tyf_fully_connected_s8_params *p, const int8_t *input, const uint32_t *weights,
-                                const int32_t *bias, const int32_t *multiplier, const int8_t *right_shift,
-                                void *scratch, int8_t *output) {
+                                const tyf_dsp_channel *channels, void *scratch, int8_t *output) {
     const int32_t groups = (p->depth + 3) / 4;
     const int32_t whole = p->depth / 4;
     uint32_t *x = scratch;
@@ -40,14 +39,12 @@ void tyf_fully_connected_s8_dsp(const tyf_fully_connected_s8_params *p, const in
         }
         for (int32_t unit = 0; unit < p->units; unit += 4) {
             const int32_t left = p->units - unit < 4 ? p->units - unit : 4;
-            int32_t sums[4] = {0, 0, 0, 0};
-            for (int32_t i = 0; i < left; i++) {
-                sums[i] = bias[unit + i];
-            }
+            const tyf_dsp_channel *channel = channels + unit;
+            int32_t sums[4] = {channel[0].bias, channel[1].bias, channel[2].bias, channel[3].bias};
             four_units(weights + (size_t)unit * (size_t)groups, x, groups, sums);
             for (int32_t i = 0; i < left; i++) {
-                const int32_t scaled = tyf_requantize_right(sums[i], multiplier[unit + i], right_shift[unit + i]);
-                *output++ = (int8_t)tyf_clamp(scaled + p->output_offset, p->activation_min, p->activation_max);
+                const int32_t value = tyf_dsp_requantize(sums[i], channel + i);
+                *output++ = (int8_t)tyf_clamp(value, p->activation_min, p->activation_max);
             }
         }
         input += p->depth;

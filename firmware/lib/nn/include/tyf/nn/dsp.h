@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "tyf/nn/kernels.h"
+
 /** Four bytes as one word, from any address. */
 static inline uint32_t tyf_load_word(const int8_t *bytes) {
     uint32_t word;
@@ -52,14 +54,33 @@ static inline uint32_t tyf_twice(int32_t value) {
     return (uint32_t)(value & 0xFFFF) | (uint32_t)value << 16;
 }
 
+/** The low halves of two words side by side: `first` below `second`. */
+static inline uint32_t tyf_low_halves(uint32_t first, uint32_t second) {
+    uint32_t result;
+    __asm("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(first), "r"(second));
+    return result;
+}
+
+/** The high halves of two words side by side: `first` below `second`. */
+static inline uint32_t tyf_high_halves(uint32_t first, uint32_t second) {
+    uint32_t result;
+    __asm("pkhtb %0, %1, %2, asr #16" : "=r"(result) : "r"(second), "r"(first));
+    return result;
+}
+
 /**
- * tyf_requantize() for a shift to the right, in fewer instructions. Equal for |x| < 2^30.
- *
- * @param right  1 .. 31
+ * tyf_requantize() with output offset and clamp to int8, in five instructions: the high multiply rounds half up, and
+ * round (2^(shift - 1) + (output_offset << shift)) less one for a negative sum makes the shift round half away from
+ * zero. Equal for |sum| < 2^30 and shift in 1 .. 22.
  */
-static inline int32_t tyf_requantize_right(int32_t x, int32_t multiplier, int32_t right) {
-    const int32_t high = (int32_t)(((int64_t)x * multiplier + (INT64_C(1) << 30)) >> 31);
-    return (high + (int32_t)(UINT32_C(1) << (right - 1)) + (high >> 31)) >> right;
+static inline int32_t tyf_dsp_requantize(int32_t sum, const tyf_dsp_channel *channel) {
+    int32_t scaled;
+    __asm("smmlar %0, %1, %2, %3"
+          : "=r"(scaled)
+          : "r"(sum * 2), "r"(channel->multiplier), "r"(channel->round + (sum >> 31)));
+    int32_t clamped;
+    __asm("ssat %0, #8, %1" : "=r"(clamped) : "r"(scaled >> channel->shift));
+    return clamped;
 }
 
 /**
