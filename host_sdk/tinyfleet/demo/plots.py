@@ -32,11 +32,14 @@ def arena_plot(model: CompiledModel) -> str:
         parts.append(f'<text x="{left - 6}" y="{at + 4:.1f}" text-anchor="end">{plan.arena_bytes * share:.0f} B</text>')
         parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH - 10}" y1="{at:.1f}" y2="{at:.1f}"/>')
     for i, place in enumerate(sorted(plan.allocations, key=lambda a: a.first)):
-        tensor = model.graph.tensors[place.tensors[0]]
+        kind = f"tensor{i % 2}" if place.tensors else "scratch"
+        name = (
+            model.graph.tensors[place.tensors[0]].name.split(";")[0] if place.tensors else f"scratch of {model.layers[place.first].label}"
+        )
         box_width, box_height = (place.last - place.first + 1) * column - 2, height * place.bytes / plan.arena_bytes
-        title = f"{tensor.name.split(';')[0]}: {place.bytes} bytes at {place.offset}"
+        title = f"{name}: {place.bytes} bytes at {place.offset}"
         parts.append(
-            f'<rect class="tensor{i % 2}" x="{x(place.first):.1f}" y="{y(place.offset + place.bytes):.1f}" width="{box_width:.1f}"'
+            f'<rect class="{kind}" x="{x(place.first):.1f}" y="{y(place.offset + place.bytes):.1f}" width="{box_width:.1f}"'
             f' height="{max(box_height, 2):.1f}" rx="2"><title>{escape(title)}</title></rect>'
         )
         if box_height >= 14:

@@ -46,7 +46,7 @@ def render_report(report: DemoReport, model: RecipeModel, compiled: CompiledMode
         _section(
             "Arena",
             f"All activations in {compiled.arena_bytes} bytes (no plan can need less than {compiled.arena_lower_bound_bytes});"
-            " memory upwards, layers to the right.",
+            " memory upwards, layers to the right; grey is what one layer borrows.",
             arena_plot(compiled),
         ),
         _section("Layers", "Signal to noise of int8 against float, over calibration data.", _layers(model, compiled)),
