@@ -85,8 +85,8 @@ class RichDisplay:
     def __init__(self) -> None:
         columns = (
             SpinnerColumn(finished_text="[green]✓[/]"),
-            TextColumn("{task.description:<48}"),
-            BarColumn(bar_width=18),
+            TextColumn("{task.description:<31}"),
+            BarColumn(bar_width=12),
             TimeElapsedColumn(),
             TextColumn("{task.fields[detail]}"),
         )

@@ -110,7 +110,7 @@ class _Demo:
             done(f"{len(compiled.layers)} layers, {compiled.macs} MACs, arena {compiled.arena_bytes / 1024:.1f} KiB")
         with self._step("prove the C on the host") as done:
             proof = _prove_on_host(model)
-            done(f"{proof.checked - proof.mismatches} of {proof.checked} outputs equal to {model.oracle}")
+            done(f"{proof.checked - proof.mismatches} of {proof.checked} outputs equal the oracle's")
         with self._step("build firmware") as done:
             firmware = build_firmware(BOARD, self._folder / "c", self._folder / "firmware")
             done(f"flash {firmware.flash_bytes / 1024:.1f} KiB, RAM {firmware.ram_bytes / 1024:.1f} KiB")
@@ -131,7 +131,7 @@ class _Demo:
                 site.configure_gateway(url)
                 await asyncio.to_thread(site.start_gateway)
                 done(f"{BOARD} {site.device_id.hex()[:8]}, {site.cloud_url}")
-            with self._step("replay an unseen person, kill cloud and gateway") as done:
+            with self._step("replay, kill cloud and gateway") as done:
                 relay = await relay_with_kills(url, trained.replay, site, timeline, on_progress=self._display.advance)
                 queued = f"{relay.outbox_depth_at_cloud_kill} and {relay.undelivered_at_gateway_kill} queued at the kills"
                 done(f"{relay.stats.records} records, {queued}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -35,8 +36,9 @@ def import_tensorflow() -> tuple[Any, Any]:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its kernels make training depend on the number of threads
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     try:
-        import keras  # noqa: PLC0415
-        import tensorflow  # noqa: PLC0415 - seconds of import time, and an optional extra
+        # In this order: keras alone would begin to load, fail half-way, and leave its first half behind.
+        tensorflow = importlib.import_module("tensorflow")
+        keras = importlib.import_module("keras")
     except ImportError as error:
         raise SetupError(
             f"training and quantization need TensorFlow: {error}", hint="install the extra: pip install 'tinyfleet[train]'"
