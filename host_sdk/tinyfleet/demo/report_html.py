@@ -68,7 +68,7 @@ def _verdict(report: DemoReport) -> str:
 def _proofs(report: DemoReport) -> str:
     f = report.figures
     rows = [
-        ["C on the host = TFLite Micro", f"{f.host_checked} windows", _yes(f.host_equal)],
+        ["C on the host = oracle", f"{f.host_checked} windows", _yes(f.host_equal)],
         ["board = C on the host", f"{f.device_checked} windows", _yes(f.device_equal)],
         ["every record in the cloud, once", f"{f.records_in_cloud} of {f.records_produced}", _yes(f.lost == f.duplicates == 0)],
         ["records queued when the cloud was killed", str(f.outbox_depth_at_cloud_kill), _yes(f.outbox_depth_at_cloud_kill > 0)],
