@@ -15,6 +15,7 @@ from tinyfleet.cases import Cases
 from tinyfleet.engine import HostModel, host_build
 from tinyfleet.oracle import open_oracle
 from tinyfleet.verify import HostRunner, TargetResult, compare
+from tinyfleet_codegen import firmware_tree
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.compiled import CompiledModel
 from tinyfleet_codegen.firmware_tree import firmware_dir
@@ -86,7 +87,8 @@ def test_a_changed_kernel_is_seen_in_its_layer(
     text = source.read_text()
     assert before in text
     source.write_text(text.replace(before, after))
-    monkeypatch.setattr(host_build, "firmware_dir", lambda: tmp_path)
+    for module in (host_build, firmware_tree):
+        monkeypatch.setattr(module, "firmware_dir", lambda: tmp_path)
     result = verify_mutant(compile_graph(PACKAGE, None))
     assert result.mismatches > 0
     assert result.first_difference is not None and result.first_difference.op == op

@@ -42,6 +42,8 @@ async def test_status_tells_the_truth_while_running_and_afterwards(tmp_path: Pat
             board.produce(12)
 
             await wait_until(lambda: status(config)["outbox"]["waiting"] == 12, "12 records in the outbox")
+            # The outbox is read as it is now, the devices from a file that the gateway replaces once a second.
+            await wait_until(lambda: status(config)["devices"][0]["device_id"] == board.device_id.hex(), "the device in the status")
             code, out, err = await gateway("status", str(config), "--json")
             assert code == 0, err
             found = json.loads(out)
