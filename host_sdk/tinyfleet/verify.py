@@ -272,7 +272,7 @@ def compare(runner: Runner, model: CompiledModel, oracle: Oracle, cases: Cases, 
                 layers_compared += compared
                 found.append(difference)
         # The output is one of the layers; where layers cannot be had, it is compared by itself.
-        if layers_compared == 0:
+        if layers_compared == 0 and not any(found):
             found = _output_differences(runner, model, oracle, cases, numbers)
         checked += len(found)
         mismatches += sum(difference is not None for difference in found)

@@ -92,3 +92,19 @@ def test_a_changed_kernel_is_seen_in_its_layer(
     result = verify_mutant(compile_graph(PACKAGE, None))
     assert result.mismatches > 0
     assert result.first_difference is not None and result.first_difference.op == op
+
+
+class OneLayerShort(HostRunner):
+    """A target that shows one layer too few, as firmware of another compiler would."""
+
+    def layers(self, cases: Cases, case: int) -> list[bytes]:
+        return super().layers(cases, case)[:-1]
+
+
+def test_a_target_with_another_number_of_layers_is_not_equal() -> None:
+    # The outputs agree; what the layers showed must not be forgotten when they are compared instead.
+    model = compile_graph(PACKAGE, None)
+    runner = OneLayerShort(HostModel(PACKAGE, compiled=model))
+    result = compare(runner, model, open_oracle(PACKAGE.tflite, "kws"), Cases(model, 5), count=4, per_layer=True)
+    assert (result.checked, result.mismatches) == (4, 4)
+    assert result.first_difference is not None and "12 layers instead of 13" in result.first_difference.tensor
