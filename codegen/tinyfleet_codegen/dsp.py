@@ -97,8 +97,3 @@ def emit_packed(
     channels = printer.table("channels", "tyf_dsp_channel", table)
     weights = printer.constant("weights", "uint32_t", packed)
     printer.call(kernel, params, printer.tensor(node.inputs[0]), weights, channels, printer.scratch(), printer.tensor(node.outputs[0]))
-
-
-def filters_of(graph: Graph, node: Node) -> npt.NDArray[np.generic]:
-    """The constant weights as they stand in the file."""
-    return data_of(graph.input_tensor(node, 1))

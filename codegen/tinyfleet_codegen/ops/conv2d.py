@@ -74,7 +74,7 @@ class Conv2D(Op):
             },
         )
         if _uses_dsp(graph, node, printer.cpu_class):
-            packed = dsp.pack_rows(dsp.filters_of(graph, node).reshape(weights.shape[0], -1), together=2)
+            packed = dsp.pack_rows(data_of(weights).reshape(weights.shape[0], -1), together=2)
             dsp.emit_packed(
                 graph,
                 node,
@@ -90,8 +90,13 @@ class Conv2D(Op):
     def scratch_bytes(self, graph: Graph, node: Node, cpu_class: str) -> int:
         if not _uses_dsp(graph, node, cpu_class):
             return 0
-        _, kh, kw, c = graph.input_tensor(node, 1).shape
-        return 20 * ((kh * kw * c + 3) // 4)
+        weights = graph.input_tensor(node, 1)
+        return dsp_scratch_bytes(weights.elements // weights.shape[0])
+
+
+def dsp_scratch_bytes(depth: int) -> int:
+    """TYF_CONV2D_DSP_SCRATCH_BYTES of kernels.h."""
+    return 20 * ((depth + 3) // 4)
 
 
 def _uses_dsp(graph: Graph, node: Node, cpu_class: str) -> bool:

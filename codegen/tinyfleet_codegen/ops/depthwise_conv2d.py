@@ -73,7 +73,7 @@ class DepthwiseConv2D(Op):
             },
         )
         if _uses_dsp(graph, node, printer.cpu_class):
-            packed = dsp.pack_taps(dsp.filters_of(graph, node).reshape(-1, weights.shape[3]))
+            packed = dsp.pack_taps(data_of(weights).reshape(-1, weights.shape[3]))
             dsp.emit_packed(
                 graph,
                 node,

@@ -78,7 +78,7 @@ class FullyConnected(Op):
             },
         )
         if _uses_dsp(graph, node, printer.cpu_class):
-            packed = dsp.pack_rows(dsp.filters_of(graph, node), together=4)
+            packed = dsp.pack_rows(data_of(weights), together=4)
             dsp.emit_packed(
                 graph,
                 node,
@@ -92,7 +92,12 @@ class FullyConnected(Op):
             emit_weighted(graph, node, printer, kernel="tyf_fully_connected_s8", params=params, channel_axis=0)
 
     def scratch_bytes(self, graph: Graph, node: Node, cpu_class: str) -> int:
-        return 8 * ((graph.input_tensor(node, 1).shape[1] + 3) // 4) if _uses_dsp(graph, node, cpu_class) else 0
+        return dsp_scratch_bytes(graph.input_tensor(node, 1).shape[1]) if _uses_dsp(graph, node, cpu_class) else 0
+
+
+def dsp_scratch_bytes(depth: int) -> int:
+    """TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES of kernels.h."""
+    return 8 * ((depth + 3) // 4)
 
 
 def _uses_dsp(graph: Graph, node: Node, cpu_class: str) -> bool:

@@ -10,9 +10,7 @@ from pathlib import Path
 from tinyfleet.profile import ModelProfile, profile_model
 from tinyfleet_codegen.errors import ConfigError
 from tinyfleet_codegen.package import load_package
-
-CORES = {"mps2_an386": "cortex-m4"}
-"""Emulated board -> name of its core in the baseline file."""
+from tinyfleet_codegen.target import load_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Comparison:
 
 
 def load_baseline(path: Path, core: str) -> list[Baseline]:
-    """Read the figures of one core.
+    """Read the figures of one core, named as in ``-mcpu=``.
 
     Raises:
         ConfigError: the file cannot be read or has nothing for that core.
@@ -64,7 +62,8 @@ def bench_engine(board: str, models: Path, baseline: Path) -> Iterator[Compariso
         models: Folder that holds the files which the baseline names.
 
     Raises:
+        UsageError: there is no such board.
         ConfigError: a model or the baseline is missing.
     """
-    for entry in load_baseline(baseline, CORES.get(board, board)):
+    for entry in load_baseline(baseline, load_target(board).cpu):
         yield Comparison(entry, profile_model(load_package(models / entry.file), board))

@@ -77,7 +77,7 @@ static inline int32_t tyf_dsp_requantize(int32_t sum, const tyf_dsp_channel *cha
     int32_t scaled;
     __asm("smmlar %0, %1, %2, %3"
           : "=r"(scaled)
-          : "r"(sum * 2), "r"(channel->multiplier), "r"(channel->round + (sum >> 31)));
+          : "r"((uint32_t)sum << 1), "r"(channel->multiplier), "r"(channel->round + (sum >> 31)));
     int32_t clamped;
     __asm("ssat %0, #8, %1" : "=r"(clamped) : "r"(scaled >> channel->shift));
     return clamped;

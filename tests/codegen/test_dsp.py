@@ -1,0 +1,35 @@
+"""What the DSP kernels and the compiler both state must be the same: sizes, limits, which files belong to which core."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+from pathlib import Path
+
+from tinyfleet.toolchain import find_host_cc
+from tinyfleet_codegen import firmware_tree
+from tinyfleet_codegen.ops import conv2d, fully_connected
+from tinyfleet_codegen.ops.depthwise_conv2d import MAX_DSP_TAPS
+
+DEPTHS = (1, 2, 3, 4, 5, 27, 40, 63, 64, 65, 576, 640)
+
+
+def test_scratch_sizes_and_limits_equal_the_header(tmp_path: Path) -> None:
+    lines = "".join(f'printf("%d %d ", TYF_CONV2D_DSP_SCRATCH_BYTES({d}), TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES({d}));' for d in DEPTHS)
+    source = f'#include <stdio.h>\n#include "tyf/nn/kernels.h"\nint main(void) {{ {lines} printf("%d", TYF_DEPTHWISE_DSP_MAX_TAPS); }}\n'
+    (tmp_path / "sizes.c").write_text(source)
+    include = f"-I{firmware_tree.firmware_dir() / 'lib/nn/include'}"
+    subprocess.run([*find_host_cc(), include, "sizes.c", "-o", "sizes"], cwd=tmp_path, check=True, timeout=60)
+    printed = subprocess.run([tmp_path / "sizes"], capture_output=True, text=True, check=True, timeout=10).stdout
+    expected = [size for d in DEPTHS for size in (conv2d.dsp_scratch_bytes(d), fully_connected.dsp_scratch_bytes(d))]
+    assert [int(word) for word in printed.split()] == [*expected, MAX_DSP_TAPS]
+
+
+def test_firmware_build_and_compiler_know_the_same_cpu_classes() -> None:
+    # The builder runs inside PlatformIO, where our packages may be absent, so it holds a list of its own.
+    path = firmware_tree.firmware_dir() / "platform/tinyfleet/builder/board.py"
+    spec = importlib.util.spec_from_file_location("builder_board", path)
+    assert spec is not None and spec.loader is not None
+    builder = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(builder)
+    assert builder.CPU_CLASSES == firmware_tree.CPU_CLASSES
