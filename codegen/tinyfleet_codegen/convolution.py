@@ -82,6 +82,18 @@ def shifted_inputs(graph: Graph, node: Node, x: Array | None) -> Iterator[tuple[
             )
 
 
+def requantization_fields(graph: Graph, node: Node) -> dict[str, int]:
+    """The fields with which the parameters of both convolutions end."""
+    output = graph.output_tensor(node)
+    low, high = activation_range(attrs_of(node, ConvolutionAttrs).activation, output)
+    return {
+        "input_offset": -graph.input_tensor(node, 0).zero_point,
+        "output_offset": output.zero_point,
+        "activation_min": low,
+        "activation_max": high,
+    }
+
+
 def requantize_sums(graph: Graph, node: Node, sums: Float64Array) -> Array:
     """Sums ``[oh, ow, c]`` plus bias to the output ``[1, oh, ow, c]``."""
     output = graph.output_tensor(node)

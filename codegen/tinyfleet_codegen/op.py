@@ -20,11 +20,8 @@ A = TypeVar("A")
 class CallPrinter(Protocol):
     """Prints the call of one node; implemented by the C printer."""
 
-    cpu_class: str
-    """Whose kernels may be called, see :mod:`tinyfleet_codegen.firmware_tree`."""
-
     def scratch(self) -> str:
-        """C expression of the memory that ``scratch_bytes`` asked for."""
+        """C expression of the memory that the kernel's ``scratch_bytes`` asked for."""
 
     def constant(self, name: str, c_type: str, values: npt.ArrayLike) -> str:
         """Declare a ``static const`` array and return its symbol."""
@@ -72,14 +69,10 @@ class Op(ABC):
 
     @abstractmethod
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
-        """Print constants and the call."""
+        """Print constants and the call of the portable kernel."""
 
     def macs(self, graph: Graph, node: Node) -> int:
         """Multiply-accumulates of one run."""
-        return 0
-
-    def scratch_bytes(self, graph: Graph, node: Node, cpu_class: str) -> int:
-        """Memory the kernel for that CPU class borrows while it runs; the same formula as its C companion."""
         return 0
 
     def aliases_input(self, graph: Graph, node: Node) -> bool:

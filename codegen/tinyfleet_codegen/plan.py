@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tinyfleet_codegen.ir import Graph
+from tinyfleet_codegen.kernels import choose_kernel
 
 ALIGNMENT = 16
 """Every tensor starts at a multiple of this, as wide loads want it."""
@@ -107,7 +108,8 @@ def _lifetimes(graph: Graph) -> list[Allocation]:
 
 def _scratch(graph: Graph, cpu_class: str) -> list[Allocation]:
     """One unplaced allocation per node that borrows memory, alive during its own step only."""
-    wanted = [node.op.scratch_bytes(graph, node, cpu_class) for node in graph.nodes]
+    kernels = [choose_kernel(graph, node, cpu_class) for node in graph.nodes]
+    wanted = [0 if kernel is None else kernel.scratch_bytes(graph, node) for kernel, node in zip(kernels, graph.nodes, strict=True)]
     return [Allocation(0, -(-count // ALIGNMENT) * ALIGNMENT, step, step, ()) for step, count in enumerate(wanted) if count]
 
 

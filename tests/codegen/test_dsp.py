@@ -8,21 +8,24 @@ from pathlib import Path
 
 from tinyfleet.toolchain import find_host_cc
 from tinyfleet_codegen import firmware_tree
-from tinyfleet_codegen.ops import conv2d, fully_connected
-from tinyfleet_codegen.ops.depthwise_conv2d import MAX_DSP_TAPS
+from tinyfleet_codegen.kernels.dsp.conv2d import conv2d_scratch_bytes
+from tinyfleet_codegen.kernels.dsp.depthwise_conv2d import MAX_TAPS
+from tinyfleet_codegen.kernels.dsp.fully_connected import fully_connected_scratch_bytes
 
 DEPTHS = (1, 2, 3, 4, 5, 27, 40, 63, 64, 65, 576, 640)
 
 
 def test_scratch_sizes_and_limits_equal_the_header(tmp_path: Path) -> None:
     lines = "".join(f'printf("%d %d ", TYF_CONV2D_DSP_SCRATCH_BYTES({d}), TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES({d}));' for d in DEPTHS)
-    source = f'#include <stdio.h>\n#include "tyf/nn/kernels.h"\nint main(void) {{ {lines} printf("%d", TYF_DEPTHWISE_DSP_MAX_TAPS); }}\n'
+    source = (
+        f'#include <stdio.h>\n#include "tyf/nn/kernels_dsp.h"\nint main(void) {{ {lines} printf("%d", TYF_DEPTHWISE_DSP_MAX_TAPS); }}\n'
+    )
     (tmp_path / "sizes.c").write_text(source)
     include = f"-I{firmware_tree.firmware_dir() / 'lib/nn/include'}"
     subprocess.run([*find_host_cc(), include, "sizes.c", "-o", "sizes"], cwd=tmp_path, check=True, timeout=60)
     printed = subprocess.run([tmp_path / "sizes"], capture_output=True, text=True, check=True, timeout=10).stdout
-    expected = [size for d in DEPTHS for size in (conv2d.dsp_scratch_bytes(d), fully_connected.dsp_scratch_bytes(d))]
-    assert [int(word) for word in printed.split()] == [*expected, MAX_DSP_TAPS]
+    expected = [size for d in DEPTHS for size in (conv2d_scratch_bytes(d), fully_connected_scratch_bytes(d))]
+    assert [int(word) for word in printed.split()] == [*expected, MAX_TAPS]
 
 
 def test_firmware_build_and_compiler_know_the_same_cpu_classes() -> None:

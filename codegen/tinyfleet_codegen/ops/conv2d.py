@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyfleet_codegen import dsp
 from tinyfleet_codegen.convolution import (
     ConvolutionAttrs,
     convolution_axes,
     read_convolution_attrs,
+    requantization_fields,
     requantize_sums,
     shifted_inputs,
 )
 from tinyfleet_codegen.errors import ShapeError
-from tinyfleet_codegen.geometry import activation_range, window_fields
+from tinyfleet_codegen.geometry import window_fields
 from tinyfleet_codegen.ir import Graph, Node
-from tinyfleet_codegen.op import Array, CallPrinter, Op, attrs_of, data_of, require_shape
+from tinyfleet_codegen.op import Array, CallPrinter, Op, data_of, require_shape
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.weights import check_weighted, emit_weighted
 
@@ -58,50 +58,17 @@ class Conv2D(Op):
         return requantize_sums(graph, node, sums)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
-        source, weights, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
-        low, high = activation_range(attrs_of(node, ConvolutionAttrs).activation, output)
-        params = printer.params(
-            "tyf_conv2d_s8_params",
-            {
-                **window_fields(*convolution_axes(graph, node)),
-                "input_c": source.shape[3],
-                "filter_c": weights.shape[3],
-                "output_c": weights.shape[0],
-                "input_offset": -source.zero_point,
-                "output_offset": output.zero_point,
-                "activation_min": low,
-                "activation_max": high,
-            },
-        )
-        if _uses_dsp(graph, node, printer.cpu_class):
-            packed = dsp.pack_rows(data_of(weights).reshape(weights.shape[0], -1), together=2)
-            dsp.emit_packed(
-                graph,
-                node,
-                printer,
-                kernel="tyf_conv2d_s8_dsp",
-                params=params,
-                packed=packed,
-                table=dsp.channel_table(graph, node, 0, together=2),
-            )
-        else:
-            emit_weighted(graph, node, printer, kernel="tyf_conv2d_s8", params=params, channel_axis=0)
-
-    def scratch_bytes(self, graph: Graph, node: Node, cpu_class: str) -> int:
-        if not _uses_dsp(graph, node, cpu_class):
-            return 0
-        weights = graph.input_tensor(node, 1)
-        return dsp_scratch_bytes(weights.elements // weights.shape[0])
+        params = printer.params("tyf_conv2d_s8_params", conv2d_params(graph, node))
+        emit_weighted(graph, node, printer, kernel="tyf_conv2d_s8", params=params, channel_axis=0)
 
 
-def dsp_scratch_bytes(depth: int) -> int:
-    """TYF_CONV2D_DSP_SCRATCH_BYTES of kernels.h."""
-    return 20 * ((depth + 3) // 4)
-
-
-def _uses_dsp(graph: Graph, node: Node, cpu_class: str) -> bool:
-    attrs = attrs_of(node, ConvolutionAttrs)
-    is_plain = (attrs.dilation_h, attrs.dilation_w) == (1, 1) and graph.input_tensor(node, 0).shape[3] == graph.input_tensor(node, 1).shape[
-        3
-    ]
-    return cpu_class == dsp.CPU_CLASS and is_plain and dsp.fits(graph, node, channel_axis=0)
+def conv2d_params(graph: Graph, node: Node) -> dict[str, int]:
+    """Fields of ``tyf_conv2d_s8_params``."""
+    weights = graph.input_tensor(node, 1)
+    return {
+        **window_fields(*convolution_axes(graph, node)),
+        "input_c": graph.input_tensor(node, 0).shape[3],
+        "filter_c": weights.shape[3],
+        "output_c": weights.shape[0],
+        **requantization_fields(graph, node),
+    }

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyfleet_codegen import dsp
 from tinyfleet_codegen.convolution import (
     ConvolutionAttrs,
     convolution_axes,
     read_convolution_attrs,
+    requantization_fields,
     requantize_sums,
     shifted_inputs,
 )
 from tinyfleet_codegen.errors import ShapeError
-from tinyfleet_codegen.geometry import activation_range, window_fields
+from tinyfleet_codegen.geometry import window_fields
 from tinyfleet_codegen.ir import Graph, Node
-from tinyfleet_codegen.op import Array, CallPrinter, Op, attrs_of, data_of, require_shape
+from tinyfleet_codegen.op import Array, CallPrinter, Op, data_of, require_shape
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.weights import check_weighted, emit_weighted
-
-MAX_DSP_TAPS = 25
-"""TYF_DEPTHWISE_DSP_MAX_TAPS of kernels.h."""
 
 
 class DepthwiseConv2D(Op):
@@ -58,40 +55,16 @@ class DepthwiseConv2D(Op):
         return requantize_sums(graph, node, sums)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
-        source, weights, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
-        low, high = activation_range(attrs_of(node, ConvolutionAttrs).activation, output)
-        params = printer.params(
-            "tyf_depthwise_conv2d_s8_params",
-            {
-                **window_fields(*convolution_axes(graph, node)),
-                "input_c": source.shape[3],
-                "depth_multiplier": weights.shape[3] // source.shape[3],
-                "input_offset": -source.zero_point,
-                "output_offset": output.zero_point,
-                "activation_min": low,
-                "activation_max": high,
-            },
-        )
-        if _uses_dsp(graph, node, printer.cpu_class):
-            packed = dsp.pack_taps(data_of(weights).reshape(-1, weights.shape[3]))
-            dsp.emit_packed(
-                graph,
-                node,
-                printer,
-                kernel="tyf_depthwise_conv2d_s8_dsp",
-                params=params,
-                packed=packed,
-                table=dsp.channel_table(graph, node, 3, together=4),
-            )
-        else:
-            emit_weighted(graph, node, printer, kernel="tyf_depthwise_conv2d_s8", params=params, channel_axis=3)
-
-    def scratch_bytes(self, graph: Graph, node: Node, cpu_class: str) -> int:
-        return graph.input_tensor(node, 0).shape[3] if _uses_dsp(graph, node, cpu_class) else 0
+        params = printer.params("tyf_depthwise_conv2d_s8_params", depthwise_conv2d_params(graph, node))
+        emit_weighted(graph, node, printer, kernel="tyf_depthwise_conv2d_s8", params=params, channel_axis=3)
 
 
-def _uses_dsp(graph: Graph, node: Node, cpu_class: str) -> bool:
-    _, kh, kw, channels_out = graph.input_tensor(node, 1).shape
-    channels_in = graph.input_tensor(node, 0).shape[3]
-    is_plain = channels_in == channels_out and channels_in % 4 == 0 and kh * kw <= MAX_DSP_TAPS
-    return cpu_class == dsp.CPU_CLASS and is_plain and dsp.fits(graph, node, channel_axis=3)
+def depthwise_conv2d_params(graph: Graph, node: Node) -> dict[str, int]:
+    """Fields of ``tyf_depthwise_conv2d_s8_params``."""
+    channels = graph.input_tensor(node, 0).shape[3]
+    return {
+        **window_fields(*convolution_axes(graph, node)),
+        "input_c": channels,
+        "depth_multiplier": graph.input_tensor(node, 1).shape[3] // channels,
+        **requantization_fields(graph, node),
+    }

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyfleet_codegen import dsp
 from tinyfleet_codegen.errors import ShapeError, UnsupportedOp
 from tinyfleet_codegen.geometry import Activation, activation_range, read_activation
 from tinyfleet_codegen.ir import Graph, Node
@@ -62,43 +61,21 @@ class FullyConnected(Op):
         return requantization(graph, node).apply(sums, output.zero_point, low, high).reshape(output.shape)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
-        source, weights, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
-        units, depth = weights.shape
-        low, high = activation_range(attrs_of(node, FullyConnectedAttrs).activation, output)
-        params = printer.params(
-            "tyf_fully_connected_s8_params",
-            {
-                "rows": source.elements // depth,
-                "depth": depth,
-                "units": units,
-                "input_offset": -source.zero_point,
-                "output_offset": output.zero_point,
-                "activation_min": low,
-                "activation_max": high,
-            },
-        )
-        if _uses_dsp(graph, node, printer.cpu_class):
-            packed = dsp.pack_rows(data_of(weights), together=4)
-            dsp.emit_packed(
-                graph,
-                node,
-                printer,
-                kernel="tyf_fully_connected_s8_dsp",
-                params=params,
-                packed=packed,
-                table=dsp.channel_table(graph, node, 0, together=4),
-            )
-        else:
-            emit_weighted(graph, node, printer, kernel="tyf_fully_connected_s8", params=params, channel_axis=0)
-
-    def scratch_bytes(self, graph: Graph, node: Node, cpu_class: str) -> int:
-        return dsp_scratch_bytes(graph.input_tensor(node, 1).shape[1]) if _uses_dsp(graph, node, cpu_class) else 0
+        params = printer.params("tyf_fully_connected_s8_params", fully_connected_params(graph, node))
+        emit_weighted(graph, node, printer, kernel="tyf_fully_connected_s8", params=params, channel_axis=0)
 
 
-def dsp_scratch_bytes(depth: int) -> int:
-    """TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES of kernels.h."""
-    return 8 * ((depth + 3) // 4)
-
-
-def _uses_dsp(graph: Graph, node: Node, cpu_class: str) -> bool:
-    return cpu_class == dsp.CPU_CLASS and dsp.fits(graph, node, channel_axis=0)
+def fully_connected_params(graph: Graph, node: Node) -> dict[str, int]:
+    """Fields of ``tyf_fully_connected_s8_params``."""
+    source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+    units, depth = graph.input_tensor(node, 1).shape
+    low, high = activation_range(attrs_of(node, FullyConnectedAttrs).activation, output)
+    return {
+        "rows": source.elements // depth,
+        "depth": depth,
+        "units": units,
+        "input_offset": -source.zero_point,
+        "output_offset": output.zero_point,
+        "activation_min": low,
+        "activation_max": high,
+    }

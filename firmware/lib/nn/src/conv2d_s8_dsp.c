@@ -4,7 +4,7 @@
 
 #include "tyf/nn/dsp.h"
 #include "tyf/nn/fixed.h"
-#include "tyf/nn/kernels.h"
+#include "tyf/nn/kernels_dsp.h"
 
 /* What all pixels share. */
 typedef struct {

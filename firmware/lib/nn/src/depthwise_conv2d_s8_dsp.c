@@ -1,7 +1,7 @@
 /* DEPTHWISE_CONV_2D, int8, for cores with the DSP extension: four channels at a time, taps taken in pairs. */
 #include "tyf/nn/dsp.h"
 #include "tyf/nn/fixed.h"
-#include "tyf/nn/kernels.h"
+#include "tyf/nn/kernels_dsp.h"
 
 /* Where each tap of one output pixel reads its channels; `outside` for taps that leave the image. */
 static void find_taps(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input, const int8_t *outside, int32_t oy,

@@ -1,7 +1,7 @@
 /* FULLY_CONNECTED, int8, for cores with the DSP extension: four units share each load of the input. */
 #include "tyf/nn/dsp.h"
 #include "tyf/nn/fixed.h"
-#include "tyf/nn/kernels.h"
+#include "tyf/nn/kernels_dsp.h"
 
 static void four_units(const uint32_t *w, const uint32_t *x, int32_t groups, int32_t sums[4]) {
     int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];

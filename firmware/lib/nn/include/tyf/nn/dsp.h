@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "tyf/nn/kernels.h"
+#include "tyf/nn/kernels_dsp.h"
 
 /** Four bytes as one word, from any address. */
 static inline uint32_t tyf_load_word(const int8_t *bytes) {

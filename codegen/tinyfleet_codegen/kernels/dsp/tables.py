@@ -1,6 +1,6 @@
 """Weights packed for the kernels of cores with the DSP extension, and the bounds those kernels rely on.
 
-Twins in C: ``firmware/lib/nn/src/*_dsp.c``; ``kernels.h`` states what they ask for.
+Twins in C: ``firmware/lib/nn/src/*_dsp.c``; ``kernels_dsp.h`` states what they ask for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from tinyfleet_codegen.op import CallPrinter, data_of
 from tinyfleet_codegen.quant import requantize
 from tinyfleet_codegen.weights import bias_values, largest_sums, requantization
 
-CPU_CLASS = "dsp"
 SUM_LIMIT = 2**30
 MAX_SHIFT = 22
 """Requantisation in five instructions is exact below these."""
@@ -29,7 +28,7 @@ def is_constant(graph: Graph, node: Node, channel_axis: int) -> npt.NDArray[np.b
     return constant
 
 
-def fits(graph: Graph, node: Node, channel_axis: int) -> bool:
+def bounds_hold(graph: Graph, node: Node, channel_axis: int) -> bool:
     """Whether every channel is constant or keeps the bounds: sums below SUM_LIMIT, a shift to the right of 1 to MAX_SHIFT."""
     sums = largest_sums(graph, node, channel_axis)
     shifts = -_per_channel(requantization(graph, node).shifts, len(sums))

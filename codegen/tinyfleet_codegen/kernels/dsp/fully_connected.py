@@ -1,0 +1,38 @@
+"""FULLY_CONNECTED, four units at a time."""
+
+from __future__ import annotations
+
+from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.kernels.dsp.tables import bounds_hold, channel_table, emit_packed, pack_rows
+from tinyfleet_codegen.kernels.kernel import Kernel
+from tinyfleet_codegen.op import CallPrinter, data_of
+from tinyfleet_codegen.ops.fully_connected import fully_connected_params
+
+
+class FullyConnectedDsp(Kernel):
+    """Any shape."""
+
+    op = "FULLY_CONNECTED"
+    symbol = "tyf_fully_connected_s8_dsp"
+
+    def fits(self, graph: Graph, node: Node) -> bool:
+        return bounds_hold(graph, node, channel_axis=0)
+
+    def scratch_bytes(self, graph: Graph, node: Node) -> int:
+        return fully_connected_scratch_bytes(graph.input_tensor(node, 1).shape[1])
+
+    def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
+        emit_packed(
+            graph,
+            node,
+            printer,
+            kernel=self.symbol,
+            params=printer.params("tyf_fully_connected_s8_params", fully_connected_params(graph, node)),
+            packed=pack_rows(data_of(graph.input_tensor(node, 1)), together=4),
+            table=channel_table(graph, node, 0, together=4),
+        )
+
+
+def fully_connected_scratch_bytes(depth: int) -> int:
+    """TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES of kernels_dsp.h."""
+    return 8 * ((depth + 3) // 4)

@@ -1,0 +1,29 @@
+"""What every kernel for one CPU class implements."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.op import CallPrinter
+
+
+class Kernel(ABC):
+    """A C function that computes the same bytes as the portable one of its op, faster, for the nodes that fit it."""
+
+    op: str
+    """Name of the op in the .tflite schema."""
+    symbol: str
+    """The C function."""
+
+    @abstractmethod
+    def fits(self, graph: Graph, node: Node) -> bool:
+        """Whether shapes and bounds allow it; what it relies on is proven here, once, at build time."""
+
+    @abstractmethod
+    def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
+        """Print packed constants and the call."""
+
+    def scratch_bytes(self, graph: Graph, node: Node) -> int:
+        """Memory that it borrows while it runs; the same formula as in its header."""
+        return 0

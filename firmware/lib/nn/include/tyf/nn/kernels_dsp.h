@@ -1,0 +1,58 @@
+/**
+ * Kernels for cores with the DSP extension (Cortex-M4, M7, M33): the same bytes as those of kernels.h from weights and
+ * tables that the compiler packed. It sees to their bounds (codegen/tinyfleet_codegen/kernels/dsp): in every channel
+ * |bias| + 255 * sum |weights| < 2^30 and a shift in 1 .. 22.
+ */
+#ifndef TYF_NN_KERNELS_DSP_H
+#define TYF_NN_KERNELS_DSP_H
+
+#include "tyf/nn/kernels.h"
+
+/** What one output channel needs, in the order of use. */
+typedef struct {
+    int32_t bias;
+    int32_t multiplier;
+    int32_t round; /**< 2^(shift - 1) + (output_offset << shift) */
+    int32_t shift; /**< to the right */
+} tyf_dsp_channel;
+
+/**
+ * @param weights   per two filters and four weights of each, two words; filters and depth padded with zeros
+ * @param channels  [output_c rounded up to 2]
+ * @param scratch   TYF_CONV2D_DSP_SCRATCH_BYTES(depth), 4-byte aligned; depth = kernel_h * kernel_w * input_c
+ *
+ * Dilation is 1, one group.
+ */
+void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *weights,
+                       const tyf_dsp_channel *channels, void *scratch, int8_t *output);
+
+/** Two widened pixels and one window of bytes. */
+#define TYF_CONV2D_DSP_SCRATCH_BYTES(depth) (20 * (((depth) + 3) / 4))
+
+/** Most taps of a kernel that tyf_depthwise_conv2d_s8_dsp() takes. */
+#define TYF_DEPTHWISE_DSP_MAX_TAPS 25
+
+/**
+ * @param weights   per four channels and two taps, four words of (first tap, second tap) as int16
+ * @param channels  [input_c]
+ * @param scratch   input_c bytes
+ *
+ * input_c is a multiple of 4, depth_multiplier 1.
+ */
+void tyf_depthwise_conv2d_s8_dsp(const tyf_depthwise_conv2d_s8_params *params, const int8_t *input,
+                                 const uint32_t *weights, const tyf_dsp_channel *channels, void *scratch,
+                                 int8_t *output);
+
+/**
+ * @param weights   per four units and four weights of each, four words; units and depth padded with zeros
+ * @param channels  [units rounded up to 4]
+ * @param scratch   TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES(depth), 4-byte aligned
+ */
+void tyf_fully_connected_s8_dsp(const tyf_fully_connected_s8_params *params, const int8_t *input,
+                                const uint32_t *weights, const tyf_dsp_channel *channels, void *scratch,
+                                int8_t *output);
+
+/** One widened input row. */
+#define TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES(depth) (8 * (((depth) + 3) / 4))
+
+#endif
