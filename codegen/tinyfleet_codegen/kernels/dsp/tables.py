@@ -35,6 +35,36 @@ def bounds_hold(graph: Graph, node: Node, channel_axis: int) -> bool:
     return bool(np.all(is_constant(graph, node, channel_axis) | ((sums < SUM_LIMIT) & (shifts >= 1) & (shifts <= MAX_SHIFT))))
 
 
+HALVES_SUM_LIMIT = 2**23
+"""Sums times 256 must fit int32."""
+
+
+def halves_fit(graph: Graph, node: Node, channel_axis: int) -> bool:
+    """Whether weights can be stored in halves: every two fit 16 bits and the sums keep HALVES_SUM_LIMIT."""
+    sums = largest_sums(graph, node, channel_axis)
+    is_small = bool(np.all(is_constant(graph, node, channel_axis) | (sums < HALVES_SUM_LIMIT)))
+    return is_small and bool(data_of(graph.input_tensor(node, 1)).min() > -128)
+
+
+def as_halves(weights: npt.NDArray[np.generic]) -> npt.NDArray[np.int8]:
+    """Rows of int8 ``[rows, depth]`` as ``[rows, depth rounded up to 4]``, each pair (w0, w1) as the number 256 * w1 + w0."""
+    rows, depth = weights.shape
+    padded = np.zeros((rows, -(-depth // 4) * 4), np.int16)
+    padded[:, :depth] = weights
+    return (256 * padded[:, 1::2] + padded[:, 0::2]).astype("<i2").view(np.int8)
+
+
+def halves_channel_table(graph: Graph, node: Node, rows: npt.NDArray[np.generic], *, together: int) -> npt.NDArray[np.int64]:
+    """``channel_table`` of output channels along axis 0 whose bias makes up for weights ``[channels, depth]`` in halves."""
+    table = channel_table(graph, node, 0, together=together)
+    weights = rows.astype(np.int64)
+    offset = -graph.input_tensor(node, 0).zero_point
+    bias = 256 * (table[: len(weights), 0] + offset * weights.sum(axis=1)) - 127 * weights[:, 0::2].sum(axis=1)
+    # Modulo 2^32: only the whole sum has to fit.
+    table[: len(weights), 0] = bias.astype(np.uint64).astype(np.uint32).view(np.int32)
+    return table
+
+
 def channel_table(graph: Graph, node: Node, channel_axis: int, *, together: int) -> npt.NDArray[np.int64]:
     """``tyf_dsp_channel`` of each output channel, ``[channels rounded up to together, 4]``."""
     constant = is_constant(graph, node, channel_axis)

@@ -18,6 +18,13 @@ static inline uint32_t tyf_load_word(const int8_t *bytes) {
     return word;
 }
 
+/** The bytes of each half of a word, swapped. */
+static inline uint32_t tyf_rev16(uint32_t word) {
+    uint32_t result;
+    __asm("rev16 %0, %1" : "=r"(result) : "r"(word));
+    return result;
+}
+
 /** Bytes 0 and 2 of a word, sign-extended to two int16. */
 static inline uint32_t tyf_sxtb16(uint32_t word) {
     return (uint32_t)__sxtb16((int8x4_t)word);
@@ -81,6 +88,50 @@ static inline int32_t tyf_dsp_requantize(int32_t sum, const tyf_dsp_channel *cha
     int32_t clamped;
     __asm("ssat %0, #8, %1" : "=r"(clamped) : "r"(scaled >> channel->shift));
     return clamped;
+}
+
+/** Copy the window of one output pixel of a convolution as bytes, zero points where it leaves the image. */
+static inline void tyf_copy_window(const tyf_conv2d_s8_params *p, const int8_t *input, int32_t oy, int32_t ox,
+                                   int8_t *window) {
+    const tyf_window *win = &p->window;
+    const int32_t y0 = oy * win->stride_h - win->pad_h;
+    const int32_t x0 = ox * win->stride_w - win->pad_w;
+    const int32_t left = x0 < 0 ? -x0 : 0;
+    const int32_t end = x0 + win->kernel_w > win->input_w ? win->input_w - x0 : win->kernel_w;
+    const int32_t row_bytes = win->kernel_w * p->input_c;
+    const int zero = (int)(uint8_t)(-p->input_offset);
+    for (int32_t ky = 0; ky < win->kernel_h; ky++, window += row_bytes) {
+        const int32_t y = y0 + ky;
+        if (y < 0 || y >= win->input_h || left >= end) {
+            memset(window, zero, (size_t)row_bytes);
+            continue;
+        }
+        memset(window, zero, (size_t)(left * p->input_c));
+        memcpy(window + left * p->input_c, input + (y * win->input_w + x0 + left) * p->input_c,
+               (size_t)((end - left) * p->input_c));
+        memset(window + end * p->input_c, zero, (size_t)((win->kernel_w - end) * p->input_c));
+    }
+}
+
+/**
+ * Expand activations for weights in halves 256 * w1 + w0: of each four bytes a0 .. a3, (a1, a3) and
+ * (256 * a0 - a1 + 127, 256 * a2 - a3 + 127). A half times a1, plus its low byte times the second, is
+ * 256 * (w0 * a0 + w1 * a1) + 127 * w0: one unpacked operand instead of two.
+ *
+ * @param source  bytes, a multiple of 4
+ * @param groups  bytes / 4
+ * @param to      two words a group
+ * @param step    words between groups, 2 when they are packed
+ */
+static inline void tyf_expand(const int8_t *source, int32_t groups, uint32_t *to, int32_t step) {
+    for (int32_t i = 0; i < groups; i++) {
+        const uint32_t word = tyf_load_word(source);
+        to[0] = tyf_sxtb16_ror8(word);
+        /* 127 - a1 lies in 0 .. 255 and is a1 ^ 0x7F, so the second is a swap of bytes. */
+        to[1] = tyf_rev16(word) ^ 0x007F007Fu;
+        source += 4;
+        to += step;
+    }
 }
 
 /**

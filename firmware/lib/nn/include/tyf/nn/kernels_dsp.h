@@ -23,6 +23,15 @@ typedef struct {
  *
  * Dilation is 1, one group.
  */
+void tyf_conv2d_wide_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *weights,
+                            const tyf_dsp_channel *channels, void *scratch, int8_t *output);
+
+/**
+ * The same with fewer instructions, for sums below 2^23, weights above -128 and an even number of filters.
+ *
+ * @param weights   as above, but each two weights w0, w1 are the 16-bit number 256 * w1 + w0
+ * @param channels  [output_c]; bias is 256 * (bias + input_offset * sum of weights) - 127 * sum of w0
+ */
 void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *weights,
                        const tyf_dsp_channel *channels, void *scratch, int8_t *output);
 
