@@ -27,10 +27,10 @@ HOST_CLASS = "host"
 """The host has no kernels of its own: it runs the portable ones, whose results all others must have."""
 
 CPU_CLASSES = ("v6m", "dsp", "mve")
-"""CPU classes with kernel files of their own, named ``*_<class>.c``; portable files serve every class."""
+"""CPU classes with kernel files of their own, named ``*_<class>.c`` or ``.S``; portable files serve every class."""
 
 
 def kernel_sources(cpu_class: str) -> list[Path]:
-    """C files of ``lib/nn`` for a CPU class: the portable ones and its own, sorted."""
+    """C and assembly files of ``lib/nn`` for a CPU class: the portable ones and its own, sorted."""
     others = tuple(f"_{name}" for name in CPU_CLASSES if name != cpu_class)
-    return [path for path in sorted((firmware_dir() / "lib/nn/src").glob("*.c")) if not path.stem.endswith(others)]
+    return [path for path in sorted((firmware_dir() / "lib/nn/src").glob("*.[cS]")) if not path.stem.endswith(others)]

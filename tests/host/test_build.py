@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import time
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from hil_tests.conftest import small_package
 from tinyfleet.elf import elf_size
 from tinyfleet.platformio_build import build_firmware
 from tinyfleet.platformio_build.scons_package import package_version
+from tinyfleet.toolchain import find_arm_gcc
 from tinyfleet_codegen.compile import compile_model
 from tinyfleet_codegen.errors import BuildError, ImageError, SetupError, UsageError
 from tinyfleet_codegen.firmware_tree import firmware_dir
@@ -57,7 +60,7 @@ def sources() -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in firmware_dir().rglob("*") if path.is_file() and ".pio" not in path.parts}
 
 
-@pytest.mark.parametrize("board", ["mps2_an386", "mps2_an385"])
+@pytest.mark.parametrize("board", ["mps2_an386", "mps2_an385", "mps2_an385_v6m"])
 def test_own_app_builds_offline_in_a_path_with_spaces(
     board: str, model_dir: Path, app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +93,14 @@ def test_second_build_compiles_nothing_and_changed_model_compiles_little(model_d
 def test_equal_sources_in_other_places_give_equal_images(model_dir: Path, app: Path, tmp_path: Path) -> None:
     images = [build_firmware(BOARD, model_dir, tmp_path / name, app=str(app)).image.read_bytes() for name in ("a", "somewhere else")]
     assert images[0] == images[1]
+
+
+def test_the_armv6m_board_runs_no_instruction_of_a_larger_core(model_dir: Path, app: Path, tmp_path: Path) -> None:
+    # The linker raises the attribute to the largest of all objects, so the emulated Cortex-M3 cannot hide one.
+    built = build_firmware("mps2_an385_v6m", model_dir, tmp_path / "out", app=str(app))
+    readelf = find_arm_gcc().with_name("arm-none-eabi-readelf")
+    attributes = subprocess.run([readelf, "-A", built.elf], capture_output=True, text=True, check=True, timeout=30).stdout
+    assert re.search(r"Tag_CPU_arch: v6S?-M$", attributes, re.MULTILINE), attributes
 
 
 @pytest.mark.parametrize(

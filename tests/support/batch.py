@@ -25,6 +25,7 @@ SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=
 MACHINES = {
     "mps2_an386": ("mps2-an386", ["-mthumb", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]),
     "mps2_an385": ("mps2-an385", ["-mthumb", "-mcpu=cortex-m3"]),
+    "mps2_an385_v6m": ("mps2-an385", ["-mthumb", "-mcpu=cortex-m0plus", "-masm-syntax-unified"]),
 }
 """Board -> QEMU machine and compiler flags of the batch program."""
 

@@ -37,6 +37,14 @@ __attribute__((naked, used)) void Reset_Handler(void) {
         "dsb\n"
         "isb\n"
 #endif
+#if __ARM_ARCH == 6
+        /* An ARMv6-M core faults on unaligned access; a larger core that runs this code shall do the same. */
+        "ldr r0, =0xe000ed14\n" /* CCR: UNALIGN_TRP */
+        "ldr r1, [r0]\n"
+        "movs r2, #8\n"
+        "orrs r1, r2\n"
+        "str r1, [r0]\n"
+#endif
         "ldr r0, =tyf_handler_stack_end\n"
         "msr msp, r0\n"
         "ldr r0, =0xe000ed08\n" /* VTOR */

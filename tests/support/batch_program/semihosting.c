@@ -1,4 +1,5 @@
-/* Just enough start-up for newlib's semihosting runtime on an MPS2 machine: vector table, FPU. */
+/* Just enough start-up for newlib's semihosting runtime on an MPS2 machine: vector table, FPU, and for ARMv6-M code the
+ * faults that such a core raises on unaligned access. */
 #include <stdint.h>
 
 extern void _start(void);
@@ -8,6 +9,9 @@ static void reset(void) {
 #if defined(__ARM_FP)
     *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20;
     __asm volatile("dsb\n isb");
+#endif
+#if __ARM_ARCH == 6
+    *(volatile uint32_t *)0xE000ED14u |= 1u << 3; /* CCR: UNALIGN_TRP */
 #endif
     _start();
 }

@@ -3,18 +3,19 @@
 from fractions import Fraction
 
 CPU_CLASSES = ("v6m", "dsp", "mve")
-"""CPU classes that have kernel files of their own; a file ``*_<class>.c`` is compiled for that class only."""
+"""CPU classes that have kernel files of their own; a file ``*_<class>.c`` or ``.S`` is compiled for that class only."""
 
 
 def cpu_flags(build):
     """Flags that choose the processor and its floating point, for compiler and linker alike."""
-    flags = ["-mthumb", f"-mcpu={build['cpu']}", f"-mfloat-abi={build['float_abi']}"]
+    # For ARMv6-M alone gcc takes inline assembly in the old syntax.
+    flags = ["-mthumb", "-masm-syntax-unified", f"-mcpu={build['cpu']}", f"-mfloat-abi={build['float_abi']}"]
     return [*flags, f"-mfpu={build['fpu']}"] if "fpu" in build else flags
 
 
 def other_class_filters(cpu_class):
     """Source filters that leave out the kernels written for other CPU classes."""
-    return [f"-<*_{other}.c>" for other in CPU_CLASSES if other != cpu_class]
+    return [f"-<*_{other}.*>" for other in CPU_CLASSES if other != cpu_class]
 
 
 def defines(board_id, build, facts):
