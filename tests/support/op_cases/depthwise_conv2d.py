@@ -67,6 +67,13 @@ def cases() -> Iterator[OpCase]:
             yield depthwise_case(f"depthwise_3x3_{'same' if same else 'valid'}_s{stride[0]}", same=same, stride=stride)
     for stride in ((1, 1), (2, 2)):
         yield depthwise_case(f"depthwise_8_channels_s{stride[0]}", size=(7, 6, 8), stride=stride)
+    for h, w in ((2, 2), (3, 3), (5, 6), (6, 5), (9, 9), (25, 5)):
+        for stride in (1, 2):
+            yield depthwise_case(f"depthwise_planes_{h}x{w}_s{stride}", size=(h, w, 8), stride=(stride, stride))
+    yield depthwise_case("depthwise_planes_valid_even_s2", size=(8, 10, 4), stride=(2, 2), same=False)
+    yield depthwise_case("depthwise_planes_valid_s1", size=(7, 10, 4), same=False)
+    yield depthwise_case("depthwise_planes_unequal_strides", size=(8, 8, 4), stride=(2, 1))
+    yield depthwise_case("depthwise_planes_stride_3", size=(10, 10, 4), stride=(3, 3))
     yield depthwise_case("depthwise_12_channels_5x5", size=(6, 7, 12), kernel=(5, 5))
     yield depthwise_case("depthwise_many_taps", size=(12, 12, 4), kernel=(6, 5))
     yield depthwise_case("depthwise_dead_channels", size=(5, 5, 8), dead=(0, 5, 7), activation=1, zero_points=(2, -128))

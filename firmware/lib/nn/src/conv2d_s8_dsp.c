@@ -93,19 +93,12 @@ __attribute__((naked, noinline)) static void two_pixels(const uint32_t *columns,
                                                                                             "pop {r4-r11, pc}\n");
 }
 
-static void clamp(const tyf_conv2d_s8_params *p, int8_t *values, int32_t count) {
-    for (int32_t i = 0; i < count; i++) {
-        values[i] = (int8_t)tyf_clamp(values[i], p->activation_min, p->activation_max);
-    }
-}
-
 void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const uint32_t *weights,
                        const tyf_dsp_channel *channels, void *scratch, int8_t *output) {
     const tyf_window *win = &p->window;
     const int32_t depth = win->kernel_h * win->kernel_w * p->input_c;
     const int32_t groups = (depth + 3) / 4;
     const int32_t pixels = win->output_h * win->output_w;
-    const bool is_clamped = p->activation_min > INT8_MIN || p->activation_max < INT8_MAX;
     const bool is_direct = win->kernel_h == 1 && win->kernel_w == 1 && depth % 4 == 0;
     uint32_t *columns = scratch;
     int8_t *window = (int8_t *)(columns + 4 * groups);
@@ -129,13 +122,11 @@ void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const
             int8_t *first = output + (pixel - count + 1) * p->output_c;
             const tile where = {first, (count - 1) * p->output_c, p->output_c / 2, groups};
             two_pixels(columns, weights, channels, &where);
-            if (is_clamped) {
-                clamp(p, first, count * p->output_c);
-            }
         }
         if (++ox == win->output_w) {
             ox = 0;
             oy++;
         }
     }
+    tyf_dsp_clamp(output, pixels * p->output_c, p->activation_min, p->activation_max);
 }

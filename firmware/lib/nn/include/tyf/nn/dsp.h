@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "tyf/nn/fixed.h"
 #include "tyf/nn/kernels_dsp.h"
 
 /** Four bytes as one word, from any address. */
@@ -76,18 +77,32 @@ static inline uint32_t tyf_high_halves(uint32_t first, uint32_t second) {
 }
 
 /**
- * tyf_requantize() with output offset and clamp to int8, in five instructions: the high multiply rounds half up, and
- * round (2^(shift - 1) + (output_offset << shift)) less one for a negative sum makes the shift round half away from
- * zero. Equal for |sum| < 2^30 and shift in 1 .. 22.
+ * tyf_requantize() of half of `doubled`, with output offset and clamp to int8, in four instructions: the high multiply
+ * rounds half up, and round (2^(shift - 1) + (output_offset << shift)) less one for a negative sum makes the shift
+ * round half away from zero. Equal for |doubled| < 2^31 and shift in 1 .. 22.
  */
-static inline int32_t tyf_dsp_requantize(int32_t sum, const tyf_dsp_channel *channel) {
+static inline int32_t tyf_dsp_requantize_doubled(int32_t doubled, int32_t multiplier, int32_t round, int32_t shift) {
     int32_t scaled;
-    __asm("smmlar %0, %1, %2, %3"
-          : "=r"(scaled)
-          : "r"((uint32_t)sum << 1), "r"(channel->multiplier), "r"(channel->round + (sum >> 31)));
+    __asm("smmlar %0, %1, %2, %3" : "=r"(scaled) : "r"(doubled), "r"(multiplier), "r"(round + (doubled >> 31)));
     int32_t clamped;
-    __asm("ssat %0, #8, %1" : "=r"(clamped) : "r"(scaled >> channel->shift));
+    __asm("ssat %0, #8, %1" : "=r"(clamped) : "r"(scaled >> shift));
     return clamped;
+}
+
+/** The same for a sum of |sum| < 2^30. */
+static inline int32_t tyf_dsp_requantize(int32_t sum, const tyf_dsp_channel *channel) {
+    return tyf_dsp_requantize_doubled((int32_t)((uint32_t)sum << 1), channel->multiplier, channel->round,
+                                      channel->shift);
+}
+
+/** Clamp what a kernel wrote to a range narrower than int8. */
+static inline void tyf_dsp_clamp(int8_t *values, int32_t count, int32_t low, int32_t high) {
+    if (low <= INT8_MIN && high >= INT8_MAX) {
+        return;
+    }
+    for (int32_t i = 0; i < count; i++) {
+        values[i] = (int8_t)tyf_clamp(values[i], low, high);
+    }
 }
 
 /** Copy the window of one output pixel of a convolution as bytes, zero points where it leaves the image. */

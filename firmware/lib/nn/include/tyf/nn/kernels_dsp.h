@@ -52,6 +52,37 @@ void tyf_depthwise_conv2d_s8_dsp(const tyf_depthwise_conv2d_s8_params *params, c
                                  const uint32_t *weights, const tyf_dsp_channel *channels, void *scratch,
                                  int8_t *output);
 
+/** What one channel of a 3x3 depthwise convolution needs; weights are doubled, two int16 in a word, first one low. */
+typedef struct {
+    int32_t outer0; /**< left and right weight of the first row */
+    int32_t outer1;
+    int32_t outer2;
+    int32_t inner01; /**< middle weights of the first two rows */
+    int32_t inner2;
+    int32_t bias; /**< 2 * (bias + input_offset * sum of weights) */
+    int32_t multiplier;
+    int32_t round;
+    int32_t shift;
+} tyf_dsp_depthwise3x3;
+
+/**
+ * @param channels  [input_c]
+ * @param scratch   TYF_DEPTHWISE3X3_DSP_SCRATCH_BYTES(output_h, output_w, stride)
+ * @param output    may be the input
+ *
+ * A kernel of 3x3 without dilation, the same stride of 1 or 2 along both axes, at least 2x2 outputs; input_c is a
+ * multiple of 4, depth_multiplier 1.
+ */
+void tyf_depthwise3x3_s8_dsp(const tyf_depthwise_conv2d_s8_params *params, const int8_t *input,
+                             const tyf_dsp_depthwise3x3 *channels, void *scratch, int8_t *output);
+
+/** Inputs under a row of n windows. */
+#define TYF_DEPTHWISE3X3_DSP_SPAN(n, stride) (((n) - 1) * (stride) + 3)
+
+/** Four planes and what is read past the last. */
+#define TYF_DEPTHWISE3X3_DSP_SCRATCH_BYTES(h, w, stride)                                                               \
+    (4 * (TYF_DEPTHWISE3X3_DSP_SPAN(h, stride) * TYF_DEPTHWISE3X3_DSP_SPAN(w, stride) + 1))
+
 /**
  * @param weights   per four units and four weights of each, four words; units and depth padded with zeros
  * @param channels  [units rounded up to 4]
