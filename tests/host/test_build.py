@@ -31,7 +31,7 @@ _Alignas(16) static uint8_t arena[TYF_APP_ARENA_BYTES];
 
 int main(void) {
     tyf_port_start();
-    TYF_APP_MODEL.run(arena, 0, 0);
+    tyf_model_run(&TYF_APP_MODEL, arena, 0, 0);
     for (;;) {
         tyf_port_idle();
     }

@@ -113,8 +113,9 @@ def print_c(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) -> 
 #include "tyf/core/wire.h"
 #include "tyf/nn/kernels.h"
 {_class_header(cpu_class)}
-{constants}static void run(uint8_t *arena, tyf_trace_fn trace, void *context)
+{constants}static void run(const tyf_model *model, uint8_t *arena, tyf_trace_fn trace, void *context)
 {{
+    (void)model;
     (void)arena;
     (void)context;
     (void)trace;

@@ -12,7 +12,7 @@ void tyf_engine_run(uint8_t *arena, const uint8_t *inputs, uint8_t *outputs, uin
     const tyf_model *model = &TYF_APP_MODEL;
     for (uint32_t i = 0; i < n; i++) {
         memcpy(arena + model->input_offset, inputs + (size_t)i * model->input_bytes, model->input_bytes);
-        model->run(arena, NULL, NULL);
+        tyf_model_run(model, arena, NULL, NULL);
         memcpy(outputs + (size_t)i * model->output_bytes, arena + model->output_offset, model->output_bytes);
     }
 }
@@ -27,7 +27,7 @@ static void append_layer(void *context, uint32_t layer, const void *data, uint32
 void tyf_engine_run_layers(uint8_t *arena, const uint8_t *input, uint8_t *layers) {
     const tyf_model *model = &TYF_APP_MODEL;
     memcpy(arena + model->input_offset, input, model->input_bytes);
-    model->run(arena, append_layer, &layers);
+    tyf_model_run(model, arena, append_layer, &layers);
 }
 
 void tyf_engine_frontend(const int16_t *samples, int8_t *input) {

@@ -12,7 +12,8 @@
 #define INPUT_BYTES 24u
 #define OUTPUT_BYTES 5u
 
-static void run(uint8_t *arena, tyf_trace_fn trace, void *context) {
+static void run(const tyf_model *model, uint8_t *arena, tyf_trace_fn trace, void *context) {
+    (void)model;
     for (uint32_t i = 0; i < INPUT_BYTES; i++) {
         arena[i] = (uint8_t)(arena[i] + 1u);
     }

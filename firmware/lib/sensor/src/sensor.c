@@ -40,7 +40,7 @@ uint32_t tyf_sensor_infer(tyf_trace_fn trace, void *context) {
     tyf_sensor *s = &tyf_sensor_state;
     const uint64_t start_us = tyf_port_uptime_us();
     const uint64_t start = tyf_port_ticks();
-    s->model->run(s->arena, trace, context);
+    tyf_model_run(s->model, s->arena, trace, context);
     const uint64_t instructions = tyf_port_instructions(tyf_port_ticks() - start);
     const uint32_t latency_us = (uint32_t)(tyf_port_uptime_us() - start_us);
     s->counts.inferences++;

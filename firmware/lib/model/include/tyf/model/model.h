@@ -1,12 +1,12 @@
 /**
- * A compiled model: what the generated model.c defines and everything else runs.
+ * A model: what the generated model.c defines, or blob.h opens, and everything else runs.
  *
  *     #include "model.h"                       // generated: TYF_APP_MODEL, TYF_APP_ARENA_BYTES
  *
  *     static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES];
  *
  *     memcpy(arena + TYF_APP_MODEL.input_offset, window, TYF_APP_MODEL.input_bytes);
- *     TYF_APP_MODEL.run(arena, NULL, NULL);
+ *     tyf_model_run(&TYF_APP_MODEL, arena, NULL, NULL);
  *     const int8_t *scores = (const int8_t *)(arena + TYF_APP_MODEL.output_offset);
  */
 #ifndef TYF_MODEL_MODEL_H
@@ -26,8 +26,9 @@
  */
 typedef void (*tyf_trace_fn)(void *context, uint32_t layer, const void *data, uint32_t bytes);
 
-/** A model ahead-of-time compiled to C. All members are constants of the generated code. */
-typedef struct {
+/** A model. Compiled to C, all members are constants of the generated code. */
+typedef struct tyf_model tyf_model;
+struct tyf_model {
     const char *name;             /**< file stem of the .tflite, for people */
     const uint8_t *model_id;      /**< [32] SHA-256 of the model's canonical manifest */
     const tyf_frontend *frontend; /**< from sensor samples to the input; NULL: fed with tensors */
@@ -39,14 +40,18 @@ typedef struct {
     uint32_t layer_count; /**< how many times run() calls trace */
     uint8_t input_dtype;  /**< a tyf_dtype */
     uint8_t output_dtype; /**< a tyf_dtype */
-    /**
-     * Run one inference. The input is overwritten.
-     *
-     * @param arena    arena_bytes, 16-byte aligned
-     * @param trace    called after each layer, or NULL
-     * @param context  handed to trace
-     */
-    void (*run)(uint8_t *arena, tyf_trace_fn trace, void *context);
-} tyf_model;
+    void (*run)(const tyf_model *model, uint8_t *arena, tyf_trace_fn trace, void *context); /**< tyf_model_run() */
+};
+
+/**
+ * Run one inference. The input is overwritten.
+ *
+ * @param arena    arena_bytes, 16-byte aligned
+ * @param trace    called after each layer, or NULL
+ * @param context  handed to trace
+ */
+static inline void tyf_model_run(const tyf_model *model, uint8_t *arena, tyf_trace_fn trace, void *context) {
+    model->run(model, arena, trace, context);
+}
 
 #endif

@@ -2,7 +2,7 @@
  * Time since boot, and the counter that measures an inference.
  *
  *     uint64_t start = tyf_port_ticks();
- *     model.run(arena, NULL, NULL);
+ *     tyf_model_run(&model, arena, NULL, NULL);
  *     uint64_t instructions = tyf_port_instructions(tyf_port_ticks() - start);
  */
 #ifndef TYF_PORT_TIME_H
