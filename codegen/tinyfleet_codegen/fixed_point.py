@@ -57,15 +57,36 @@ def exp_on_negative_values(a: npt.ArrayLike, integer_bits: int) -> Int64Array:
     return np.where(value == 0, INT32_MAX, result)
 
 
-def _one_over_one_plus(a: Int64Array) -> Int64Array:
-    """1 / (1 + a) for a in [0, 1), Q0.31 to Q0.31: three Newton steps."""
+def _two_over_one_plus(a: Int64Array) -> Int64Array:
+    """2 / (1 + a) for a in [0, 1], Q0.31 to Q2.29: three Newton steps."""
     total = a + INT32_MAX
     half_denominator = np.where(total >= 0, (total + 1) >> 1, -((1 - total) >> 1))
     x = RECIPROCAL_48_17 + rounding_doubling_high_mul(half_denominator, -RECIPROCAL_32_17)
     for _ in range(3):
         error = (1 << 29) - rounding_doubling_high_mul(half_denominator, x)
         x = x + _saturating_shift_left(rounding_doubling_high_mul(x, error), 2)
-    return _saturating_shift_left(x, 1)
+    return x
+
+
+def _one_over_one_plus(a: Int64Array) -> Int64Array:
+    """1 / (1 + a) for a in [0, 1], Q0.31 to Q0.31."""
+    return _saturating_shift_left(_two_over_one_plus(a), 1)
+
+
+def logistic(a: npt.ArrayLike, integer_bits: int) -> Int64Array:
+    """1 / (1 + exp(-a)) for a in Q``integer_bits``, result in Q0.31."""
+    value = np.asarray(a, np.int64)
+    positive = _one_over_one_plus(exp_on_negative_values(-np.abs(value), integer_bits))
+    return np.where(value == 0, 1 << 30, np.where(value > 0, positive, INT32_MAX - positive))
+
+
+def tanh(a: npt.ArrayLike, integer_bits: int) -> Int64Array:
+    """Hyperbolic tangent of a in Q``integer_bits``, result in Q0.31: (1 - e) / (1 + e) with e = exp(-2 |a|)."""
+    value = np.asarray(a, np.int64)
+    # The doubling is exact: the same bits in a format of one more integer bit.
+    exponential = exp_on_negative_values(-np.abs(value), integer_bits + 1)
+    magnitude = _saturating_shift_left(_two_over_one_plus(exponential) - (1 << 29), 2)
+    return np.where(value == 0, 0, np.where(value > 0, magnitude, -magnitude))
 
 
 def reciprocal(x: npt.ArrayLike, integer_bits: int) -> tuple[Int64Array, Int64Array]:

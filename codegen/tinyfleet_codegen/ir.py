@@ -77,6 +77,7 @@ class Node:
         attrs: Options, of the dataclass that the op's ``read_attrs`` returns.
         inputs: Tensor ids; None for an optional input that is absent.
         outputs: Tensor ids.
+        part, parts: An operator of several outputs is read as one node an output; this is number ``part`` of ``parts``.
     """
 
     index: int
@@ -84,11 +85,18 @@ class Node:
     attrs: object
     inputs: tuple[int | None, ...]
     outputs: tuple[int, ...]
+    part: int = 0
+    parts: int = 1
 
     @property
     def label(self) -> str:
-        """For example ``op 3 (CONV_2D)``."""
-        return f"op {self.index} ({self.op.name})"
+        """For example ``op 3 (CONV_2D)``, or ``op 4 (SPLIT) output 1``."""
+        return f"op {self.index} ({self.op.name})" + (f" output {self.part}" if self.parts > 1 else "")
+
+    @property
+    def symbol(self) -> str:
+        """Prefix of its names in C, unique in the graph: ``op3``, or ``op4_1`` for one of several outputs."""
+        return f"op{self.index}" + (f"_{self.part}" if self.parts > 1 else "")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

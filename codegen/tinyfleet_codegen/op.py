@@ -29,14 +29,14 @@ class CallPrinter(Protocol):
     def table(self, name: str, c_type: str, rows: npt.NDArray[np.int64]) -> str:
         """Declare a ``static const`` array of structs of int32 members, one row each, and return its symbol."""
 
-    def params(self, c_type: str, fields: dict[str, int]) -> str:
-        """Declare a ``static const`` struct and return the address expression."""
+    def params(self, c_type: str, fields: dict[str, int], name: str = "params") -> str:
+        """Declare a ``static const`` struct and return the address expression; ``name`` tells several of one node apart."""
 
     def tensor(self, tensor_id: int | None) -> str:
         """C expression of the tensor's first byte in the arena, or of its constant; ``NULL`` for an absent input."""
 
     def call(self, kernel: str, *arguments: str) -> None:
-        """Call a kernel of ``lib/nn``; its header is included."""
+        """Call a kernel of ``lib/nn``; its header is included. A node may call several, or one several times."""
 
 
 class Op(ABC):
@@ -46,6 +46,8 @@ class Op(ABC):
     """Name in the .tflite schema, for example ``CONV_2D``."""
     input_count: tuple[int, int]
     """Fewest and most inputs; those beyond the fewest may be absent."""
+    output_count: tuple[int, int] = (1, 1)
+    """Fewest and most outputs in the file; each becomes a node of its own (``Node.part``)."""
     rounding: str
     """How results are rounded, one line, for ``docs/spec/ops.md``."""
 
@@ -97,6 +99,17 @@ def require_arity(node: Node) -> None:
     least, most = node.op.input_count
     if not least <= len(node.inputs) <= most or len(node.outputs) != 1 or any(i is None for i in node.inputs[:least]):
         raise ShapeError(f"{node.label} has {len(node.inputs)} inputs and {len(node.outputs)} outputs, expected {least} to {most} and 1")
+
+
+def require_same_quant(node: Node, a: Tensor, b: Tensor) -> None:
+    """Refuse two quantized tensors of which one's bytes mean something else than the other's."""
+    if a.dtype is not b.dtype:
+        raise UnsupportedOp(f"{node.label} changes the type from {a.dtype.name.lower()} to {b.dtype.name.lower()}")
+    if a.dtype not in (DType.INT8, DType.UINT8, DType.INT16):
+        return
+    pairs = [None if t.quant is None else (t.quant.scales, t.quant.zero_points) for t in (a, b)]
+    if pairs[0] != pairs[1]:
+        raise QuantError(f"{node.label}: '{a.name}' and '{b.name}' must have one scale and zero point")
 
 
 def require_dtype(node: Node, what: str, tensor: Tensor, *allowed: DType) -> None:

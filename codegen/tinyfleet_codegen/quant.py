@@ -7,6 +7,7 @@ high multiply, then a rounding shift (``docs/decisions/0001-oracle-and-rounding.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,12 @@ def quantize_multiplier(scale: float) -> tuple[int, int]:
     return (0, 0) if shift < -31 else (multiplier, shift)
 
 
+def quantize_signed_multiplier(scale: float) -> tuple[int, int]:
+    """As ``quantize_multiplier``, for a scale of either sign; the sign is the multiplier's."""
+    multiplier, shift = quantize_multiplier(abs(scale))
+    return (-multiplier if scale < 0 else multiplier), shift
+
+
 def rounding_doubling_high_mul(a: npt.ArrayLike, b: npt.ArrayLike) -> Int64Array:
     """``round(a * b / 2**31)`` for int32 values, ties away from zero; INT32_MIN * INT32_MIN saturates.
 
@@ -84,3 +91,11 @@ def requantize(x: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLike
 def round_half_away(x: float) -> int:
     """Nearest integer, ties away from zero (C ``round``)."""
     return math.floor(x + 0.5) if x >= 0 else -math.floor(-x + 0.5)
+
+
+def round_floats_half_away(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+    """Nearest integers, ties away from zero, elementwise (C ``roundf``)."""
+    # Adding 0.5 in float32 would round 0.49999997 up; truncation and fraction are exact.
+    whole = np.trunc(x)
+    rounded: npt.NDArray[np.float64] = (whole + np.where(np.abs(x - whole) >= 0.5, np.sign(x), 0)).astype(np.float64)
+    return rounded

@@ -30,11 +30,14 @@ def _load_schema() -> ModuleType:
 schema: Any = _load_schema()
 
 OPTIONS = {
+    "ABS": ("AbsOptions", schema.AbsOptionsT),
     "ADD": ("AddOptions", schema.AddOptionsT),
     "AVERAGE_POOL_2D": ("Pool2DOptions", schema.Pool2DOptionsT),
     "CONV_2D": ("Conv2DOptions", schema.Conv2DOptionsT),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", schema.DepthwiseConv2DOptionsT),
     "FULLY_CONNECTED": ("FullyConnectedOptions", schema.FullyConnectedOptionsT),
+    "HARD_SWISH": ("HardSwishOptions", schema.HardSwishOptionsT),
+    "LEAKY_RELU": ("LeakyReluOptions", schema.LeakyReluOptionsT),
     "MAX_POOL_2D": ("Pool2DOptions", schema.Pool2DOptionsT),
     "MEAN": ("ReducerOptions", schema.ReducerOptionsT),
     "PAD": ("PadOptions", schema.PadOptionsT),

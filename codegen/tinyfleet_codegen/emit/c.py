@@ -49,7 +49,7 @@ class _NodePrinter:
     constant_bytes: int = 0
 
     def constant(self, name: str, c_type: str, values: npt.ArrayLike) -> str:
-        symbol = f"op{self.node.index}_{name}"
+        symbol = f"{self.node.symbol}_{name}"
         array = np.asarray(values)
         self.declarations.append(c_array(f"static const {c_type} {symbol}", array))
         sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2}
@@ -57,13 +57,13 @@ class _NodePrinter:
         return symbol
 
     def table(self, name: str, c_type: str, rows: npt.NDArray[np.int64]) -> str:
-        symbol = f"op{self.node.index}_{name}"
+        symbol = f"{self.node.symbol}_{name}"
         self.declarations.append(c_struct_array(f"static const {c_type} {symbol}", rows))
         self.constant_bytes += rows.size * 4
         return symbol
 
-    def params(self, c_type: str, fields: dict[str, int]) -> str:
-        symbol = f"op{self.node.index}_params"
+    def params(self, c_type: str, fields: dict[str, int], name: str = "params") -> str:
+        symbol = f"{self.node.symbol}_{name}"
         members = "".join(f"    .{name} = {'INT32_MIN' if value == -(2**31) else value},\n" for name, value in fields.items())
         self.declarations.append(f"static const {c_type} {symbol} = {{\n{members}}};\n")
         return f"&{symbol}"

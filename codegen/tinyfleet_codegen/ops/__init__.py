@@ -3,34 +3,50 @@
 from __future__ import annotations
 
 from tinyfleet_codegen.op import Op
+from tinyfleet_codegen.ops.abs import Abs
 from tinyfleet_codegen.ops.add import Add
 from tinyfleet_codegen.ops.average_pool2d import AveragePool2D
 from tinyfleet_codegen.ops.conv2d import Conv2D
 from tinyfleet_codegen.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyfleet_codegen.ops.dequantize import Dequantize
+from tinyfleet_codegen.ops.elu import Elu
 from tinyfleet_codegen.ops.fully_connected import FullyConnected
+from tinyfleet_codegen.ops.hard_swish import HardSwish
+from tinyfleet_codegen.ops.leaky_relu import LeakyRelu
+from tinyfleet_codegen.ops.logistic import Logistic
 from tinyfleet_codegen.ops.max_pool2d import MaxPool2D
 from tinyfleet_codegen.ops.mean import Mean
 from tinyfleet_codegen.ops.pad import Pad
 from tinyfleet_codegen.ops.quantize import Quantize
+from tinyfleet_codegen.ops.relu import Relu
+from tinyfleet_codegen.ops.relu6 import Relu6
 from tinyfleet_codegen.ops.reshape import Reshape
 from tinyfleet_codegen.ops.softmax import Softmax
+from tinyfleet_codegen.ops.tanh import Tanh
 
 OPS: dict[str, Op] = {
     op.name: op
     for op in (
+        Abs(),
         Add(),
         AveragePool2D(),
         Conv2D(),
         DepthwiseConv2D(),
         Dequantize(),
+        Elu(),
         FullyConnected(),
+        HardSwish(),
+        LeakyRelu(),
+        Logistic(),
         MaxPool2D(),
         Mean(),
         Pad(),
         Quantize(),
+        Relu(),
+        Relu6(),
         Reshape(),
         Softmax(),
+        Tanh(),
     )
 }
 """By the operator's name in the .tflite schema."""

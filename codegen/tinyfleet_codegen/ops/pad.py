@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyfleet_codegen.errors import QuantError, ShapeError
+from tinyfleet_codegen.errors import ShapeError
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.op import (
     Array,
@@ -14,6 +14,7 @@ from tinyfleet_codegen.op import (
     require_constant,
     require_dtype,
     require_per_tensor_quant,
+    require_same_quant,
     require_shape,
 )
 from tinyfleet_codegen.tflite.flatbuffer import Table
@@ -37,8 +38,7 @@ class Pad(Op):
             require_per_tensor_quant(node, what, tensor)
         require_dtype(node, "paddings", paddings, DType.INT32, DType.INT64)
         require_constant(node, "paddings", paddings)
-        if (source.scale, source.zero_point) != (output.scale, output.zero_point):
-            raise QuantError(f"{node.label}: input and output must have one scale and zero point")
+        require_same_quant(node, source, output)
         rank = len(source.shape)
         if rank > 4:
             raise ShapeError(f"{node.label}: rank {rank} is not supported, at most 4")

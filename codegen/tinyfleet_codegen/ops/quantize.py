@@ -7,7 +7,7 @@ import numpy as np
 from tinyfleet_codegen.errors import UnsupportedOp
 from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node
 from tinyfleet_codegen.op import Array, CallPrinter, Op, require_dtype, require_per_tensor_quant, require_shape
-from tinyfleet_codegen.quant import quantize_multiplier, requantize
+from tinyfleet_codegen.quant import quantize_multiplier, requantize, round_floats_half_away
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
 
@@ -48,10 +48,7 @@ class Quantize(Op):
         limits = np.iinfo(NUMPY_DTYPES[output.dtype])
         if source.dtype is DType.FLOAT32:
             ratio = x.astype(np.float32) / np.float32(output.scale)
-            # Adding 0.5 in float32 would round 0.49999997 up; truncation and fraction are exact.
-            whole = np.trunc(ratio)
-            rounded = whole + np.where(np.abs(ratio - whole) >= 0.5, np.sign(ratio), 0)
-            result = np.clip(rounded.astype(np.float64) + output.zero_point, limits.min, limits.max)
+            result = np.clip(round_floats_half_away(ratio) + output.zero_point, limits.min, limits.max)
             quantized: Array = result.astype(NUMPY_DTYPES[output.dtype])
             return quantized
         multiplier, shift = quantize_multiplier(source.scale / output.scale)

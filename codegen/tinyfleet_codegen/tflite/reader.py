@@ -53,7 +53,7 @@ def read_tflite(data: bytes, name: str) -> Graph:
     subgraph = subgraphs[0]
     tensors = subgraph.tables(0, lambda table: _read_tensor(table, buffers), "tensor")
     operators = subgraph.tables(3, lambda table: table, "operator")
-    nodes = tuple(_read_node(i, table, operator_codes, len(tensors)) for i, table in enumerate(operators))
+    nodes = tuple(node for i, table in enumerate(operators) for node in _read_nodes(i, table, operator_codes, len(tensors)))
     graph = Graph(name, tuple(tensors), nodes, subgraph.ints(1), subgraph.ints(2))
     check_graph(graph)
     return graph
@@ -125,7 +125,7 @@ def _read_quantization(table: Table, name: str, shape: tuple[int, ...], dtype: D
     return Quantization(scales, zero_points if len(zero_points) == len(scales) else zero_points * len(scales), axis)
 
 
-def _read_node(index: int, table: Table, operator_codes: list[tuple[int, str]], tensor_count: int) -> Node:
+def _read_nodes(index: int, table: Table, operator_codes: list[tuple[int, str]], tensor_count: int) -> list[Node]:
     opcode_index = table.u32(0)
     if opcode_index >= len(operator_codes):
         raise FormatError(f"op {index} names operator code {opcode_index} of {len(operator_codes)}")
@@ -142,4 +142,8 @@ def _read_node(index: int, table: Table, operator_codes: list[tuple[int, str]], 
     if -1 in outputs:
         raise FormatError(f"op {index} ({name}) has an absent output")
     attrs = op.read_attrs(table.table(4, f"options of op {index} ({name})"))
-    return Node(index, op, attrs, tuple(None if i == -1 else i for i in inputs), outputs)
+    least, most = op.output_count
+    if not least <= len(outputs) <= most:
+        raise ShapeError(f"op {index} ({name}) has {len(outputs)} outputs, expected {least} to {most}")
+    present = tuple(None if i == -1 else i for i in inputs)
+    return [Node(index, op, attrs, present, (output,), part, len(outputs)) for part, output in enumerate(outputs)]

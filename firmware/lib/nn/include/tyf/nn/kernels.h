@@ -164,4 +164,11 @@ void tyf_dequantize_s8_f32(const tyf_dequantize_params *params, const float *sca
 void tyf_dequantize_u8_f32(const tyf_dequantize_params *params, const float *scale, const uint8_t *input,
                            float *output);
 
+typedef struct {
+    int32_t count;
+} tyf_lookup_s8_params;
+
+/** output[i] = table[the byte of input[i]], table [256]; output may be the input. */
+void tyf_lookup_s8(const tyf_lookup_s8_params *params, const int8_t *table, const int8_t *input, int8_t *output);
+
 #endif

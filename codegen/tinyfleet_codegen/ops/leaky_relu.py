@@ -1,0 +1,41 @@
+"""LEAKY_RELU: int8, with a change of scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyfleet_codegen.errors import QuantError
+from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.lookup import LookupOp
+from tinyfleet_codegen.op import attrs_of
+from tinyfleet_codegen.quant import Int64Array, quantize_signed_multiplier, requantize
+from tinyfleet_codegen.tflite.flatbuffer import Table
+
+
+@dataclass(frozen=True, slots=True)
+class LeakyReluAttrs:
+    """Options of LEAKY_RELU."""
+
+    alpha: float
+
+
+class LeakyRelu(LookupOp):
+    """Elementwise, any shape; input and output may have different scales."""
+
+    name = "LEAKY_RELU"
+    rounding = "double rounding, scale ratios in float32; a 256-entry table on the device"
+
+    def read_attrs(self, options: Table | None) -> LeakyReluAttrs:
+        return LeakyReluAttrs(options.f32(0) if options is not None else 0.0)
+
+    def results(self, graph: Graph, node: Node, q: Int64Array) -> Int64Array:
+        source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        scale, alpha = np.float32(source.scale), np.float32(attrs_of(node, LeakyReluAttrs).alpha)
+        if not np.isfinite(alpha):
+            raise QuantError(f"{node.label}: alpha must be finite, got {alpha}")
+        x = q - source.zero_point
+        positive = requantize(x, *quantize_signed_multiplier(float(scale / np.float32(output.scale))))
+        negative = requantize(x, *quantize_signed_multiplier(float(scale * alpha / np.float32(output.scale))))
+        return np.where(x >= 0, positive, negative) + output.zero_point

@@ -1,0 +1,21 @@
+"""RELU: int8, with a change of scale."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.lookup import LookupOp
+from tinyfleet_codegen.quant import Int64Array, quantize_multiplier, requantize
+
+
+class Relu(LookupOp):
+    """Elementwise, any shape; input and output may have different scales."""
+
+    name = "RELU"
+    rounding = "double rounding; a 256-entry table on the device"
+
+    def results(self, graph: Graph, node: Node, q: Int64Array) -> Int64Array:
+        source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        scaled = requantize(q - source.zero_point, *quantize_multiplier(source.scale / output.scale))
+        return np.maximum(scaled, 0) + output.zero_point

@@ -1,0 +1,25 @@
+"""RELU6: int8, a clamp."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyfleet_codegen.geometry import Activation, activation_range
+from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.lookup import LookupOp
+from tinyfleet_codegen.op import require_same_quant
+from tinyfleet_codegen.quant import Int64Array
+
+
+class Relu6(LookupOp):
+    """Elementwise, any shape; input and output have one scale and zero point."""
+
+    name = "RELU6"
+    rounding = "exact; a 256-entry table on the device"
+
+    def check(self, graph: Graph, node: Node) -> None:
+        super().check(graph, node)
+        require_same_quant(node, graph.input_tensor(node, 0), graph.output_tensor(node))
+
+    def results(self, graph: Graph, node: Node, q: Int64Array) -> Int64Array:
+        return np.clip(q, *activation_range(Activation.RELU6, graph.input_tensor(node, 0)))

@@ -1,0 +1,27 @@
+"""TANH: int8 to int8 with scale 1/128 and zero point 0."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyfleet_codegen.fixed_point import tanh
+from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.lookup import LookupOp
+from tinyfleet_codegen.quant import Int64Array, rounding_shift_right
+from tinyfleet_codegen.sigmoid import INPUT_INTEGER_BITS, require_output_quant, scaled_input
+
+
+class Tanh(LookupOp):
+    """Elementwise, any shape; output of scale 1/128 and zero point 0."""
+
+    name = "TANH"
+    rounding = "fixed-point exponential and quotient in Q4.27; a 256-entry table on the device"
+
+    def check(self, graph: Graph, node: Node) -> None:
+        super().check(graph, node)
+        require_output_quant(graph, node, 1.0 / 128.0, 0)
+
+    def results(self, graph: Graph, node: Node, q: Int64Array) -> Int64Array:
+        x, side = scaled_input(graph, node, q)
+        inside = rounding_shift_right(tanh(x, INPUT_INTEGER_BITS), 31 - 7)
+        return np.where(side == 0, inside, np.where(side < 0, -128, 127))

@@ -1,0 +1,19 @@
+"""ABS cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.support.lookup_case import lookup_case
+from tests.support.op_cases import OpCase
+
+OP = "ABS"
+
+
+def cases() -> Iterator[OpCase]:
+    """All cases."""
+    yield lookup_case("abs", OP, (0.05, 0.05), (3, -3))
+    yield lookup_case("abs_rescaled", OP, (0.05, 0.03), (-20, -128))
+    yield lookup_case("abs_ties", OP, (0.5, 1.0), (0, 0))
+    yield lookup_case("abs_saturating", OP, (0.9, 0.01), (-128, 0))
+    yield lookup_case("abs_image", OP, (0.05, 0.05), (127, -128), shape=(1, 3, 5, 7))

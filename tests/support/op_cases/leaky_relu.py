@@ -1,0 +1,21 @@
+"""LEAKY_RELU cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.support.lookup_case import lookup_case
+from tests.support.op_cases import OpCase
+
+OP = "LEAKY_RELU"
+
+
+def cases() -> Iterator[OpCase]:
+    """All cases."""
+    yield lookup_case("leaky_relu", OP, (0.05, 0.05), (3, 3), alpha=0.3)
+    yield lookup_case("leaky_relu_rescaled", OP, (0.05, 0.031), (-20, 60), alpha=0.01)
+    yield lookup_case("leaky_relu_ties", OP, (0.5, 1.0), (0, 0), alpha=0.5)
+    yield lookup_case("leaky_relu_saturating", OP, (0.9, 0.01), (-8, 0), alpha=0.9)
+    yield lookup_case("leaky_relu_steep", OP, (0.05, 0.2), (0, 10), alpha=2.5)
+    yield lookup_case("leaky_relu_falling", OP, (0.05, 0.05), (11, -7), alpha=-0.2)
+    yield lookup_case("leaky_relu_zero_alpha", OP, (0.05, 0.05), (11, -7), alpha=0.0)

@@ -1,0 +1,19 @@
+"""LOGISTIC cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.support.lookup_case import lookup_case
+from tests.support.op_cases import OpCase
+
+OP = "LOGISTIC"
+
+
+def cases() -> Iterator[OpCase]:
+    """All cases."""
+    for scale in (0.0005, 0.03, 0.1, 0.125, 1.0, 3.0):
+        yield lookup_case(f"logistic_{scale}", OP, (scale, 1 / 256), (7, -128))
+    yield lookup_case("logistic_positive", OP, (0.06, 1 / 256), (-128, -128))
+    yield lookup_case("logistic_negative", OP, (0.06, 1 / 256), (127, -128))
+    yield lookup_case("logistic_one", OP, (0.06, 1 / 256), (0, -128), shape=(1, 1))

@@ -1,0 +1,20 @@
+"""RELU cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.support.lookup_case import lookup_case
+from tests.support.op_cases import OpCase
+
+OP = "RELU"
+
+
+def cases() -> Iterator[OpCase]:
+    """All cases."""
+    yield lookup_case("relu", OP, (0.05, 0.05), (3, 3))
+    yield lookup_case("relu_rescaled", OP, (0.05, 0.031), (-20, -128))
+    yield lookup_case("relu_ties", OP, (0.5, 1.0), (0, 0))
+    yield lookup_case("relu_saturating", OP, (0.9, 0.01), (-128, 120))
+    yield lookup_case("relu_all_negative", OP, (0.05, 0.07), (127, -5))
+    yield lookup_case("relu_image", OP, (0.05, 0.05), (3, -128), shape=(1, 3, 5, 7))

@@ -1,0 +1,19 @@
+"""TANH cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.support.lookup_case import lookup_case
+from tests.support.op_cases import OpCase
+
+OP = "TANH"
+
+
+def cases() -> Iterator[OpCase]:
+    """All cases."""
+    for scale in (0.0005, 0.03, 0.1, 0.125, 1.0, 3.0):
+        yield lookup_case(f"tanh_{scale}", OP, (scale, 1 / 128), (-7, 0))
+    yield lookup_case("tanh_positive", OP, (0.06, 1 / 128), (-128, 0))
+    yield lookup_case("tanh_negative", OP, (0.06, 1 / 128), (127, 0))
+    yield lookup_case("tanh_image", OP, (0.02, 1 / 128), (0, 0), shape=(1, 3, 5, 7))
