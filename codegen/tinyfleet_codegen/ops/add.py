@@ -25,7 +25,7 @@ class AddAttrs:
     activation: Activation
 
 
-def _multipliers(graph: Graph, node: Node) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+def add_multipliers(graph: Graph, node: Node) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
     """(multiplier, shift) of the first input, the second and the output, in double precision."""
     a, b, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
     twice_max = 2.0 * max(a.scale, b.scale)
@@ -58,11 +58,11 @@ class Add(Op):
         require_shape(node, "output", output, shape)
         if len(shape) > 4 or output.elements == 0:
             raise ShapeError(f"{node.label}: output {list(shape)} must have rank at most 4 and elements")
-        _multipliers(graph, node)
+        add_multipliers(graph, node)
 
     def reference(self, graph: Graph, node: Node, inputs: list[Array | None]) -> Array:
         output = graph.output_tensor(node)
-        scale_a, scale_b, scale_out = _multipliers(graph, node)
+        scale_a, scale_b, scale_out = add_multipliers(graph, node)
         low, high = activation_range(attrs_of(node, AddAttrs).activation, output)
         total = np.zeros(output.shape, np.int64)
         for position, scale in enumerate((scale_a, scale_b)):
@@ -74,7 +74,7 @@ class Add(Op):
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         output = graph.output_tensor(node)
-        scale_a, scale_b, scale_out = _multipliers(graph, node)
+        scale_a, scale_b, scale_out = add_multipliers(graph, node)
         low, high = activation_range(attrs_of(node, AddAttrs).activation, output)
         shape = (1,) * (4 - len(output.shape)) + output.shape
         fields = {f"dims[{i}]": d for i, d in enumerate(shape)}

@@ -22,13 +22,16 @@ def dense_case(
     per_channel: bool = False,
     scales: tuple[float, float, float] = (0.05, 0.02, 0.1),
     zero_points: tuple[int, int] = (4, -9),
+    lowest: int = -127,
 ) -> OpCase:
-    """A dense layer with random weights."""
+    """A dense layer with random weights from ``lowest`` to 127."""
     rng = rng_for(name)
     b = TfliteBuilder()
     x = b.tensor(shape, scale=scales[0], zero_point=zero_points[0])
     weight_scales = (scales[1] * rng.uniform(0.2, 2.0, units)).tolist() if per_channel else scales[1]
-    k = b.tensor((units, depth), scale=weight_scales, data=rng.integers(-127, 128, (units, depth)))
+    weights = rng.integers(lowest, 128, (units, depth))
+    weights[-1, 0] = lowest
+    k = b.tensor((units, depth), scale=weight_scales, data=weights)
     inputs = [x, k, -1]
     if bias:
         bias_scale = [scales[0] * s for s in weight_scales] if isinstance(weight_scales, list) else scales[0] * weight_scales
@@ -53,4 +56,8 @@ def cases() -> Iterator[OpCase]:
     yield dense_case("dense_ties", scales=(0.5, 0.5, 4.0), bias=False, zero_points=(0, 0))
     yield dense_case("dense_ties_per_channel_offset", scales=(0.25, 0.5, 8.0), bias=False, zero_points=(-1, 1))
     yield dense_case("dense_long", shape=(1, 640), depth=640, units=16)
+    yield dense_case("dense_lowest_weights", depth=37, shape=(1, 37), units=9, lowest=-128)
+    yield dense_case("dense_lowest_weights_rows", depth=16, shape=(1, 3, 16), units=4, lowest=-128)
+    yield dense_case("dense_large_sums", depth=700, shape=(1, 700), units=5, scales=(0.5, 0.3, 40.0))
+    yield dense_case("dense_rows_of_seven_units", depth=19, shape=(1, 4, 19), units=7, per_channel=True)
     yield dense_case("dense_extreme_zero_points", zero_points=(-128, -128))

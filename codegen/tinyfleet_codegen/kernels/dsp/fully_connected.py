@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from tinyfleet_codegen.ir import Graph, Node
-from tinyfleet_codegen.kernels.dsp.tables import bounds_hold, channel_table, emit_packed, pack_rows
+from tinyfleet_codegen.kernels.dsp.tables import (
+    as_halves,
+    bounds_hold,
+    channel_table,
+    emit_packed,
+    halves_channel_table,
+    halves_fit,
+    pack_rows,
+)
 from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.op import CallPrinter, data_of
 from tinyfleet_codegen.ops.fully_connected import fully_connected_params
 
 
-class FullyConnectedDsp(Kernel):
+class FullyConnectedWideDsp(Kernel):
     """Any shape."""
 
     op = "FULLY_CONNECTED"
-    symbol = "tyf_fully_connected_s8_dsp"
+    symbol = "tyf_fully_connected_wide_s8_dsp"
 
     def fits(self, graph: Graph, node: Node) -> bool:
         return bounds_hold(graph, node, channel_axis=0)
@@ -30,6 +38,27 @@ class FullyConnectedDsp(Kernel):
             params=printer.params("tyf_fully_connected_s8_params", fully_connected_params(graph, node)),
             packed=pack_rows(data_of(graph.input_tensor(node, 1)), together=4),
             table=channel_table(graph, node, 0, together=4),
+        )
+
+
+class FullyConnectedDsp(FullyConnectedWideDsp):
+    """The same for small sums: weights in halves."""
+
+    symbol = "tyf_fully_connected_s8_dsp"
+
+    def fits(self, graph: Graph, node: Node) -> bool:
+        return super().fits(graph, node) and halves_fit(graph, node, channel_axis=0)
+
+    def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
+        weights = data_of(graph.input_tensor(node, 1))
+        emit_packed(
+            graph,
+            node,
+            printer,
+            kernel=self.symbol,
+            params=printer.params("tyf_fully_connected_s8_params", fully_connected_params(graph, node)),
+            packed=pack_rows(as_halves(weights), together=4),
+            table=halves_channel_table(graph, node, weights, together=4),
         )
 
 

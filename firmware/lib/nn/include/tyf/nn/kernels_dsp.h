@@ -88,11 +88,40 @@ void tyf_depthwise3x3_s8_dsp(const tyf_depthwise_conv2d_s8_params *params, const
  * @param channels  [units rounded up to 4]
  * @param scratch   TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES(depth), 4-byte aligned
  */
+void tyf_fully_connected_wide_s8_dsp(const tyf_fully_connected_s8_params *params, const int8_t *input,
+                                     const uint32_t *weights, const tyf_dsp_channel *channels, void *scratch,
+                                     int8_t *output);
+
+/**
+ * The same with fewer instructions, for sums below 2^23 and weights above -128.
+ *
+ * @param weights   as above, but in halves, like those of tyf_conv2d_s8_dsp()
+ * @param channels  [units rounded up to 4]; bias as there
+ */
 void tyf_fully_connected_s8_dsp(const tyf_fully_connected_s8_params *params, const int8_t *input,
                                 const uint32_t *weights, const tyf_dsp_channel *channels, void *scratch,
                                 int8_t *output);
 
 /** One widened input row. */
 #define TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES(depth) (8 * (((depth) + 3) / 4))
+
+/** ADD of two tensors of one shape. */
+typedef struct {
+    int32_t elements;
+    int32_t multiplier; /**< of the sum */
+    int32_t round;      /**< 2^(shift - 1) + (output_offset << shift) */
+    int32_t shift;      /**< to the right, 1 .. 22 */
+    int32_t activation_min;
+    int32_t activation_max;
+} tyf_dsp_add;
+
+/**
+ * @param shifted    the input of the larger scale, which the arithmetic multiplies by 2^19
+ * @param looked_up  the other input
+ * @param table      [256] for each value of `looked_up` from -128 on: twice what it is scaled to, plus
+ *                   offset of `shifted` * 2^20
+ */
+void tyf_add_s8_dsp(const tyf_dsp_add *params, const int8_t *shifted, const int8_t *looked_up, const int32_t *table,
+                    int8_t *output);
 
 #endif

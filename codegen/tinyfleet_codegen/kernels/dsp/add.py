@@ -1,0 +1,52 @@
+"""ADD of two tensors of one shape: one input is shifted, the other looked up."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyfleet_codegen.geometry import activation_range
+from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.kernels.dsp.tables import MAX_SHIFT
+from tinyfleet_codegen.kernels.kernel import Kernel
+from tinyfleet_codegen.op import CallPrinter, attrs_of
+from tinyfleet_codegen.ops.add import LEFT_SHIFT, AddAttrs, add_multipliers
+from tinyfleet_codegen.quant import requantize
+
+HALF = (2**30, 0)
+"""Multiplier and shift of the input with the larger scale, which is exact: 2**20 * q becomes 2**19 * q."""
+
+
+class AddDsp(Kernel):
+    """No broadcast."""
+
+    op = "ADD"
+    symbol = "tyf_add_s8_dsp"
+
+    def fits(self, graph: Graph, node: Node) -> bool:
+        shapes = {tensor.shape for tensor in (graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node))}
+        first, second, (_, shift) = add_multipliers(graph, node)
+        return len(shapes) == 1 and HALF in (first, second) and 1 <= -shift <= MAX_SHIFT
+
+    def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
+        first, second, (multiplier, shift) = add_multipliers(graph, node)
+        shifted, looked_up = (0, 1) if first == HALF else (1, 0)
+        output = graph.output_tensor(node)
+        low, high = activation_range(attrs_of(node, AddAttrs).activation, output)
+        values = (np.arange(-128, 128) - graph.input_tensor(node, looked_up).zero_point) << LEFT_SHIFT
+        table = 2 * requantize(values, *(first, second)[looked_up]) - (graph.input_tensor(node, shifted).zero_point << LEFT_SHIFT)
+        fields = {
+            "elements": output.elements,
+            "multiplier": multiplier,
+            "round": (1 << (-shift - 1)) + (output.zero_point << -shift),
+            "shift": -shift,
+            "activation_min": low,
+            "activation_max": high,
+        }
+        printer.call(
+            self.symbol,
+            printer.params("tyf_dsp_add", fields),
+            printer.tensor(node.inputs[shifted]),
+            printer.tensor(node.inputs[looked_up]),
+            printer.constant("table", "int32_t", table),
+            printer.tensor(node.outputs[0]),
+        )
