@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,8 +37,10 @@ def compile_cases(cases: Sequence[OpCase], board: str | None = None) -> list[Com
     return [compile_graph(ModelPackage(case.name, case.tflite), target) for case in cases]
 
 
-def write_batch(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, cpu_class: str) -> list[Path]:
-    """Write the generated sources of a batch; returns the C files to compile."""
+def write_batch(
+    models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, cpu_class: str, layers: bool = False
+) -> list[Path]:
+    """Write the generated sources of a batch; returns the C files to compile. ``layers``: write every layer, not only the output."""
     names = [c_identifier(model.name) for model in models]
     assert len(set(names)) == len(names), "two cases of one batch have the same C name"
     sources = []
@@ -54,6 +57,7 @@ def write_batch(models: Sequence[CompiledModel], folder: Path, *, seed: int, inp
 #define BATCH_MODELS {len(models)}u
 #define BATCH_INPUTS {inputs}u
 #define BATCH_SEED {seed}u
+#define BATCH_LAYERS {int(layers)}
 #define BATCH_ARENA_BYTES {arena}u
 extern const tyf_model *const batch_models[BATCH_MODELS];
 """
@@ -73,39 +77,51 @@ def _build(command: list[str], timeout_s: float = 300) -> None:
     assert result.returncode == 0, result.stderr[:4000]
 
 
-def run_on_host(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int) -> list[Array]:
-    """Outputs ``[inputs, ...]`` of each model, from a program under AddressSanitizer and UBSan."""
-    sources = write_batch(models, folder, seed=seed, inputs=inputs, cpu_class=HOST_CLASS)
+def _run_on_host(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, layers: bool) -> bytes:
+    sources = write_batch(models, folder, seed=seed, inputs=inputs, cpu_class=HOST_CLASS, layers=layers)
     _build([*find_host_cc(), *STRICT, *SANITIZE, *_includes(folder), *map(str, sources), "-o", str(folder / "batch")])
     result = subprocess.run([folder / "batch"], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr[:4000]
-    return _split(models, (folder / "outputs.bin").read_bytes(), inputs)
+    return (folder / "outputs.bin").read_bytes()
 
 
-def run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, board: str) -> list[Array]:
-    """The same on an emulated MPS2 board, files through semihosting."""
+def _run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, layers: bool, board: str) -> bytes:
     machine, cpu = MACHINES[board]
-    sources = write_batch(models, folder, seed=seed, inputs=inputs, cpu_class=load_target(board).cpu_class)
+    sources = write_batch(models, folder, seed=seed, inputs=inputs, cpu_class=load_target(board).cpu_class, layers=layers)
     link = [f"-T{PROGRAM / 'mps2.ld'}", "--specs=rdimon.specs", "-Wl,--no-warn-rwx-segments"]
     flags = [*cpu, "-O2", "-fno-move-loop-stores", *STRICT[:2]]
-    _build(
-        [
-            str(find_arm_gcc()),
-            *flags,
-            *_includes(folder),
-            *map(str, sources),
-            str(PROGRAM / "semihosting.c"),
-            *link,
-            "-o",
-            str(folder / "batch.elf"),
-        ]
-    )
+    semihosting = str(PROGRAM / "semihosting.c")
+    _build([str(find_arm_gcc()), *flags, *_includes(folder), *map(str, sources), semihosting, *link, "-o", str(folder / "batch.elf")])
     qemu = find_qemu()
     command = [qemu.path, "-M", machine, "-display", "none", "-monitor", "none", "-serial", "none"]
     command += ["-semihosting-config", "enable=on,target=native", "-kernel", folder / "batch.elf"]
     result = subprocess.run(command, cwd=folder, env=qemu.env, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, (result.returncode, result.stderr[:2000])
-    return _split(models, (folder / "outputs.bin").read_bytes(), inputs)
+    return (folder / "outputs.bin").read_bytes()
+
+
+def run_on_host(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int) -> list[Array]:
+    """Outputs ``[inputs, ...]`` of each model, from a program under AddressSanitizer and UBSan."""
+    return _split(models, _run_on_host(models, folder, seed=seed, inputs=inputs, layers=False), inputs)
+
+
+def run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, board: str) -> list[Array]:
+    """The same on an emulated MPS2 board, files through semihosting."""
+    return _split(models, _run_on_board(models, folder, seed=seed, inputs=inputs, layers=False, board=board), inputs)
+
+
+def run_layers(
+    models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, board: str | None = None
+) -> list[list[list[bytes]]]:
+    """What each layer wrote, by model, input and layer; on the host under sanitizers, or on an emulated board."""
+    if board is None:
+        data = _run_on_host(models, folder, seed=seed, inputs=inputs, layers=True)
+    else:
+        data = _run_on_board(models, folder, seed=seed, inputs=inputs, layers=True, board=board)
+    file = io.BytesIO(data)
+    sizes = [[model.graph.output_tensor(node).bytes for node in model.graph.nodes] for model in models]
+    assert len(data) == inputs * sum(map(sum, sizes)), f"{len(data)} bytes of layers, expected {inputs * sum(map(sum, sizes))}"
+    return [[[file.read(size) for size in of_model] for _ in range(inputs)] for of_model in sizes]
 
 
 def _split(models: Sequence[CompiledModel], data: bytes, inputs: int) -> list[Array]:

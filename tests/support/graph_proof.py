@@ -1,0 +1,176 @@
+"""Random models through the whole compiler: TFLite Micro = NumPy reference = the graph after all passes = compiled C, layer by layer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from tests.support import batch
+from tests.support.isolated import run_isolated
+from tests.support.random_graphs import GraphSpec, build, describe, minimize, random_spec
+from tinyfleet.cases import Cases
+from tinyfleet.oracle import open_oracle
+from tinyfleet_codegen.compile import compile_graph
+from tinyfleet_codegen.compiled import CompiledModel
+from tinyfleet_codegen.op import Array
+from tinyfleet_codegen.package import ModelPackage
+from tinyfleet_codegen.reference import run_layers
+from tinyfleet_codegen.target import load_target
+from tinyfleet_codegen.tflite.reader import read_tflite
+
+INPUTS = 4
+"""Inputs of each graph: all -128, all 127 and random ones."""
+INPUT_SEED = 31
+TIMEOUT_S = 60.0
+"""For one graph on the reference; one takes milliseconds."""
+MINIMIZE_COMPILED = 40
+"""Compilations that making a failing graph smaller may cost, 2 s each."""
+
+
+@dataclass
+class Counts:
+    """What was compared. ``informative`` layers are those whose output is more than one value."""
+
+    graphs: int = 0
+    layers: int = 0
+    informative: int = 0
+    ops: Counter[str] = field(default_factory=Counter)
+    kernels: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Counts) -> None:
+        """Sum up."""
+        self.graphs += other.graphs
+        self.layers += other.layers
+        self.informative += other.informative
+        self.ops += other.ops
+        self.kernels += other.kernels
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A graph that differs or breaks something: what its seed showed, and a smaller graph that still fails."""
+
+    seed: int
+    problem: str
+    smallest: GraphSpec
+    smallest_problem: str
+
+    def __str__(self) -> str:
+        return f"seed {self.seed}: {self.problem}\nminimised ({self.smallest_problem}):\n{self.smallest}\n{describe(build(self.smallest))}"
+
+
+def package(spec: GraphSpec) -> ModelPackage:
+    """The model of a spec."""
+    return ModelPackage(f"g{spec.seed}", build(spec))
+
+
+def _require_equal(what: str, actual: Array, expected: Array) -> None:
+    if actual.dtype != expected.dtype or actual.size != expected.size:
+        raise AssertionError(f"{what}: {actual.dtype}{list(actual.shape)} instead of {expected.dtype}{list(expected.shape)}")
+    if actual.tobytes() != expected.tobytes():
+        got, wanted = actual.reshape(-1), expected.reshape(-1)
+        at = np.flatnonzero(got != wanted)
+        raise AssertionError(
+            f"{what}: {len(at)} of {wanted.size} values differ, first at {at[:1]}: {got[at[:1]]} instead of {wanted[at[:1]]}"
+        )
+
+
+def check_reference(spec: GraphSpec) -> Counts:
+    """Every layer of the file's graph, and every tensor that the passes kept, equals TFLite Micro's on INPUTS inputs.
+
+    Raises:
+        AssertionError: a layer differs.
+        CompileError: the compiler refuses the model, which the generator must not make.
+    """
+    model = compile_graph(package(spec), None)
+    written = read_tflite(model.package.tflite, model.name)
+    oracle = open_oracle(model.package.tflite, model.name)
+    outputs = [node.outputs[0] for node in written.nodes]
+    counts = Counts(graphs=1)
+    cases = Cases(model, INPUT_SEED)
+    for case in range(INPUTS):
+        expected = dict(zip(outputs, oracle.tensors(cases.input(case), outputs), strict=True))
+        for node, actual in zip(written.nodes, run_layers(written, cases.input(case)), strict=True):
+            _require_equal(f"reference, {node.label}, input {case}", actual, expected[node.outputs[0]])
+            counts.layers += 1
+            counts.ops[node.op.name] += 1
+            counts.informative += len(set(actual.reshape(-1).tolist())) > 1
+        for node, actual in zip(model.graph.nodes, run_layers(model.graph, cases.input(case)), strict=True):
+            wanted = expected[node.outputs[0]]
+            # A pass may take channels out of an inner tensor, never out of the output.
+            if wanted.shape == actual.shape or node.outputs[0] in model.graph.outputs:
+                _require_equal(f"after the passes, {node.label}, input {case}", actual, wanted)
+    return counts
+
+
+def _check_layers(model: CompiledModel, target: str, layers: list[list[bytes]]) -> None:
+    cases = Cases(model, INPUT_SEED)
+    for case, actual in enumerate(layers):
+        for node, wanted, got in zip(model.graph.nodes, run_layers(model.graph, cases.input(case)), actual, strict=True):
+            _require_equal(f"C on {target}, {node.label}, input {case}", np.frombuffer(got, wanted.dtype), wanted)
+
+
+def check_compiled(specs: Sequence[GraphSpec], board: str | None) -> tuple[Counts, list[tuple[GraphSpec, str]]]:
+    """Compile all of them into one program for the host (None) or a board; what each layer wrote must be the reference's.
+
+    Returns:
+        What was compared, and the graphs that failed with what was wrong.
+    """
+    target = "host" if board is None else board
+    counts = Counts()
+    models = [compile_graph(package(spec), None if board is None else load_target(board)) for spec in specs]
+    with TemporaryDirectory(prefix="tinyfleet-graphs-") as folder:
+        try:
+            layers = batch.run_layers(models, Path(folder), seed=INPUT_SEED, inputs=INPUTS, board=board)
+        except AssertionError as error:
+            if len(specs) == 1:
+                return counts, [(specs[0], f"C on {target}: {error}")]
+            # A sanitizer stopped the whole program: find out at which model.
+            return counts, [failed for spec in specs for failed in check_compiled([spec], board)[1]]
+    failed = []
+    for spec, model, of_model in zip(specs, models, layers, strict=True):
+        counts.add(Counts(1, INPUTS * len(model.layers), 0, Counter(), Counter(layer.kernel for layer in model.layers if layer.kernel)))
+        try:
+            _check_layers(model, target, of_model)
+        except AssertionError as error:
+            failed.append((spec, str(error)))
+    return counts, failed
+
+
+def _minimized(seed: int, problem: str, smallest: GraphSpec, check: Callable[[GraphSpec], str | None]) -> Failure:
+    return Failure(seed, problem, smallest, check(smallest) or problem)
+
+
+def prove_reference(seeds: Iterable[int]) -> tuple[Counts, list[Failure]]:
+    """``check_reference`` of every seed, in a process that may crash."""
+
+    def problem_of(spec: GraphSpec) -> str | None:
+        return next(run_isolated(check_reference, [spec], timeout_s=TIMEOUT_S)).problem
+
+    total, failures = Counts(), []
+    for outcome in run_isolated(check_reference, map(random_spec, seeds), timeout_s=TIMEOUT_S):
+        if outcome.result is not None:
+            total.add(outcome.result)
+        if outcome.problem is not None:
+            smallest = minimize(outcome.item, lambda spec: problem_of(spec) is not None)
+            failures.append(_minimized(outcome.item.seed, outcome.problem, smallest, problem_of))
+    return total, failures
+
+
+def prove_compiled(seeds: Sequence[int], board: str | None) -> tuple[Counts, list[Failure]]:
+    """``check_compiled`` of all seeds in one program; failing graphs are made smaller one by one."""
+
+    def problem_of(spec: GraphSpec) -> str | None:
+        return next((problem for _, problem in check_compiled([spec], board)[1]), None)
+
+    counts, failed = check_compiled([random_spec(seed) for seed in seeds], board)
+    failures = []
+    for spec, problem in failed:
+        smallest = minimize(spec, lambda candidate: problem_of(candidate) is not None, attempts=MINIMIZE_COMPILED)
+        failures.append(_minimized(spec.seed, problem, smallest, problem_of))
+    return counts, failures

@@ -1,0 +1,613 @@
+"""Small int8 models made from a seed: branches, residuals, dead ends, odd shapes, constants that fold, every op that has cases.
+
+A model is a :class:`GraphSpec`, a list of steps. Each step draws its parameters from its own seed when the file is built, to fit whatever
+shapes it meets, so that any step can be taken out and the rest still is a model: that is how a failing one is made smaller.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from tests.support.op_cases import all_cases
+from tests.support.tflite_builder import TfliteBuilder, schema
+from tinyfleet_codegen.ops import OPS
+from tinyfleet_codegen.wire.ids import DType
+
+MAX_ELEMENTS = 2048
+"""Of one activation."""
+MAX_MACS = 150_000
+"""Of one layer: the reference and the emulator must stay fast."""
+MAX_BRIDGE_WEIGHTS = 8_000
+INPUT = 0
+"""The id of the model's input among the steps."""
+RMS = 60.0
+"""Typical size of an activation around its zero point, in steps of int8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rule applied to the values of two earlier steps (most use the first only)."""
+
+    id: int
+    rule: str
+    seed: int
+    first: int
+    second: int
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """A model to be built. ``exact_scales``: all scales are powers of two, so that sums lie on ties of the rounding."""
+
+    seed: int
+    input_shape: tuple[int, ...]
+    input_dtype: DType
+    exact_scales: bool
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A tensor of the model under construction."""
+
+    id: int
+    shape: tuple[int, ...]
+    dtype: DType
+    scale: float
+    zero_point: int
+
+    @property
+    def elements(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape))
+
+
+@dataclass
+class Site:
+    """Where a rule builds: the file, and the random numbers of its step."""
+
+    builder: TfliteBuilder
+    rng: np.random.Generator
+    exact: bool
+
+    def chance(self, probability: float) -> bool:
+        """True with a probability."""
+        return bool(self.rng.random() < probability)
+
+    def pick(self, low: int, high: int) -> int:
+        """An integer in ``[low, high]``."""
+        return int(self.rng.integers(low, high + 1))
+
+    def scale(self, about: float) -> float:
+        """A scale within a factor of two, float32; a power of two where the model wants it."""
+        value = about * float(self.rng.uniform(0.7, 1.5))
+        return float(2.0 ** np.round(np.log2(value))) if self.exact else float(np.float32(value))
+
+    def zero_point(self, activation: int = 0) -> int:
+        """Mostly as converters choose it, at times at the ends."""
+        if activation in (1, 3) and self.chance(0.7):
+            return -128
+        return int(self.rng.choice([0, -128, 127, self.pick(-128, 127), self.pick(-30, 30)]))
+
+    def activation(self) -> int:
+        """None, RELU, RELU_N1_TO_1 or RELU6."""
+        return int(self.rng.choice([0, 0, 1, 1, 2, 3]))
+
+    def value(self, shape: tuple[int, ...], scale: float, zero_point: int, dtype: DType = DType.INT8) -> Value:
+        """A new activation."""
+        quant: dict[str, Any] = {} if dtype is DType.FLOAT32 else {"scale": scale, "zero_point": zero_point}
+        return Value(self.builder.tensor(shape, dtype, **quant), shape, dtype, scale, zero_point)
+
+    def like(self, source: Value, shape: tuple[int, ...]) -> Value:
+        """A new activation with the scale of another one."""
+        return self.value(shape, source.scale, source.zero_point, source.dtype)
+
+    def constant(self, shape: tuple[int, ...], scale: float, zero_point: int) -> Value:
+        """Random int8 values of the file."""
+        data = self.rng.integers(-128, 128, shape)
+        return Value(self.builder.tensor(shape, scale=scale, zero_point=zero_point, data=data), shape, DType.INT8, scale, zero_point)
+
+
+Rule = Callable[[Site, Value, Value], Value | None]
+"""Builds a piece on top of a value; None when it does not fit there."""
+
+
+def _output_size(site: Site, size: int, kernel: int, stride: int, dilation: int, same: bool) -> int:
+    return -(-size // stride) if same else (size - (kernel - 1) * dilation - 1) // stride + 1
+
+
+def _weights(site: Site, source: Value, shape: tuple[int, ...], axis: int, depth: int, out_scale: float) -> list[int]:
+    """Ids of weights and, mostly, bias; scaled so that outputs fill int8, saturate now and then, or hardly move."""
+    channels = shape[axis]
+    kind = site.rng.choice(["normal", "extreme", "sparse"], p=[0.8, 0.1, 0.1])
+    data = np.clip(site.rng.normal(0, 40, shape), -127, 127).round()
+    if kind == "extreme":
+        data = site.rng.choice([-127, 127, -128], shape, p=[0.49, 0.49, 0.02])
+    elif kind == "sparse":
+        data[site.rng.random(shape) < 0.8] = 0
+    if site.chance(0.2):
+        dead = site.rng.random(channels) < 0.5
+        data[tuple(dead if i == axis else slice(None) for i in range(len(shape)))] = 0
+    reach = float(site.rng.choice([1.0, 0.1, 12.0], p=[0.85, 0.08, 0.07]))
+    about = reach * 45.0 / (40.0 * RMS * depth**0.5) * out_scale / source.scale
+    scales: float | list[float]
+    if site.chance(0.7) and not (site.exact and site.chance(0.5)):
+        scales = [site.scale(about * float(site.rng.uniform(0.5, 1.6))) for _ in range(channels)]
+        if site.chance(0.1):
+            scales[site.pick(0, channels - 1)] *= 1e-9
+    else:
+        scales = site.scale(about)
+    ids = [site.builder.tensor(shape, scale=scales, axis=axis, data=data)]
+    if site.chance(0.8):
+        of_bias = [source.scale * s for s in scales] if isinstance(scales, list) else source.scale * scales
+        limit = int(depth**0.5 * RMS * 40) + 2
+        ids.append(site.builder.tensor((channels,), DType.INT32, scale=of_bias, data=site.rng.integers(-limit, limit, channels)))
+    return ids
+
+
+def _windows(site: Site, source: Value, largest: int) -> dict[str, Any] | None:
+    """Kernel, stride, dilation, padding and output size along both axes."""
+    # Kernels of a core are written for the usual ones.
+    usual = int(site.rng.choice([1, 3]))
+    kernel = (usual, usual) if site.chance(0.5) else (site.pick(1, largest), site.pick(1, largest))
+    stride = (site.pick(1, 3), site.pick(1, 3)) if site.chance(0.4) else (1, 1)
+    dilation = (site.pick(1, 3), site.pick(1, 3)) if site.chance(0.15) else (1, 1)
+    same = site.chance(0.6)
+    out = tuple(_output_size(site, source.shape[1 + i], kernel[i], stride[i], dilation[i], same) for i in (0, 1))
+    return None if min(out) < 1 else {"kernel": kernel, "stride": stride, "dilation": dilation, "same": same, "out": out}
+
+
+def _conv(site: Site, source: Value, _: Value) -> Value | None:
+    if len(source.shape) != 4 or (w := _windows(site, source, 4)) is None:
+        return None
+    channels = source.shape[3]
+    groups = int(site.rng.choice([g for g in range(1, channels + 1) if channels % g == 0])) if site.chance(0.2) else 1
+    filters = groups * (int(site.rng.choice([4, 8])) if groups == 1 and site.chance(0.5) else site.pick(1, max(1, 12 // groups)))
+    depth = w["kernel"][0] * w["kernel"][1] * channels // groups
+    shape = (1, *w["out"], filters)
+    if np.prod(shape) > MAX_ELEMENTS or np.prod(shape) * depth > MAX_MACS:
+        return None
+    activation, scale = site.activation(), site.scale(source.scale)
+    ids = _weights(site, source, (filters, *w["kernel"], channels // groups), 0, depth, scale)
+    y = site.value(shape, scale, site.zero_point(activation))
+    _convolution(site, "CONV_2D", [source.id, *ids], y, w, activation)
+    return y
+
+
+def _depthwise(site: Site, source: Value, _: Value) -> Value | None:
+    if len(source.shape) != 4 or (w := _windows(site, source, 5)) is None:
+        return None
+    multiplier = site.pick(1, 3) if site.chance(0.3) else 1
+    filters = source.shape[3] * multiplier
+    depth = w["kernel"][0] * w["kernel"][1]
+    shape = (1, *w["out"], filters)
+    if np.prod(shape) > MAX_ELEMENTS or np.prod(shape) * depth > MAX_MACS:
+        return None
+    activation, scale = site.activation(), site.scale(source.scale)
+    ids = _weights(site, source, (1, *w["kernel"], filters), 3, depth, scale)
+    y = site.value(shape, scale, site.zero_point(activation))
+    _convolution(site, "DEPTHWISE_CONV_2D", [source.id, *ids], y, w, activation, depthMultiplier=multiplier)
+    return y
+
+
+def _convolution(site: Site, name: str, inputs: list[int], y: Value, w: dict[str, Any], activation: int, **options: int) -> None:
+    site.builder.op(
+        name,
+        inputs,
+        [y.id],
+        padding=0 if w["same"] else 1,
+        strideH=w["stride"][0],
+        strideW=w["stride"][1],
+        dilationHFactor=w["dilation"][0],
+        dilationWFactor=w["dilation"][1],
+        fusedActivationFunction=activation,
+        **options,
+    )
+
+
+def _dense(site: Site, source: Value, _: Value) -> Value | None:
+    units = site.pick(1, 20)
+    # Over all elements, or row by row over the last axis.
+    rows = site.chance(0.3) and len(source.shape) == 3
+    depth = source.shape[-1] if rows else source.elements
+    if units * depth > MAX_BRIDGE_WEIGHTS:
+        return None
+    return _dense_to(site, source, (*source.shape[:-1], units) if rows else (1, units), depth, site.scale(source.scale), site.activation())
+
+
+def _dense_to(site: Site, source: Value, shape: tuple[int, ...], depth: int, scale: float, activation: int) -> Value:
+    ids = _weights(site, source, (shape[-1], depth), 0, depth, scale)
+    y = site.value(shape, scale, site.zero_point(activation))
+    site.builder.op("FULLY_CONNECTED", [source.id, *ids], [y.id], fusedActivationFunction=activation, keepNumDims=len(shape) > 2)
+    return y
+
+
+def _pool(name: str) -> Rule:
+    def rule(site: Site, source: Value, _: Value) -> Value | None:
+        if len(source.shape) != 4 or (w := _windows(site, source, 5)) is None:
+            return None
+        out = tuple(_output_size(site, source.shape[1 + i], w["kernel"][i], w["stride"][i], 1, w["same"]) for i in (0, 1))
+        y = site.like(source, (1, *out, source.shape[3]))
+        site.builder.op(
+            name,
+            [source.id],
+            [y.id],
+            padding=0 if w["same"] else 1,
+            filterHeight=w["kernel"][0],
+            filterWidth=w["kernel"][1],
+            strideH=w["stride"][0],
+            strideW=w["stride"][1],
+            fusedActivationFunction=site.activation(),
+        )
+        return y
+
+    return rule
+
+
+def _binary(name: str) -> Rule:
+    def rule(site: Site, source: Value, other: Value) -> Value | None:
+        kind = site.pick(0, 3)
+        if kind == 0 or other.shape != source.shape or other.dtype is not DType.INT8:
+            # A constant that broadcasts, or one that fills it.
+            ones = tuple(1 if site.chance(0.5) else d for d in source.shape)
+            other = site.constant(source.shape if site.chance(0.4) else ones, site.scale(source.scale), site.zero_point())
+        elif kind == 1:
+            other = source
+        activation = site.activation()
+        y = site.value(source.shape, site.scale(1.3 * max(source.scale, other.scale)), site.zero_point(activation))
+        pair = [source.id, other.id]
+        site.builder.op(name, pair[::-1] if site.chance(0.3) else pair, [y.id], fusedActivationFunction=activation)
+        return y
+
+    return rule
+
+
+def _folded(site: Site, source: Value, other: Value) -> Value | None:
+    """A constant that goes through layers of its own before it is added."""
+    constant = site.constant(source.shape, site.scale(source.scale), site.zero_point())
+    for _ in range(site.pick(1, 3)):
+        rule = str(site.rng.choice(["rescale", "ADD", "reshape twice"]))
+        if rule == "reshape twice":
+            flat = site.like(constant, (1, constant.elements))
+            site.builder.op("RESHAPE", [constant.id], [flat.id], newShape=list(flat.shape))
+            y = site.like(constant, constant.shape)
+            site.builder.op("RESHAPE", [flat.id], [y.id], newShape=list(y.shape))
+            constant = y
+        elif rule == "ADD":
+            constant = _binary("ADD")(site, constant, constant) or constant
+        else:
+            constant = _rescale(site, constant, constant) or constant
+    y = site.value(source.shape, site.scale(1.5 * max(source.scale, constant.scale)), site.zero_point())
+    site.builder.op("ADD", [constant.id, source.id], [y.id])
+    return y
+
+
+def _mean(site: Site, source: Value, _: Value) -> Value | None:
+    rank = len(source.shape)
+    if rank not in (2, 3, 4):
+        return None
+    axes = [1, 2] if rank == 4 and site.chance(0.6) else sorted({site.pick(1, rank - 1) for _ in range(2)})
+    keep = site.chance(0.5)
+    out = tuple(1 if i in axes else d for i, d in enumerate(source.shape) if keep or i not in axes)
+    same = site.chance(0.3)
+    a = site.builder.tensor((len(axes),), DType.INT32, data=[axis - rank if site.chance(0.2) else axis for axis in axes])
+    y = site.like(source, out) if same else site.value(out, site.scale(0.6 * source.scale), site.zero_point())
+    site.builder.op("MEAN", [source.id, a], [y.id], keepDims=keep)
+    return y
+
+
+def _pad(site: Site, source: Value, _: Value) -> Value | None:
+    paddings = [[0, 0], *([site.pick(0, 2), site.pick(0, 2)] if site.chance(0.6) else [0, 0] for _ in source.shape[1:])]
+    out = tuple(d + sum(p) for d, p in zip(source.shape, paddings, strict=True))
+    if len(out) > 4 or np.prod(out) > MAX_ELEMENTS:
+        return None
+    p = site.builder.tensor((len(out), 2), DType.INT32, data=paddings)
+    y = site.like(source, out)
+    site.builder.op("PAD", [source.id, p], [y.id])
+    return y
+
+
+def _pad_to(site: Site, source: Value, elements: int) -> Value:
+    """One row of more elements."""
+    row = _reshape_to(site, source, (1, source.elements))
+    before = site.pick(0, elements - source.elements)
+    p = site.builder.tensor((2, 2), DType.INT32, data=[[0, 0], [before, elements - source.elements - before]])
+    y = site.like(source, (1, elements))
+    site.builder.op("PAD", [row.id, p], [y.id])
+    return y
+
+
+def _reshape(site: Site, source: Value, _: Value) -> Value | None:
+    factors = [d for d in range(1, source.elements + 1) if source.elements % d == 0]
+    a = int(site.rng.choice(factors))
+    b = int(site.rng.choice([d for d in factors if (source.elements // a) % d == 0]))
+    shape = [(1, source.elements), (1, a, source.elements // a), (1, a, b, source.elements // a // b)][site.pick(0, 2)]
+    return _reshape_to(site, source, shape)
+
+
+def _reshape_to(site: Site, source: Value, shape: tuple[int, ...]) -> Value:
+    y = site.like(source, shape)
+    inputs = [source.id]
+    if site.chance(0.5):
+        inputs.append(site.builder.tensor((len(shape),), DType.INT32, data=list(shape)))
+    site.builder.op("RESHAPE", inputs, [y.id], newShape=list(shape))
+    return y
+
+
+def _softmax(site: Site, source: Value, _: Value) -> Value | None:
+    if source.shape[-1] > 511:
+        return None
+    y = site.value(source.shape, 1.0 / 256.0, -128)
+    site.builder.op("SOFTMAX", [source.id], [y.id], beta=1.0 if site.chance(0.8) else float(np.float32(site.rng.uniform(0.2, 2))))
+    return y
+
+
+def _rescale(site: Site, source: Value, _: Value) -> Value | None:
+    y = site.value(source.shape, site.scale(source.scale), site.zero_point())
+    site.builder.op("QUANTIZE", [source.id], [y.id])
+    return y
+
+
+# --- op cases as pieces -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A model of one op's cases that can stand inside another model: one input, one subgraph, no state."""
+
+    name: str
+    op: str
+    model: Any
+    input_type: DType
+    input_shape: tuple[int, ...]
+
+
+@cache
+def pieces() -> dict[str, tuple[Piece, ...]]:
+    """The pieces of every op that has some, by op."""
+    result: dict[str, list[Piece]] = {}
+    for op, cases in all_cases().items():
+        for case in cases:
+            model = schema.ModelT.InitFromPackedBuf(case.tflite, 0)
+            graph = model.subgraphs[0]
+            if len(model.subgraphs) != 1 or len(graph.inputs) != 1 or any(t.isVariable for t in graph.tensors):
+                continue
+            source = graph.tensors[graph.inputs[0]]
+            if source.type not in set(DType) or np.prod(source.shape) > MAX_ELEMENTS:
+                continue
+            result.setdefault(op, []).append(Piece(case.name, op, model, DType(source.type), tuple(int(d) for d in source.shape)))
+    return {op: tuple(found) for op, found in result.items()}
+
+
+@cache
+def _conversions() -> frozenset[tuple[DType, DType]]:
+    """Pairs of types between which there is a conversion, with its cases as witnesses."""
+    pairs = set()
+    for op in ("QUANTIZE", "DEQUANTIZE"):
+        for piece in pieces().get(op, ()):
+            graph = piece.model.subgraphs[0]
+            pairs.add((piece.input_type, DType(graph.tensors[graph.outputs[0]].type)))
+    return frozenset(pairs)
+
+
+def _convert(site: Site, source: Value, dtype: DType, scale: float, zero_point: int) -> Value | None:
+    if dtype is source.dtype and (scale, zero_point) == (source.scale, source.zero_point):
+        return source
+    if (source.dtype, dtype) not in _conversions():
+        return None
+    y = site.value(source.shape, scale, zero_point, dtype)
+    site.builder.op("DEQUANTIZE" if dtype is DType.FLOAT32 else "QUANTIZE", [source.id], [y.id])
+    return y
+
+
+def _piece(op: str) -> Rule:
+    """A case of the op, fed with the value after it has been brought to the case's shape, type and scale."""
+
+    def rule(site: Site, source: Value, _: Value) -> Value | None:
+        choice = pieces()[op][site.pick(0, len(pieces()[op]) - 1)]
+        graph = choice.model.subgraphs[0]
+        wanted = graph.tensors[graph.inputs[0]]
+        quant = wanted.quantization
+        scale, zero_point = (
+            (0.0, 0) if quant is None or quant.scale is None or not len(quant.scale) else (float(quant.scale[0]), int(quant.zeroPoint[0]))
+        )
+        elements = int(np.prod(choice.input_shape))
+        mark = (len(site.builder.tensors), len(site.builder.buffers), len(site.builder.operators))
+        fed = source
+        if source.elements < elements and site.chance(0.5):
+            fed = _pad_to(site, source, elements)
+        elif source.elements != elements:
+            if source.elements * elements > MAX_BRIDGE_WEIGHTS:
+                return None
+            fed = _dense_to(site, source, (1, elements), source.elements, scale or source.scale, 0)
+        converted = _convert(site, fed, choice.input_type, scale, zero_point)
+        if converted is None:
+            # Nothing of it stays: a conversion that is missing must not leave half a piece.
+            for kept, items in zip(mark, (site.builder.tensors, site.builder.buffers, site.builder.operators), strict=True):
+                del items[kept:]
+            return None
+        return _splice(
+            site, choice.model, converted if converted.shape == choice.input_shape else _reshape_to(site, converted, choice.input_shape)
+        )
+
+    return rule
+
+
+def _splice(site: Site, model: Any, fed: Value) -> Value | None:
+    """Copy the tensors and operators of a model, its input replaced; the value of its first output."""
+    graph, builder = model.subgraphs[0], site.builder
+    ids = {-1: -1, int(graph.inputs[0]): fed.id}
+    for i, tensor in enumerate(graph.tensors):
+        if i in ids:
+            continue
+        copied = copy.deepcopy(tensor)
+        data = model.buffers[tensor.buffer].data
+        copied.buffer = 0
+        if data is not None and len(data):
+            copied.buffer = len(builder.buffers)
+            builder.buffers.append(copy.deepcopy(model.buffers[tensor.buffer]))
+        copied.name = f"tensor_{len(builder.tensors)}"
+        ids[i] = len(builder.tensors)
+        builder.tensors.append(copied)
+    for operator in graph.operators:
+        entry = model.operatorCodes[operator.opcodeIndex]
+        code = max(entry.builtinCode, entry.deprecatedBuiltinCode)
+        if code not in builder.codes:
+            builder.codes.append(code)
+        copied = copy.deepcopy(operator)
+        copied.opcodeIndex = builder.codes.index(code)
+        copied.inputs = [ids[int(i)] for i in operator.inputs]
+        copied.outputs = [ids[int(i)] for i in operator.outputs]
+        builder.operators.append(copied)
+    out = graph.tensors[graph.outputs[0]]
+    quant = out.quantization
+    has_quant = quant is not None and quant.scale is not None and len(quant.scale) > 0
+    y = Value(
+        ids[int(graph.outputs[0])],
+        tuple(int(d) for d in out.shape),
+        DType(out.type),
+        float(quant.scale[0]) if has_quant else 0.0,
+        int(quant.zeroPoint[0]) if has_quant else 0,
+    )
+    return y if y.dtype is DType.INT8 else _convert(site, y, DType.INT8, 0.05, 3) or y
+
+
+# --- whole models -------------------------------------------------------------------------------------------------------
+
+_WEIGHTED_RULES: dict[str, tuple[Rule, float]] = {
+    "CONV_2D": (_conv, 5),
+    "DEPTHWISE_CONV_2D": (_depthwise, 4),
+    "FULLY_CONNECTED": (_dense, 2),
+    "AVERAGE_POOL_2D": (_pool("AVERAGE_POOL_2D"), 1),
+    "MAX_POOL_2D": (_pool("MAX_POOL_2D"), 1),
+    "ADD": (_binary("ADD"), 4),
+    "folded": (_folded, 1),
+    "MEAN": (_mean, 0.7),
+    "PAD": (_pad, 1.5),
+    "RESHAPE": (_reshape, 1),
+    "SOFTMAX": (_softmax, 0.5),
+    "rescale": (_rescale, 0.7),
+}
+PIECE = "case of "
+PIECES_WEIGHT = 8.0
+"""Of all rules that use op cases, together; about a quarter of the steps."""
+
+
+@cache
+def rules() -> dict[str, tuple[Rule, float]]:
+    """Every rule with its weight, by name."""
+    found = dict(_WEIGHTED_RULES)
+    usable = sorted(set(pieces()) & set(OPS))
+    found.update({f"{PIECE}{op}": (_piece(op), PIECES_WEIGHT / len(usable)) for op in usable})
+    return found
+
+
+def random_spec(seed: int) -> GraphSpec:
+    """The model of a seed."""
+    rng = np.random.default_rng(seed)
+    names = list(rules())
+    weights = np.array([rules()[name][1] for name in names])
+    channels = int(rng.choice([4, 8])) if rng.random() < 0.4 else int(rng.integers(1, 9))
+    shape: tuple[int, ...] = (1, int(rng.integers(1, 11)), int(rng.integers(1, 11)), channels)
+    if rng.random() < 0.15:
+        shape = (1, int(rng.integers(1, 60)))
+    dtype = DType(int(rng.choice([DType.INT8, DType.UINT8, DType.FLOAT32], p=[0.9, 0.05, 0.05])))
+    steps = []
+    for i in range(1, int(rng.integers(2, 13))):
+        # Mostly a chain; at times a branch from an earlier value, which later steps may add again.
+        first = i - 1 if rng.random() < 0.75 else int(rng.integers(0, i))
+        steps.append(Step(i, str(rng.choice(names, p=weights / weights.sum())), int(rng.integers(2**31)), first, int(rng.integers(0, i))))
+    return GraphSpec(seed, shape, dtype, bool(rng.random() < 0.3), tuple(steps))
+
+
+def build(spec: GraphSpec) -> bytes:
+    """The .tflite of a spec; always a valid model whose output is the last step's value."""
+    builder = TfliteBuilder()
+    site = Site(builder, np.random.default_rng(spec.seed), spec.exact_scales)
+    source = site.value(
+        spec.input_shape, 0.0625 if spec.exact_scales else 0.043, 5 if spec.input_dtype is not DType.UINT8 else 133, spec.input_dtype
+    )
+    values = {INPUT: source}
+    if spec.input_dtype is not DType.INT8:
+        values[INPUT] = _convert(site, source, DType.INT8, site.scale(0.05), site.zero_point()) or source
+    for step in spec.steps:
+        at = Site(builder, np.random.default_rng(step.seed), spec.exact_scales)
+        first = values[step.first]
+        made = rules()[step.rule][0](at, first, values[step.second]) if first.dtype is DType.INT8 else None
+        values[step.id] = first if made is None else made
+    last = values[spec.steps[-1].id if spec.steps else INPUT]
+    if last.shape[0] != 1:
+        last = _reshape_to(site, last, (1, last.elements))
+    if last.id == source.id:
+        last = _rescale(site, last, last) or last
+    return builder.build([source.id], [last.id])
+
+
+# --- smaller models -----------------------------------------------------------------------------------------------------
+
+
+def without(spec: GraphSpec, step: Step) -> GraphSpec:
+    """The spec with one step taken out; who used it uses its first source."""
+
+    def new(i: int) -> int:
+        return step.first if i == step.id else i
+
+    kept = tuple(replace(s, first=new(s.first), second=new(s.second)) for s in spec.steps if s.id != step.id)
+    return replace(spec, steps=kept)
+
+
+def _smaller(spec: GraphSpec) -> Iterator[GraphSpec]:
+    """Candidates, those that take away most first."""
+    for length in range(len(spec.steps)):
+        yield replace(spec, steps=spec.steps[:length])
+    for step in spec.steps:
+        yield without(spec, step)
+    for axis in range(1, len(spec.input_shape)):
+        size = spec.input_shape[axis]
+        for less in {1, size // 2, size - 1} - {0, size}:
+            yield replace(spec, input_shape=(*spec.input_shape[:axis], less, *spec.input_shape[axis + 1 :]))
+
+
+def minimize(spec: GraphSpec, fails: Callable[[GraphSpec], bool], *, attempts: int = 300) -> GraphSpec:
+    """The smallest spec found that still fails, by taking steps out and making the input smaller."""
+    is_smaller = True
+    while is_smaller and attempts > 0:
+        is_smaller = False
+        for candidate in _smaller(spec):
+            attempts -= 1
+            if fails(candidate):
+                spec, is_smaller = candidate, True
+                break
+            if attempts <= 0:
+                break
+    return spec
+
+
+def describe(tflite: bytes) -> str:
+    """A model in words, one line an op."""
+    model = schema.ModelT.InitFromPackedBuf(tflite, 0)
+    graph = model.subgraphs[0]
+    names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
+
+    def tensor(i: int) -> str:
+        t = graph.tensors[i]
+        q = t.quantization
+        quant = "" if q is None or q.scale is None or not len(q.scale) else f" {q.scale[0]:.4g}*(q{-int(q.zeroPoint[0]):+d})"
+        per_channel = "..." if quant and len(q.scale) > 1 else ""
+        constant = " const" if t.buffer else ""
+        return f"{i}:{DType(t.type).name.lower()}{[int(d) for d in t.shape]}{quant}{per_channel}{constant}"
+
+    lines = [f"input {tensor(int(graph.inputs[0]))}"]
+    for i, operator in enumerate(graph.operators):
+        name = names[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        inputs = ", ".join(tensor(int(j)) for j in operator.inputs if j >= 0)
+        options = {} if operator.builtinOptions is None else vars(operator.builtinOptions)
+        shown = " ".join(f"{k}={v}" for k, v in options.items() if isinstance(v, int | float) and v not in (0, False))
+        lines.append(f"op {i} {name}({inputs}) -> {', '.join(tensor(int(j)) for j in operator.outputs)} {shown}".rstrip())
+    return "\n".join([*lines, f"output {', '.join(str(int(i)) for i in graph.outputs)}"])
