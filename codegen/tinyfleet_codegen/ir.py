@@ -36,13 +36,19 @@ class Quantization:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """A value in the graph. ``data`` is set for constants only."""
+    """A value in the graph.
+
+    Attributes:
+        data: Set for constants only.
+        channels: Which indices of the last axis, as the model has it, are left; None for all.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: DType
     quant: Quantization | None = None
     data: npt.NDArray[np.generic] | None = None
+    channels: tuple[int, ...] | None = None
 
     @property
     def elements(self) -> int:

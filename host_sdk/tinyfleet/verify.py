@@ -26,6 +26,7 @@ from tinyfleet.platformio_build import build_firmware
 from tinyfleet_codegen.compile import compile_graph, compile_model
 from tinyfleet_codegen.compiled import CompiledModel, Layer
 from tinyfleet_codegen.errors import ConfigError, UsageError
+from tinyfleet_codegen.ir import Tensor
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.reference import run_layers
 from tinyfleet_codegen.wire.seeded import tensor_hash
@@ -298,7 +299,10 @@ def _first_layer_difference(runner: Runner, model: CompiledModel, oracle: Oracle
     actual = runner.layers(cases, case)
     if not actual:
         return None, 0
-    expected = oracle.tensors(cases.input(case), [node.outputs[0] for node in model.graph.nodes])
+    tensor_ids = [node.outputs[0] for node in model.graph.nodes]
+    expected = [
+        _left(model.graph.tensors[i], whole) for i, whole in zip(tensor_ids, oracle.tensors(cases.input(case), tensor_ids), strict=True)
+    ]
     if len(actual) != len(expected):
         return Difference(case, None, "output", f"{len(actual)} layers instead of {len(expected)}", None, None, None), 0
     for position, (layer, wanted, got) in enumerate(zip(model.layers, expected, actual, strict=True)):
@@ -306,6 +310,11 @@ def _first_layer_difference(runner: Runner, model: CompiledModel, oracle: Oracle
         if got != (tensor_hash(whole) if runner.layers_are_hashes else whole):
             return _describe(case, position, layer, wanted, None if runner.layers_are_hashes else got), position + 1
     return None, len(expected)
+
+
+def _left(tensor: Tensor, whole: Array) -> Array:
+    """Of a tensor as the oracle has it, the channels that the compiled graph computes."""
+    return whole if tensor.channels is None else np.ascontiguousarray(whole[..., list(tensor.channels)])
 
 
 def _describe(case: int, position: int, layer: Layer, wanted: Array, got: bytes | None) -> Difference:
