@@ -48,6 +48,8 @@ class Op(ABC):
     """Fewest and most inputs; those beyond the fewest may be absent."""
     output_count: tuple[int, int] = (1, 1)
     """Fewest and most outputs in the file; each becomes a node of its own (``Node.part``)."""
+    reads_values = True
+    """False when the output follows from the inputs' shapes alone."""
     rounding: str
     """How results are rounded, one line, for ``docs/spec/ops.md``."""
 

@@ -33,6 +33,7 @@ OPTIONS = {
     "ABS": ("AbsOptions", schema.AbsOptionsT),
     "ADD": ("AddOptions", schema.AddOptionsT),
     "AVERAGE_POOL_2D": ("Pool2DOptions", schema.Pool2DOptionsT),
+    "CONCATENATION": ("ConcatenationOptions", schema.ConcatenationOptionsT),
     "CONV_2D": ("Conv2DOptions", schema.Conv2DOptionsT),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", schema.DepthwiseConv2DOptionsT),
     "FULLY_CONNECTED": ("FullyConnectedOptions", schema.FullyConnectedOptionsT),
@@ -40,9 +41,16 @@ OPTIONS = {
     "LEAKY_RELU": ("LeakyReluOptions", schema.LeakyReluOptionsT),
     "MAX_POOL_2D": ("Pool2DOptions", schema.Pool2DOptionsT),
     "MEAN": ("ReducerOptions", schema.ReducerOptionsT),
+    "PACK": ("PackOptions", schema.PackOptionsT),
     "PAD": ("PadOptions", schema.PadOptionsT),
     "RESHAPE": ("ReshapeOptions", schema.ReshapeOptionsT),
+    "SHAPE": ("ShapeOptions", schema.ShapeOptionsT),
     "SOFTMAX": ("SoftmaxOptions", schema.SoftmaxOptionsT),
+    "SPLIT": ("SplitOptions", schema.SplitOptionsT),
+    "SPLIT_V": ("SplitVOptions", schema.SplitVOptionsT),
+    "SQUEEZE": ("SqueezeOptions", schema.SqueezeOptionsT),
+    "STRIDED_SLICE": ("StridedSliceOptions", schema.StridedSliceOptionsT),
+    "UNPACK": ("UnpackOptions", schema.UnpackOptionsT),
 }
 """Operator name -> (name in the BuiltinOptions union, its class)."""
 

@@ -6,23 +6,34 @@ from tinyfleet_codegen.op import Op
 from tinyfleet_codegen.ops.abs import Abs
 from tinyfleet_codegen.ops.add import Add
 from tinyfleet_codegen.ops.average_pool2d import AveragePool2D
+from tinyfleet_codegen.ops.concatenation import Concatenation
 from tinyfleet_codegen.ops.conv2d import Conv2D
 from tinyfleet_codegen.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyfleet_codegen.ops.dequantize import Dequantize
 from tinyfleet_codegen.ops.elu import Elu
+from tinyfleet_codegen.ops.expand_dims import ExpandDims
 from tinyfleet_codegen.ops.fully_connected import FullyConnected
 from tinyfleet_codegen.ops.hard_swish import HardSwish
 from tinyfleet_codegen.ops.leaky_relu import LeakyRelu
 from tinyfleet_codegen.ops.logistic import Logistic
 from tinyfleet_codegen.ops.max_pool2d import MaxPool2D
 from tinyfleet_codegen.ops.mean import Mean
+from tinyfleet_codegen.ops.pack import Pack
 from tinyfleet_codegen.ops.pad import Pad
 from tinyfleet_codegen.ops.quantize import Quantize
 from tinyfleet_codegen.ops.relu import Relu
 from tinyfleet_codegen.ops.relu6 import Relu6
 from tinyfleet_codegen.ops.reshape import Reshape
+from tinyfleet_codegen.ops.shape import Shape
+from tinyfleet_codegen.ops.slice import Slice
 from tinyfleet_codegen.ops.softmax import Softmax
+from tinyfleet_codegen.ops.split import Split
+from tinyfleet_codegen.ops.split_v import SplitV
+from tinyfleet_codegen.ops.squeeze import Squeeze
+from tinyfleet_codegen.ops.strided_slice import StridedSlice
 from tinyfleet_codegen.ops.tanh import Tanh
+from tinyfleet_codegen.ops.transpose import Transpose
+from tinyfleet_codegen.ops.unpack import Unpack
 
 OPS: dict[str, Op] = {
     op.name: op
@@ -30,23 +41,34 @@ OPS: dict[str, Op] = {
         Abs(),
         Add(),
         AveragePool2D(),
+        Concatenation(),
         Conv2D(),
         DepthwiseConv2D(),
         Dequantize(),
         Elu(),
+        ExpandDims(),
         FullyConnected(),
         HardSwish(),
         LeakyRelu(),
         Logistic(),
         MaxPool2D(),
         Mean(),
+        Pack(),
         Pad(),
         Quantize(),
         Relu(),
         Relu6(),
         Reshape(),
+        Shape(),
+        Slice(),
         Softmax(),
+        Split(),
+        SplitV(),
+        Squeeze(),
+        StridedSlice(),
         Tanh(),
+        Transpose(),
+        Unpack(),
     )
 }
 """By the operator's name in the .tflite schema."""

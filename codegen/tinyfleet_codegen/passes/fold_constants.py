@@ -13,12 +13,12 @@ MAX_FOLDED_MACS = 10_000_000
 
 
 def fold_constants(graph: Graph) -> Graph:
-    """Replace nodes of constants only by their reference result. Nodes that make a model output stay."""
+    """Replace nodes of constants only, or of shapes only, by their reference result. Nodes that make a model output stay."""
     tensors = list(graph.tensors)
     kept = []
     for node in graph.nodes:
         inputs = [None if i is None else tensors[i].data for i in node.inputs]
-        is_constant = all(i is None or tensors[i].data is not None for i in node.inputs)
+        is_constant = not node.op.reads_values or all(i is None or tensors[i].data is not None for i in node.inputs)
         output = tensors[node.outputs[0]]
         # What the op sees must include constants folded before it.
         current = replace(graph, tensors=tuple(tensors))

@@ -171,4 +171,16 @@ typedef struct {
 /** output[i] = table[the byte of input[i]], table [256]; output may be the input. */
 void tyf_lookup_s8(const tyf_lookup_s8_params *params, const int8_t *table, const int8_t *input, int8_t *output);
 
+#define TYF_COPY_DIMS 5
+
+typedef struct {
+    int32_t run_bytes;           /**< contiguous on both sides */
+    int32_t dims[TYF_COPY_DIMS]; /**< how many runs along each loop, the innermost last */
+    int32_t input_strides[TYF_COPY_DIMS], output_strides[TYF_COPY_DIMS]; /**< bytes; may be 0 or negative */
+    int32_t input_start, output_start;                                   /**< bytes */
+} tyf_copy_params;
+
+/** Copy a box of elements of any type from one layout to another. */
+void tyf_copy(const tyf_copy_params *params, const void *input, void *output);
+
 #endif

@@ -1,0 +1,53 @@
+"""CONCATENATION cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.support.move_case import SCALE, ZERO_POINT, int_constant
+from tests.support.op_cases import OpCase, rng_for
+from tests.support.tflite_builder import TfliteBuilder
+
+OP = "CONCATENATION"
+
+
+def concatenation_case(name: str, shape: tuple[int, ...], axis: int, constants: list[int], *, input_at: tuple[int, ...] = (0,)) -> OpCase:
+    """The input (at each of ``input_at``) and constants as long along the axis as given."""
+    rng = rng_for(name)
+    b = TfliteBuilder()
+    x = b.tensor(shape, scale=SCALE, zero_point=ZERO_POINT)
+    inputs, length = [], 0
+    for size in constants:
+        other = tuple(size if a == axis % len(shape) else d for a, d in enumerate(shape))
+        inputs.append(b.tensor(other, scale=SCALE, zero_point=ZERO_POINT, data=rng.integers(-128, 128, other)))
+        length += size
+    for position in input_at:
+        inputs.insert(position, x)
+        length += shape[axis]
+    after = tuple(length if a == axis % len(shape) else d for a, d in enumerate(shape))
+    y = b.tensor(after, scale=SCALE, zero_point=ZERO_POINT)
+    b.op(OP, inputs, [y], axis=axis)
+    return OpCase(name, b.build([x], [y]))
+
+
+def shuffled_parts_case() -> OpCase:
+    """All outputs of a SPLIT live at the same time."""
+    b = TfliteBuilder()
+    x = b.tensor((1, 4, 3, 6), scale=SCALE, zero_point=ZERO_POINT)
+    parts = [b.tensor((1, 4, 3, 2), scale=SCALE, zero_point=ZERO_POINT) for _ in range(3)]
+    y = b.tensor((1, 4, 3, 8), scale=SCALE, zero_point=ZERO_POINT)
+    b.op("SPLIT", [int_constant(b, 3), x], parts, numSplits=3)
+    b.op(OP, [parts[2], parts[0], parts[1], parts[0]], [y], axis=3)
+    return OpCase("concatenation_of_shuffled_parts", b.build([x], [y]))
+
+
+def cases() -> Iterator[OpCase]:
+    """All cases."""
+    yield concatenation_case("concatenation_channels", (1, 3, 4, 5), 3, [2])
+    yield concatenation_case("concatenation_rows", (1, 3, 4, 5), 1, [2, 1], input_at=(1,))
+    yield concatenation_case("concatenation_columns", (1, 3, 4, 5), 2, [1])
+    yield concatenation_case("concatenation_negative_axis", (1, 3, 4), -1, [7], input_at=(1,))
+    yield concatenation_case("concatenation_twice_itself", (1, 9), 1, [], input_at=(0, 0))
+    yield concatenation_case("concatenation_one", (1, 3, 4), 1, [])
+    yield concatenation_case("concatenation_ten", (1, 3, 2), 2, [1, 2, 3, 1, 2, 3, 1, 2, 3], input_at=(4,))
+    yield shuffled_parts_case()
