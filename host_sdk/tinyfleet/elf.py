@@ -1,17 +1,32 @@
-"""How much flash and RAM a firmware takes, read from its ELF file."""
+"""What a firmware takes of flash and RAM, and which symbols take it, read from its ELF file."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tinyfleet_codegen.errors import ImageError
 
 _HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
 _SECTION = struct.Struct("<IIIIIIIIII")
+_SYMBOL = struct.Struct("<IIIBBH")
+_SHT_SYMTAB = 2
 _SHT_NOBITS = 8
 _SHF_WRITE = 1
 _SHF_ALLOC = 2
+_STT_FUNC = 2
+_STT_MASK = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A named range of memory; ``address`` of a function is without the Thumb bit."""
+
+    name: str
+    address: int
+    size: int
 
 
 def elf_size(elf: Path) -> tuple[int, int]:
@@ -20,17 +35,42 @@ def elf_size(elf: Path) -> tuple[int, int]:
     Raises:
         ImageError: the file is not such an ELF.
     """
+    flash = ram = 0
+    for _, kind, flags, _, _, size, *_ in _sections(elf, elf.read_bytes()):
+        if flags & _SHF_ALLOC:
+            flash += size if kind != _SHT_NOBITS else 0
+            ram += size if flags & _SHF_WRITE else 0
+    return flash, ram
+
+
+def elf_symbols(elf: Path) -> list[Symbol]:
+    """The named symbols of an ELF; none of a stripped one.
+
+    Raises:
+        ImageError: the file is not an ELF as :func:`elf_size` takes, or its symbol table is damaged.
+    """
     data = elf.read_bytes()
+    sections = list(_sections(elf, data))
+    symbols = []
+    for _, kind, _, _, offset, size, link, *_ in sections:
+        if kind != _SHT_SYMTAB:
+            continue
+        if offset + size > len(data) or size % _SYMBOL.size or link >= len(sections):
+            raise ImageError(f"{elf} has a damaged symbol table at {offset}, {size} bytes")
+        names = data[sections[link][4] : sections[link][4] + sections[link][5]]
+        for name_at, address, symbol_bytes, info, _, _ in _SYMBOL.iter_unpack(data[offset : offset + size]):
+            name = names[name_at:].split(b"\0", 1)[0].decode(errors="replace")
+            if name:
+                symbols.append(Symbol(name, address & ~1 if info & _STT_MASK == _STT_FUNC else address, symbol_bytes))
+    return symbols
+
+
+def _sections(elf: Path, data: bytes) -> Iterator[tuple[int, ...]]:
     if len(data) < _HEADER.size or data[:6] != b"\x7fELF\x01\x01":
         raise ImageError(f"{elf} is not a 32-bit little-endian ELF file")
     fields = _HEADER.unpack_from(data)
     table, entry_bytes, count = fields[6], fields[11], fields[12]
     if entry_bytes != _SECTION.size or table + count * entry_bytes > len(data):
         raise ImageError(f"{elf} is truncated: {len(data)} bytes, its section table ends at {table + count * entry_bytes}")
-    flash = ram = 0
     for index in range(count):
-        _, kind, flags, _, _, size, *_ = _SECTION.unpack_from(data, table + index * entry_bytes)
-        if flags & _SHF_ALLOC:
-            flash += size if kind != _SHT_NOBITS else 0
-            ram += size if flags & _SHF_WRITE else 0
-    return flash, ram
+        yield _SECTION.unpack_from(data, table + index * entry_bytes)

@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 
+#include "cortex_m.h"
 #include "tyf/port/system.h"
 
 #define PAINT 0x7f7f5a5au
@@ -9,9 +10,7 @@
 extern uint32_t tyf_stack_begin[], tyf_stack_end[];
 
 void tyf_stack_paint(void) {
-    for (uint32_t *word = tyf_stack_begin; word < tyf_stack_end; word++) {
-        *word = PAINT;
-    }
+    tyf_cortex_m_fill(tyf_stack_begin, tyf_stack_end, PAINT);
 }
 
 uint32_t tyf_port_stack_bytes(void) {

@@ -66,9 +66,7 @@ void tyf_startup_memory(void) {
     for (uint32_t *to = tyf_data_begin; to < tyf_data_end; to++, from++) {
         *to = *from;
     }
-    for (uint32_t *to = tyf_bss_begin; to < tyf_bss_end; to++) {
-        *to = 0;
-    }
+    tyf_cortex_m_fill(tyf_bss_begin, tyf_bss_end, 0);
     tyf_stack_paint();
     tyf_fault_count_start();
 }

@@ -160,6 +160,14 @@ bool tyf_port_last_fault(tyf_port_fault *fault) {
     return false;
 }
 
+uint32_t tyf_port_hold_interrupts(void) {
+    return 0;
+}
+
+void tyf_port_resume_interrupts(uint32_t state) {
+    (void)state;
+}
+
 uint32_t tyf_port_stack_bytes(void) {
     return 0;
 }

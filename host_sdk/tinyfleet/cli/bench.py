@@ -4,46 +4,80 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tinyfleet.cli.output import JsonFlag, print_json
 
+if TYPE_CHECKING:
+    from tinyfleet.bench.engine import Comparison
+
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
     bench = typer.Typer(no_args_is_help=True, help="The measurements behind every published number.")
-    bench.command("engine", epilog="Example: tinyfleet bench engine --models mlperf_tiny")(bench_engine_command)
+    bench.command("engine", epilog="Example: tinyfleet bench engine --models mlperf_tiny --board mps2_an386 --board mps2_an385_v6m")(
+        bench_engine_command
+    )
     app.add_typer(bench, name="bench")
 
 
 def bench_engine_command(
     models: Annotated[Path, typer.Option(envvar="TINYFLEET_MLPERF_TINY", help="Folder with the MLPerf Tiny models.")],
-    board: Annotated[str, typer.Option(help="Emulated board.")] = "mps2_an386",
+    board: Annotated[list[str], typer.Option(help="Emulated board; may be given several times.")] = ["mps2_an386"],  # noqa: B006
+    model: Annotated[list[str], typer.Option(help="Only this model of the baseline, for example kws; may be given several times.")] = [],  # noqa: B006
     baseline: Annotated[Path, typer.Option(help="Figures of others.")] = Path("hil_tests/baseline.toml"),
     as_json: JsonFlag = False,
 ) -> None:
-    """Instructions per inference against TensorFlow Lite Micro with CMSIS-NN (counted by the emulator; not cycles)."""
+    """One inference against TensorFlow Lite Micro with CMSIS-NN: instructions (counted by the emulator; not cycles), flash, RAM.
+
+    Flash is the whole image of firmware/apps/bench: code, weights, tables per channel. RAM is arena, variables and used stack.
+    """
     from tinyfleet.bench.engine import bench_engine  # noqa: PLC0415 - keeps --help fast
 
     results = []
     if not as_json:
-        typer.echo(f"{'model':<8}{'theirs':>14}{'ours':>14}{'ratio':>8}{'per MAC':>9}{'arena':>10}{'weights':>10}")
-    for comparison in bench_engine(board, models, baseline):
-        ours = comparison.profile
-        results.append(
-            {
-                "model": comparison.baseline.model,
-                "baseline": asdict(comparison.baseline),
-                "profile": asdict(ours),
-                "ratio": comparison.instructions_ratio,
-            }
-        )
+        typer.echo(_HEADER)
+    for comparison in bench_engine(board, models, baseline, only=model):
+        results.append(_as_dict(comparison))
         if not as_json:
-            theirs = comparison.baseline
-            ratios = f"{comparison.instructions_ratio:>8.2f}{ours.instructions / ours.macs:>9.2f}"
-            counts = f"{theirs.instructions:>14,}{ours.instructions:>14,}{ratios}"
-            typer.echo(f"{theirs.model:<8}{counts}{ours.arena_bytes:>10,}{ours.weights_bytes:>10,}")
+            typer.echo(_row(comparison))
     if as_json:
         print_json(results)
+
+
+_HEADER = (
+    f"{'board':<16}{'model':<6}{'instructions':>13}{'ratio':>7}{'per MAC':>9}"
+    f"{'flash':>9}{'ratio':>7}{'code':>8}{'weights':>9}{'tables':>8}"
+    f"{'RAM':>9}{'ratio':>7}{'arena':>8}{'static':>8}{'stack':>7}{'start-up':>10}"
+)
+
+
+def _row(comparison: Comparison) -> str:
+    ours, flash = comparison.ours, comparison.ours.flash
+    return (
+        f"{ours.board:<16}{comparison.baseline.model:<6}"
+        f"{ours.instructions:>13,}{_ratio(comparison.instructions_ratio):>7}{ours.instructions / ours.macs:>9.2f}"
+        f"{flash.bytes:>9,}{_ratio(comparison.flash_ratio):>7}{flash.code_bytes:>8,}{flash.weights_bytes:>9,}{flash.tables_bytes:>8,}"
+        f"{ours.ram_bytes:>9,}{_ratio(comparison.ram_ratio):>7}{ours.arena_bytes:>8,}{ours.static_bytes:>8,}{ours.stack_bytes:>7,}"
+        f"{ours.startup_instructions:>10,}"
+    )
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _as_dict(comparison: Comparison) -> dict[str, Any]:
+    ours = comparison.ours
+    return {
+        "model": comparison.baseline.model,
+        "baseline": asdict(comparison.baseline),
+        "ours": asdict(ours) | {"flash_bytes": ours.flash.bytes, "ram_bytes": ours.ram_bytes},
+        "ratios": {
+            "instructions": comparison.instructions_ratio,
+            "flash": comparison.flash_ratio,
+            "ram": comparison.ram_ratio,
+        },
+    }

@@ -14,6 +14,7 @@ from typing import IO, Self
 
 from tinyfleet.board import Emulation, load_board
 from tinyfleet.elf import elf_size
+from tinyfleet.emulator.debugger import Debugger
 from tinyfleet.emulator.nvm import create_nvm, lock_nvm
 from tinyfleet.emulator.qmp import Qmp
 from tinyfleet.emulator.spawn import spawn_tied
@@ -36,10 +37,19 @@ class EmulatedBoard:
         pid: Process id of QEMU.
         nvm: The NVM file; locked while the board runs.
         device_id: The identity in that file, 16 bytes.
+        debugger: Steps the board; None unless it was started halted.
     """
 
     def __init__(
-        self, process: subprocess.Popen[bytes], output: IO[bytes], *, url: str, pty: str | None, nvm: Path, device_id: bytes
+        self,
+        process: subprocess.Popen[bytes],
+        output: IO[bytes],
+        *,
+        url: str,
+        pty: str | None,
+        nvm: Path,
+        device_id: bytes,
+        debugger: Debugger | None,
     ) -> None:
         self._process = process
         self._output = output
@@ -48,10 +58,19 @@ class EmulatedBoard:
         self.pid = process.pid
         self.nvm = nvm
         self.device_id = device_id
+        self.debugger = debugger
 
     @classmethod
     def start(
-        cls, board: str, elf: Path, nvm: Path, *, device_id: bytes | None = None, pty: bool = False, timeout_s: float = 10.0
+        cls,
+        board: str,
+        elf: Path,
+        nvm: Path,
+        *,
+        device_id: bytes | None = None,
+        pty: bool = False,
+        halted: bool = False,
+        timeout_s: float = 10.0,
     ) -> EmulatedBoard:
         """Boot a firmware; returns when QEMU runs it.
 
@@ -61,6 +80,7 @@ class EmulatedBoard:
             nvm: NVM file; made when it is not there.
             device_id: For a new NVM file; None: random.
             pty: Offer the UART as a pseudo-terminal instead of a TCP port.
+            halted: Stand at the reset, for ``debugger`` to step it.
             timeout_s: Deadline for QEMU's start.
 
         Raises:
@@ -94,10 +114,18 @@ class EmulatedBoard:
             ]
             # QEMU inherits the lock's descriptor: the file stays locked exactly as long as the board runs.
             board_fds = [lock, qemu_control.fileno(), *([] if pty else [listener.fileno()])]
+            debugger = None
+            if halted:
+                ours, qemu_debugger = socket.socketpair()
+                descriptors.callback(qemu_debugger.close)
+                debugger = Debugger(ours)
+                board_fds.append(qemu_debugger.fileno())
+                command += ["-S", "-chardev", f"socket,id=gdb,fd={qemu_debugger.fileno()}", "-gdb", "chardev:gdb"]
             qemu = find_qemu()
             output = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the board
             process = spawn_tied([str(qemu.path), *command], env=qemu.env, pass_fds=board_fds, output=output)
-            self = cls(process, output, url=f"tcp://127.0.0.1:{port}", pty=None, nvm=nvm, device_id=found_id)
+            url = f"tcp://127.0.0.1:{port}"
+            self = cls(process, output, url=url, pty=None, nvm=nvm, device_id=found_id, debugger=debugger)
             qemu_control.close()
             self._wait_until_up(Qmp(control, timeout_s), pty, timeout_s)
         return self
@@ -150,6 +178,8 @@ class EmulatedBoard:
             except subprocess.TimeoutExpired:
                 self.kill()
         self._output.close()
+        if self.debugger is not None:
+            self.debugger.close()
 
     def kill(self) -> None:
         """SIGKILL: to the board a power cut, to its host a link that closes."""

@@ -102,6 +102,7 @@ env.Append(
         str(FIRMWARE_DIR / "arch" / "cortex_m"),
         str(FIRMWARE_DIR / "boards" / facts["sources"]),
         str(MODEL_DIR),
+        env.subst("$PROJECT_SRC_DIR"),  # The app may bring app_config.h.
     ],
     LINKFLAGS=[
         *cpu,

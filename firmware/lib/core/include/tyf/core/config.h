@@ -1,6 +1,6 @@
 /**
- * Everything that a build may tune, with default, unit and range. Override with -DTYF_CFG_<NAME>=<value>, for a
- * board in its manifest.
+ * Everything that a build may tune, with default, unit and range. Override with -DTYF_CFG_<NAME>=<value>: for a board
+ * in its manifest, for an app in a file app_config.h beside its main.c.
  *
  *     #include "tyf/core/config.h"
  *
@@ -8,6 +8,10 @@
  */
 #ifndef TYF_CORE_CONFIG_H
 #define TYF_CORE_CONFIG_H
+
+#if __has_include("app_config.h")
+#include "app_config.h"
+#endif
 
 /** Largest decoded SMP frame: message, length and CRC. Bytes, 256 .. 8192. */
 #ifndef TYF_CFG_SMP_FRAME_BYTES

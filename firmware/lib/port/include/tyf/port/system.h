@@ -43,6 +43,16 @@ uint32_t tyf_port_resets(void);
 /** @return true and the last fault when there was one since power-on; else false and zeros */
 bool tyf_port_last_fault(tyf_port_fault *fault);
 
+/**
+ * Keep interrupts out for as long as a measurement takes that must repeat. The watchdog goes on.
+ *
+ * @return what tyf_port_resume_interrupts() needs to restore the state before
+ */
+uint32_t tyf_port_hold_interrupts(void);
+
+/** End the matching tyf_port_hold_interrupts(). */
+void tyf_port_resume_interrupts(uint32_t state);
+
 /** Size of the main stack. */
 uint32_t tyf_port_stack_bytes(void);
 
