@@ -16,7 +16,7 @@ def test_profile_repeats_and_adds_up(tmp_path: Path) -> None:
     package = ModelPackage("ad", standins.ad())
     first, second = (profile_model(package, "mps2_an386", tmp_path / name) for name in ("first", "second"))
     assert len(first.layers) == 10
-    assert all(layer.instructions > layer.macs for layer in first.layers)
+    assert all(layer.instructions > layer.macs / 2 for layer in first.layers)  # Two MACs an instruction are the most that a DSP core can.
     assert first.instructions == sum(layer.instructions for layer in first.layers)
     # The board's slow timer may interrupt a layer; nothing else may differ.
     for one, other in zip(first.layers, second.layers, strict=True):
