@@ -1,10 +1,30 @@
 /**
  * Kernels for ARMv6-M cores (Cortex-M0, M0+): the same bytes as those of kernels.h from weights and tables that the
- * compiler packed. It sees to their bounds (codegen/tinyfleet_codegen/kernels/v6m).
+ * compiler packed. It sees to their bounds (codegen/tinyfleet_codegen/kernels/v6m): products are summed in 16-bit lanes
+ * as long as the weights allow, and every channel's requantisation is proven.
+ *
+ * `channels` holds for each output channel, 32 bits each: start value of its sums, limit, offset, high, low; in kernels
+ * that are named *_knee_*: start, limit, knee, offset below the knee, offset, high, low. What they mean:
+ * kernels/v6m/requantization.py.
  */
 #ifndef TYF_NN_KERNELS_V6M_H
 #define TYF_NN_KERNELS_V6M_H
 
 #include "tyf/nn/kernels.h"
+
+/**
+ * @param weights   int8, filters in blocks of eight that alternate byte by byte; the first block is filled up at its
+ * front; depth is filled up to an even number with zeros
+ * @param schedule  per filter and group of 2 to 10 products the distance to jump, see conv2d_block_v6m.S
+ * @param scratch   TYF_CONV2D_V6M_SCRATCH_BYTES(depth, input_c), 8-byte aligned; depth = kernel_h * kernel_w * input_c
+ *
+ * One group.
+ */
+void tyf_conv2d_s8_v6m(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *weights,
+                       const uint8_t *schedule, const int32_t *channels, void *scratch, int8_t *output);
+void tyf_conv2d_knee_s8_v6m(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *weights,
+                            const uint8_t *schedule, const int32_t *channels, void *scratch, int8_t *output);
+
+#define TYF_CONV2D_V6M_SCRATCH_BYTES(depth, input_c) (8 * ((depth) + 1) + 8 + (input_c))
 
 #endif

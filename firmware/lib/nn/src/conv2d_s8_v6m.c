@@ -1,0 +1,152 @@
+/* CONV_2D, int8, for ARMv6-M: four output pixels at a time, their windows packed in pairs. */
+#include <stdbool.h>
+#include <string.h>
+
+#include "tyf/nn/fixed.h"
+#include "tyf/nn/kernels_v6m.h"
+
+/* What conv2d_block_v6m.S reads, by offset. */
+typedef struct {
+    const uint32_t *columns;
+    const int8_t *weights;
+    const uint8_t *schedule;
+    const int32_t *channels;
+    int8_t *output;
+    int32_t pixel_step;
+    int32_t weights_step; /* from the ninth weight of a block to the first of the next */
+    const int8_t *weights_end;
+} tyf_v6m_block;
+
+typedef void (*block_fn)(const tyf_v6m_block *block);
+
+void tyf_v6m_conv_block(const tyf_v6m_block *block);
+void tyf_v6m_conv_block_knee(const tyf_v6m_block *block);
+uint32_t *tyf_v6m_pack(const int8_t *const pixels[4], uint32_t *columns, uint32_t count);
+
+/* Where the window of an output pixel begins. */
+typedef struct {
+    int32_t y, x;
+} corner;
+
+/* The windows of four pixels, row by row, where all of them lie inside the image. */
+static void pack_inside(const tyf_conv2d_s8_params *p, const int8_t *input, const corner *at, uint32_t *columns) {
+    const tyf_window *win = &p->window;
+    const int32_t row_bytes = win->input_w * p->input_c;
+    const uint32_t count = (uint32_t)(win->kernel_w * p->input_c);
+    const int8_t *rows[4];
+    for (int32_t i = 0; i < 4; i++) {
+        rows[i] = input + at[i].y * row_bytes + at[i].x * p->input_c;
+    }
+    for (int32_t ky = win->kernel_h; ky != 0; ky--) {
+        columns = tyf_v6m_pack(rows, columns, count);
+        for (int32_t i = 0; i < 4; i++) {
+            rows[i] += row_bytes;
+        }
+    }
+}
+
+/* The same tap by tap, from `outside` where a tap leaves the image. */
+static void pack_taps(const tyf_conv2d_s8_params *p, const int8_t *input, const corner *at, const int8_t *outside,
+                      uint32_t *columns) {
+    const tyf_window *win = &p->window;
+    for (int32_t ky = 0; ky < win->kernel_h; ky++) {
+        for (int32_t kx = 0; kx < win->kernel_w; kx++) {
+            const int8_t *taps[4];
+            for (int32_t i = 0; i < 4; i++) {
+                const uint32_t y = (uint32_t)(at[i].y + ky * win->dilation_h);
+                const uint32_t x = (uint32_t)(at[i].x + kx * win->dilation_w);
+                const bool is_inside = y < win->input_h && x < win->input_w;
+                taps[i] = is_inside ? input + (y * win->input_w + x) * (uint32_t)p->input_c : outside;
+            }
+            columns = tyf_v6m_pack(taps, columns, (uint32_t)p->input_c);
+        }
+    }
+}
+
+static bool all_inside(const tyf_window *win, const corner *at) {
+    const int32_t last_y = win->input_h - win->kernel_h, last_x = win->input_w - win->kernel_w;
+    for (int32_t i = 0; i < 4; i++) {
+        if (at[i].y < 0 || at[i].y > last_y || at[i].x < 0 || at[i].x > last_x) {
+            return false;
+        }
+    }
+    return win->dilation_h == 1 && win->dilation_w == 1;
+}
+
+static void clamp_all(const tyf_conv2d_s8_params *p, int8_t *values, int32_t count) {
+    for (int32_t i = 0; i < count; i++) {
+        values[i] = (int8_t)tyf_clamp(values[i], p->activation_min, p->activation_max);
+    }
+}
+
+static void convolve(const tyf_conv2d_s8_params *p, const int8_t *input, const uint32_t *weights,
+                     const uint8_t *schedule, const int32_t *channels, void *scratch, int8_t *output,
+                     block_fn run_block) {
+    const tyf_window *win = &p->window;
+    const int32_t depth = win->kernel_h * win->kernel_w * p->input_c;
+    const int32_t even_depth = depth + (depth & 1);
+    const int32_t pixels = win->output_h * win->output_w;
+    /* Less than four pixels are computed one by one, each four times. */
+    const int32_t together = pixels < 4 ? 1 : 4;
+    /* The block counts filters by the distance of weights and columns modulo 8. */
+    uint32_t *columns = (uint32_t *)scratch + (((uintptr_t)weights ^ (uintptr_t)scratch) & 4u) / 4u;
+    int8_t *outside = (int8_t *)(columns + 2 * even_depth);
+    const int8_t *first_block = (const int8_t *)weights;
+    tyf_v6m_block block = {
+        .columns = columns,
+        .weights = first_block + (-p->output_c & 7),
+        .schedule = schedule,
+        .channels = channels,
+        .pixel_step = together == 4 ? p->output_c : 0,
+        .weights_step = 8 * even_depth - 8,
+        .weights_end = first_block + (p->output_c - 1) / 8 * 8 * even_depth + 8,
+    };
+    const bool is_clamped = p->activation_min > INT8_MIN || p->activation_max < INT8_MAX;
+    corner at[4] = {{0, 0}};
+    corner next = {-win->pad_h, -win->pad_w};
+    int32_t left_in_row = win->output_w;
+    memset(outside, (int)(uint8_t)(-p->input_offset), (size_t)p->input_c);
+    columns[2 * even_depth - 2] = 0; /* an odd depth's last weight is zero */
+    columns[2 * even_depth - 1] = 0;
+    for (int32_t done = 0; done < pixels;) {
+        /* The last block overlaps the one before. */
+        const int32_t fresh = pixels - done < together ? pixels - done : together;
+        for (int32_t i = 0; i < 4; i++) {
+            if (i + fresh < 4) {
+                at[i] = at[i + fresh];
+            } else {
+                at[i] = next;
+                next.x += win->stride_w;
+                if (--left_in_row == 0) {
+                    left_in_row = win->output_w;
+                    next.x = -win->pad_w;
+                    next.y += win->stride_h;
+                }
+            }
+        }
+        if (together == 1) {
+            at[0] = at[1] = at[2] = at[3];
+        }
+        done += fresh;
+        if (all_inside(win, at)) {
+            pack_inside(p, input, at, columns);
+        } else {
+            pack_taps(p, input, at, outside, columns);
+        }
+        block.output = output + (done - together) * p->output_c;
+        run_block(&block);
+        if (is_clamped) {
+            clamp_all(p, block.output, together * p->output_c);
+        }
+    }
+}
+
+void tyf_conv2d_s8_v6m(const tyf_conv2d_s8_params *p, const int8_t *input, const uint32_t *weights,
+                       const uint8_t *schedule, const int32_t *channels, void *scratch, int8_t *output) {
+    convolve(p, input, weights, schedule, channels, scratch, output, tyf_v6m_conv_block);
+}
+
+void tyf_conv2d_knee_s8_v6m(const tyf_conv2d_s8_params *p, const int8_t *input, const uint32_t *weights,
+                            const uint8_t *schedule, const int32_t *channels, void *scratch, int8_t *output) {
+    convolve(p, input, weights, schedule, channels, scratch, output, tyf_v6m_conv_block_knee);
+}

@@ -1,0 +1,137 @@
+"""Kernels for ARMv6-M: awkward shapes on the board, limits that C and the compiler both state, and broken kernels."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support import batch
+from tests.support.op_cases import OpCase, all_cases
+from tests.support.op_cases.conv2d import conv_case
+from tinyfleet.cases import Cases
+from tinyfleet.oracle import open_oracle
+from tinyfleet.toolchain import find_host_cc
+from tinyfleet_codegen import firmware_tree
+from tinyfleet_codegen.compile import compile_graph
+from tinyfleet_codegen.compiled import CompiledModel
+from tinyfleet_codegen.kernels.v6m import KERNELS, conv2d, requantization
+from tinyfleet_codegen.op import Array
+from tinyfleet_codegen.package import ModelPackage
+from tinyfleet_codegen.quant import requantize
+
+BOARD = "mps2_an385_v6m"
+SEED = 20261126
+INPUTS = 6
+MUTANT_CASES = 12
+RELU = {"activation": 1, "zero_points": (-7, -128)}
+
+CASES = [
+    conv_case("v6m_conv_1x1_relu", kernel=(1, 1), size=(5, 5, 64), filters=64, scales=(0.05, 0.002, 0.04), **RELU),
+    conv_case("v6m_conv_1x1_odd", kernel=(1, 1), size=(3, 7, 13), filters=19, **RELU),
+    conv_case("v6m_conv_1x1_stride2", kernel=(1, 1), size=(9, 7, 6), filters=9, stride=(2, 2), **RELU),
+    conv_case("v6m_conv_three_pixels", kernel=(1, 1), size=(1, 3, 8), filters=8, **RELU),
+    conv_case("v6m_conv_3x3_relu", size=(6, 9, 3), filters=17, **RELU),
+    conv_case("v6m_conv_3x3_stride2_valid", size=(11, 10, 5), filters=8, stride=(2, 2), same=False, **RELU),
+    conv_case("v6m_conv_10x4", size=(49, 10, 1), filters=11, kernel=(10, 4), stride=(2, 2), **RELU),
+    conv_case("v6m_conv_dilated", size=(9, 11, 2), filters=3, dilation=(2, 3), **RELU),
+    conv_case("v6m_conv_large_weights", size=(5, 5, 4), filters=6, extreme=True, scales=(0.05, 0.002, 0.1), **RELU),
+    conv_case("v6m_conv_relu6_offset", size=(5, 5, 4), filters=6, activation=3, zero_points=(3, -128)),
+]
+
+
+@cache
+def compiled(case: OpCase) -> CompiledModel:
+    return batch.compile_cases([case], BOARD)[0]
+
+
+def kernel_of(case: OpCase) -> str:
+    return compiled(case).layers[0].kernel
+
+
+@cache
+def expected_outputs(case: OpCase) -> Array:
+    model = compile_graph(ModelPackage(case.name, case.tflite), None)
+    return open_oracle(case.tflite, case.name).run(Cases(model, SEED).inputs(0, INPUTS))
+
+
+def different_cases(cases: list[OpCase], folder: Path) -> list[str]:
+    outputs = batch.run_on_board([compiled(case) for case in cases], folder, seed=SEED, inputs=INPUTS, board=BOARD)
+    return [case.name for case, got in zip(cases, outputs, strict=True) if not np.array_equal(got, expected_outputs(case))]
+
+
+@pytest.mark.timeout(300)
+def test_awkward_shapes_on_the_board_equal_the_oracle(tmp_path: Path) -> None:
+    assert different_cases(CASES, tmp_path) == []
+
+
+def test_every_kernel_is_reached_by_three_cases() -> None:
+    reached = [kernel_of(case) for cases in all_cases().values() for case in cases] + [kernel_of(case) for case in CASES]
+    assert {kernel.symbol: reached.count(kernel.symbol) >= 3 for kernel in KERNELS} == {kernel.symbol: True for kernel in KERNELS}
+
+
+MUTATIONS = [
+    # (kernel, file, before, after): the sums, the lanes, the scaling, the two clamps, the order of pixels and taps.
+    ("tyf_conv2d_s8_v6m", "src/conv2d_block_v6m.S", "adcs r7, r5", "adds r7, r7, r5"),
+    ("tyf_conv2d_s8_v6m", "src/conv2d_block_v6m.S", "#define CHAIN 8", "#define CHAIN 7"),
+    ("tyf_conv2d_s8_v6m", "src/conv2d_block_v6m.S", "bhs 40", "bgt 40"),
+    ("tyf_conv2d_s8_v6m", "include/tyf/nn/v6m.inc", "TYF_V6M_LOW_BITS 12", "TYF_V6M_LOW_BITS 13"),
+    ("tyf_conv2d_s8_v6m", "src/conv2d_s8_v6m.c", "at[i] = at[i + fresh]", "at[i] = at[i]"),
+    ("tyf_conv2d_s8_v6m", "src/conv2d_s8_v6m.c", "at[i].x > last_x", "at[i].x > last_x + 1"),
+    ("tyf_conv2d_s8_v6m", "src/conv2d_s8_v6m.c", "p->activation_min, p->activation_max)", "INT8_MIN, INT8_MAX)"),
+    ("tyf_conv2d_knee_s8_v6m", "src/conv2d_block_v6m.S", "blo 50", "bhs 50"),
+    ("tyf_conv2d_knee_s8_v6m", "src/conv2d_block_v6m.S", "scale \\value, r1, r2, r12, r0", "scale \\value, r1, r2, r9, r0"),
+]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("kernel", "file", "before", "after"), MUTATIONS)
+def test_a_broken_kernel_is_seen(kernel: str, file: str, before: str, after: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [case for group in (CASES, *all_cases().values()) for case in group if kernel_of(case) == kernel][:MUTANT_CASES]
+    shutil.copytree(firmware_tree.firmware_dir() / "lib", tmp_path / "lib")
+    shutil.copytree(firmware_tree.firmware_dir() / "boards", tmp_path / "boards")
+    source = tmp_path / "lib/nn" / file
+    text = source.read_text()
+    assert before in text
+    source.write_text(text.replace(before, after))
+    for module in (batch, firmware_tree):
+        monkeypatch.setattr(module, "firmware_dir", lambda: tmp_path)
+    (tmp_path / "run").mkdir()
+    assert different_cases(cases, tmp_path / "run")
+
+
+def test_limits_and_scratch_sizes_equal_those_in_c(tmp_path: Path) -> None:
+    nn = firmware_tree.firmware_dir() / "lib/nn"
+    assert f"#define CHAIN {conv2d.CHAIN}\n" in (nn / "src/conv2d_block_v6m.S").read_text()
+    assert f"#define TYF_V6M_LOW_BITS {requantization.LOW_BITS}\n" in (nn / "include/tyf/nn/v6m.inc").read_text()
+    sizes = [(1, 1), (27, 3), (40, 1), (576, 64)]
+    lines = "".join(f'printf("%d ", TYF_CONV2D_V6M_SCRATCH_BYTES({d}, {c}));' for d, c in sizes)
+    (tmp_path / "sizes.c").write_text(f'#include <stdio.h>\n#include "tyf/nn/kernels_v6m.h"\nint main(void) {{ {lines} }}\n')
+    subprocess.run([*find_host_cc(), f"-I{nn / 'include'}", "sizes.c", "-o", "sizes"], cwd=tmp_path, check=True, timeout=60)
+    printed = subprocess.run([tmp_path / "sizes"], capture_output=True, text=True, check=True, timeout=10).stdout
+    assert [int(word) for word in re.findall(r"\d+", printed)] == [conv2d.conv2d_scratch_bytes(d, c) for d, c in sizes]
+
+
+@pytest.mark.parametrize("zero_point", [-128, -5, 0, 14, 127])
+def test_scaling_equals_the_oracles_rounding_on_every_sum_that_matters(zero_point: int) -> None:
+    rng = np.random.default_rng(SEED + zero_point)
+    found = 0
+    for shift in range(-12, 0):
+        for multiplier in (2**30, 2**31 - 1, int(rng.integers(2**30, 2**31))):
+            low, high = -int(rng.integers(1, 2**20)), int(rng.integers(2**20))
+            scaling = requantization.find_scaling(multiplier, shift, zero_point, low, high)
+            if scaling is None:
+                continue
+            found += 1
+            # Around zero, around every tie, at the ends and anywhere.
+            ties = (np.arange(-260, 260) * 2 + 1) * 2 ** (-shift - 1) * 2**31 // multiplier
+            sums = np.concatenate([np.arange(-200, 200), *(ties + d for d in range(-3, 4)), rng.integers(low, high + 1, 5000), [low, high]])
+            sums = sums[(sums >= low) & (sums <= high)]
+            expected = np.clip(requantize(sums, multiplier, shift) + zero_point, -128, 127)
+            np.testing.assert_array_equal(scaling.apply(sums), expected)
+    assert found >= 30, f"{found} of 36 have a scaling"
