@@ -41,6 +41,7 @@ OPTIONS = {
     "LEAKY_RELU": ("LeakyReluOptions", schema.LeakyReluOptionsT),
     "MAX_POOL_2D": ("Pool2DOptions", schema.Pool2DOptionsT),
     "MEAN": ("ReducerOptions", schema.ReducerOptionsT),
+    "MUL": ("MulOptions", schema.MulOptionsT),
     "PACK": ("PackOptions", schema.PackOptionsT),
     "PAD": ("PadOptions", schema.PadOptionsT),
     "RESHAPE": ("ReshapeOptions", schema.ReshapeOptionsT),
@@ -50,6 +51,7 @@ OPTIONS = {
     "SPLIT_V": ("SplitVOptions", schema.SplitVOptionsT),
     "SQUEEZE": ("SqueezeOptions", schema.SqueezeOptionsT),
     "STRIDED_SLICE": ("StridedSliceOptions", schema.StridedSliceOptionsT),
+    "SUB": ("SubOptions", schema.SubOptionsT),
     "UNPACK": ("UnpackOptions", schema.UnpackOptionsT),
 }
 """Operator name -> (name in the BuiltinOptions union, its class)."""

@@ -17,9 +17,13 @@ from tinyfleet_codegen.ops.hard_swish import HardSwish
 from tinyfleet_codegen.ops.leaky_relu import LeakyRelu
 from tinyfleet_codegen.ops.logistic import Logistic
 from tinyfleet_codegen.ops.max_pool2d import MaxPool2D
+from tinyfleet_codegen.ops.maximum import Maximum
 from tinyfleet_codegen.ops.mean import Mean
+from tinyfleet_codegen.ops.minimum import Minimum
+from tinyfleet_codegen.ops.mul import Mul
 from tinyfleet_codegen.ops.pack import Pack
 from tinyfleet_codegen.ops.pad import Pad
+from tinyfleet_codegen.ops.prelu import Prelu
 from tinyfleet_codegen.ops.quantize import Quantize
 from tinyfleet_codegen.ops.relu import Relu
 from tinyfleet_codegen.ops.relu6 import Relu6
@@ -29,8 +33,10 @@ from tinyfleet_codegen.ops.slice import Slice
 from tinyfleet_codegen.ops.softmax import Softmax
 from tinyfleet_codegen.ops.split import Split
 from tinyfleet_codegen.ops.split_v import SplitV
+from tinyfleet_codegen.ops.squared_difference import SquaredDifference
 from tinyfleet_codegen.ops.squeeze import Squeeze
 from tinyfleet_codegen.ops.strided_slice import StridedSlice
+from tinyfleet_codegen.ops.sub import Sub
 from tinyfleet_codegen.ops.tanh import Tanh
 from tinyfleet_codegen.ops.transpose import Transpose
 from tinyfleet_codegen.ops.unpack import Unpack
@@ -52,9 +58,13 @@ OPS: dict[str, Op] = {
         LeakyRelu(),
         Logistic(),
         MaxPool2D(),
+        Maximum(),
         Mean(),
+        Minimum(),
+        Mul(),
         Pack(),
         Pad(),
+        Prelu(),
         Quantize(),
         Relu(),
         Relu6(),
@@ -64,8 +74,10 @@ OPS: dict[str, Op] = {
         Softmax(),
         Split(),
         SplitV(),
+        SquaredDifference(),
         Squeeze(),
         StridedSlice(),
+        Sub(),
         Tanh(),
         Transpose(),
         Unpack(),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyfleet_codegen.elementwise import BinaryAttrs
 from tinyfleet_codegen.geometry import activation_range
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels.dsp.tables import MAX_SHIFT
 from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.op import CallPrinter, attrs_of
-from tinyfleet_codegen.ops.add import LEFT_SHIFT, AddAttrs, add_multipliers
+from tinyfleet_codegen.ops.add import LEFT_SHIFT, add_multipliers
 from tinyfleet_codegen.quant import requantize
 
 HALF = (2**30, 0)
@@ -31,7 +32,7 @@ class AddDsp(Kernel):
         first, second, (multiplier, shift) = add_multipliers(graph, node)
         shifted, looked_up = (0, 1) if first == HALF else (1, 0)
         output = graph.output_tensor(node)
-        low, high = activation_range(attrs_of(node, AddAttrs).activation, output)
+        low, high = activation_range(attrs_of(node, BinaryAttrs).activation, output)
         values = (np.arange(-128, 128) - graph.input_tensor(node, looked_up).zero_point) << LEFT_SHIFT
         table = 2 * requantize(values, *(first, second)[looked_up]) - (graph.input_tensor(node, shifted).zero_point << LEFT_SHIFT)
         fields = {

@@ -93,25 +93,35 @@ typedef struct {
 /** Mean over any of four dimensions. */
 void tyf_mean_s8(const tyf_mean_s8_params *params, const int8_t *input, int8_t *output);
 
-/** One input of tyf_add_s8. */
+/** One input of a function of two. */
 typedef struct {
     int32_t strides[4]; /**< elements between neighbours along each output dimension, 0 where it broadcasts */
     int32_t offset;     /**< -zero_point */
     int32_t multiplier;
     int32_t shift;
-} tyf_add_s8_input;
+} tyf_binary_s8_input;
 
 typedef struct {
     int32_t dims[4];
-    tyf_add_s8_input a, b;
+    tyf_binary_s8_input a, b;
     int32_t output_offset;
     int32_t output_multiplier;
     int32_t output_shift;
     int32_t activation_min, activation_max;
-} tyf_add_s8_params;
+} tyf_binary_s8_params;
 
-/** a + b of two scales; output may be the same buffer as an input that does not broadcast. */
-void tyf_add_s8(const tyf_add_s8_params *params, const int8_t *a, const int8_t *b, int8_t *output);
+/*
+ * Functions of two tensors with scales; output may be the same buffer as an input that does not broadcast. MUL uses no
+ * multiplier of an input; MINIMUM and MAXIMUM use none at all; PRELU scales positive elements of a by a's multiplier
+ * and products of negative ones with the slopes b by the output's.
+ */
+void tyf_add_s8(const tyf_binary_s8_params *params, const int8_t *a, const int8_t *b, int8_t *output);
+void tyf_sub_s8(const tyf_binary_s8_params *params, const int8_t *a, const int8_t *b, int8_t *output);
+void tyf_mul_s8(const tyf_binary_s8_params *params, const int8_t *a, const int8_t *b, int8_t *output);
+void tyf_squared_difference_s8(const tyf_binary_s8_params *params, const int8_t *a, const int8_t *b, int8_t *output);
+void tyf_minimum_s8(const tyf_binary_s8_params *params, const int8_t *a, const int8_t *b, int8_t *output);
+void tyf_maximum_s8(const tyf_binary_s8_params *params, const int8_t *a, const int8_t *b, int8_t *output);
+void tyf_prelu_s8(const tyf_binary_s8_params *params, const int8_t *a, const int8_t *b, int8_t *output);
 
 typedef struct {
     int32_t input_dims[4];

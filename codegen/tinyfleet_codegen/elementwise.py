@@ -1,0 +1,111 @@
+"""What functions of two int8 tensors share: broadcasting, scales, one parameter struct."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyfleet_codegen.errors import ShapeError
+from tinyfleet_codegen.geometry import Activation, activation_range, read_activation
+from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.movement import strides_of
+from tinyfleet_codegen.op import Array, CallPrinter, Op, attrs_of, require_dtype, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.quant import Int64Array
+from tinyfleet_codegen.tflite.flatbuffer import Table
+from tinyfleet_codegen.wire.ids import DType
+
+Multiplier = tuple[int, int]
+"""(multiplier, shift) as of ``quantize_multiplier``."""
+UNUSED: Multiplier = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryAttrs:
+    """Options of an op of two inputs."""
+
+    activation: Activation
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryScales:
+    """Multipliers of both inputs and of the result; what each means is the op's own matter."""
+
+    a: Multiplier = UNUSED
+    b: Multiplier = UNUSED
+    output: Multiplier = UNUSED
+
+
+class BinaryOp(Op):
+    """Two int8 inputs that broadcast to the output's shape, rank <= 4; either may be a constant."""
+
+    input_count = (2, 2)
+    kernel: str
+    """The C function."""
+
+    def read_attrs(self, options: Table | None) -> BinaryAttrs:
+        return BinaryAttrs(Activation.NONE)
+
+    @abstractmethod
+    def scales(self, graph: Graph, node: Node) -> BinaryScales:
+        """Multipliers.
+
+        Raises:
+            QuantError: a scale cannot be represented.
+        """
+
+    @abstractmethod
+    def combine(self, scales: BinaryScales, a: Int64Array, b: Int64Array) -> Int64Array:
+        """Results without the output's zero point, from inputs without theirs."""
+
+    def check(self, graph: Graph, node: Node) -> None:
+        a, b, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
+        for what, tensor in (("input", a), ("input", b), ("output", output)):
+            require_dtype(node, what, tensor, DType.INT8)
+            require_per_tensor_quant(node, what, tensor)
+        try:
+            shape = np.broadcast_shapes(a.shape, b.shape)
+        except ValueError:
+            raise ShapeError(f"{node.label}: {list(a.shape)} and {list(b.shape)} do not broadcast") from None
+        require_shape(node, "output", output, shape)
+        if len(shape) > 4 or output.elements == 0:
+            raise ShapeError(f"{node.label}: output {list(shape)} must have rank at most 4 and elements")
+        self.scales(graph, node)
+
+    def reference(self, graph: Graph, node: Node, inputs: list[Array | None]) -> Array:
+        output = graph.output_tensor(node)
+        a, b = inputs
+        assert a is not None and b is not None
+        values = [x.astype(np.int64) - graph.input_tensor(node, i).zero_point for i, x in enumerate((a, b))]
+        result = self.combine(self.scales(graph, node), *values) + output.zero_point
+        return np.clip(result, *activation_range(attrs_of(node, BinaryAttrs).activation, output)).astype(np.int8)
+
+    def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
+        output, scales = graph.output_tensor(node), self.scales(graph, node)
+        low, high = activation_range(attrs_of(node, BinaryAttrs).activation, output)
+        fields = {f"dims[{i}]": d for i, d in enumerate(_four(output.shape))}
+        for position, (name, (multiplier, shift)) in enumerate((("a", scales.a), ("b", scales.b))):
+            source = graph.input_tensor(node, position)
+            shape = _four(source.shape)
+            strides = [0 if d == 1 else s for d, s in zip(shape, strides_of(shape), strict=True)]
+            fields |= {f"{name}.strides[{i}]": s for i, s in enumerate(strides)}
+            fields |= {f"{name}.offset": -source.zero_point, f"{name}.multiplier": multiplier, f"{name}.shift": shift}
+        fields |= {
+            "output_offset": output.zero_point,
+            "output_multiplier": scales.output[0],
+            "output_shift": scales.output[1],
+            "activation_min": low,
+            "activation_max": high,
+        }
+        params = printer.params("tyf_binary_s8_params", fields)
+        printer.call(self.kernel, params, printer.tensor(node.inputs[0]), printer.tensor(node.inputs[1]), printer.tensor(node.outputs[0]))
+
+
+def read_binary_attrs(options: Table | None) -> BinaryAttrs:
+    """Options whose first field is a fused activation."""
+    return BinaryAttrs(Activation.NONE if options is None else read_activation(options.u8(0), options.what))
+
+
+def _four(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (1,) * (4 - len(shape)) + shape
