@@ -66,6 +66,8 @@ def cases() -> Iterator[OpCase]:
         for stride in ((1, 1), (2, 2), (2, 1), (1, 3)):
             yield conv_case(f"conv_3x3_{'same' if same else 'valid'}_s{stride[0]}{stride[1]}", same=same, stride=stride)
     yield conv_case("conv_1x1", kernel=(1, 1), size=(5, 5, 9), filters=7)
+    yield conv_case("conv_1x1_whole_words_odd", kernel=(1, 1), size=(5, 5, 12), filters=6)
+    yield conv_case("conv_1x1_whole_words_stride2", kernel=(1, 1), size=(7, 5, 8), stride=(2, 2), filters=6)
     yield conv_case("conv_1x1_stride2_odd", kernel=(1, 1), size=(7, 5, 3), stride=(2, 2), filters=5)
     yield conv_case("conv_kernel_as_large_as_image", kernel=(7, 6), same=False)
     yield conv_case("conv_kernel_larger_than_image_same", kernel=(9, 8), size=(4, 3, 2))

@@ -8,7 +8,7 @@
 /* Two output pixels, all channels. */
 typedef struct {
     int8_t *first;
-    int32_t step;   /* bytes to the second pixel; 0 when there is none, then columns hold the first one twice */
+    int32_t step;   /* bytes to the second pixel; 0 when there is none: its byte is overwritten */
     int32_t pairs;  /* of channels */
     int32_t groups; /* of four weights in a filter */
 } tile;
@@ -116,9 +116,6 @@ void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const
         const bool is_last = pixel == pixels - 1;
         if ((pixel & 1) != 0 || is_last) {
             const int32_t count = (pixel & 1) + 1;
-            if (count == 1) {
-                tyf_expand(source, groups, columns + 2, 4);
-            }
             int8_t *first = output + (pixel - count + 1) * p->output_c;
             const tile where = {first, (count - 1) * p->output_c, p->output_c / 2, groups};
             two_pixels(columns, weights, channels, &where);
