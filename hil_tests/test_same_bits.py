@@ -10,7 +10,7 @@ from tests.support import mlperf, standins
 from tinyfleet.verify import verify
 from tinyfleet_codegen.package import ModelPackage, load_package
 
-BOARDS = ("mps2_an386", "mps2_an385", "mps2_an385_v6m")
+BOARDS = ("mps2_an386", "mps2_an385", "mps2_an385_v6m", "mps2_an500", "mps2_an505", "mps3_an547")
 
 
 def assert_equal_on(board: str, package: ModelPackage, folder: Path, *, count: int, per_layer: bool) -> None:

@@ -29,8 +29,11 @@ HOST_CLASS = "host"
 CPU_CLASSES = ("v6m", "dsp", "mve")
 """CPU classes with kernel files of their own, named ``*_<class>.c`` or ``.S``; portable files serve every class."""
 
+INCLUDED_CLASS = {"mve": "dsp"}
+"""CPU class -> one whose kernels it can run as well: a core with Helium has the DSP extension."""
+
 
 def kernel_sources(cpu_class: str) -> list[Path]:
     """C and assembly files of ``lib/nn`` for a CPU class: the portable ones and its own, sorted."""
-    others = tuple(f"_{name}" for name in CPU_CLASSES if name != cpu_class)
+    others = tuple(f"_{name}" for name in CPU_CLASSES if name not in (cpu_class, INCLUDED_CLASS.get(cpu_class)))
     return [path for path in sorted((firmware_dir() / "lib/nn/src").glob("*.[cS]")) if not path.stem.endswith(others)]

@@ -51,4 +51,4 @@ def test_firmware_build_and_compiler_know_the_same_cpu_classes() -> None:
     assert spec is not None and spec.loader is not None
     builder = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(builder)
-    assert builder.CPU_CLASSES == firmware_tree.CPU_CLASSES
+    assert (builder.CPU_CLASSES, builder.INCLUDED_CLASS) == (firmware_tree.CPU_CLASSES, firmware_tree.INCLUDED_CLASS)

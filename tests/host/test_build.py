@@ -60,7 +60,7 @@ def sources() -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in firmware_dir().rglob("*") if path.is_file() and ".pio" not in path.parts}
 
 
-@pytest.mark.parametrize("board", ["mps2_an386", "mps2_an385", "mps2_an385_v6m"])
+@pytest.mark.parametrize("board", ["mps2_an386", "mps2_an385", "mps2_an385_v6m", "mps2_an500", "mps2_an505", "mps3_an547"])
 def test_own_app_builds_offline_in_a_path_with_spaces(
     board: str, model_dir: Path, app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

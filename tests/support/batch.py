@@ -27,8 +27,14 @@ MACHINES = {
     "mps2_an386": ("mps2-an386", ["-mthumb", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]),
     "mps2_an385": ("mps2-an385", ["-mthumb", "-mcpu=cortex-m3"]),
     "mps2_an385_v6m": ("mps2-an385", ["-mthumb", "-mcpu=cortex-m0plus", "-masm-syntax-unified"]),
+    "mps2_an500": ("mps2-an500", ["-mthumb", "-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"]),
+    "mps2_an505": ("mps2-an505", ["-mthumb", "-mcpu=cortex-m33", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"]),
+    "mps3_an547": ("mps3-an547", ["-mthumb", "-mcpu=cortex-m55", "-mfloat-abi=hard", "-mfpu=auto"]),
 }
 """Board -> QEMU machine and compiler flags of the batch program."""
+MEMORY = {"mps2-an505": (0x10000000, 0x10000400, 0x38000000), "mps3-an547": (0x10000000, 0x11000000, 0x31000000)}
+"""QEMU machine -> where vectors, code and data lie, when not as MPS2_MEMORY says."""
+MPS2_MEMORY = (0, 0x400, 0x20000000)
 
 
 def compile_cases(cases: Sequence[OpCase], board: str | None = None) -> list[CompiledModel]:
@@ -88,7 +94,9 @@ def _run_on_host(models: Sequence[CompiledModel], folder: Path, *, seed: int, in
 def _run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, layers: bool, board: str) -> bytes:
     machine, cpu = MACHINES[board]
     sources = write_batch(models, folder, seed=seed, inputs=inputs, cpu_class=load_target(board).cpu_class, layers=layers)
-    link = [f"-T{PROGRAM / 'mps2.ld'}", "--specs=rdimon.specs", "-Wl,--no-warn-rwx-segments"]
+    places = zip(("VECTORS", "CODE", "DATA"), MEMORY.get(machine, MPS2_MEMORY), strict=True)
+    link = [*(f"-Wl,--defsym=BATCH_{name}={origin:#x}" for name, origin in places), f"-T{PROGRAM / 'mps2.ld'}"]
+    link += ["--specs=rdimon.specs", "-Wl,--no-warn-rwx-segments"]
     flags = [*cpu, "-O2", "-fno-move-loop-stores", *STRICT[:2]]
     semihosting = str(PROGRAM / "semihosting.c")
     _build([str(find_arm_gcc()), *flags, *_includes(folder), *map(str, sources), semihosting, *link, "-o", str(folder / "batch.elf")])

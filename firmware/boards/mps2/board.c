@@ -1,10 +1,10 @@
-/* Interrupt table and start of an MPS2 board. */
+/* Interrupt table and start of an MPS2 or MPS3 board. */
 
 #include "cortex_m.h"
 #include "mps2.h"
 #include "tyf/port/system.h"
 
-__attribute__((section(".isr_vector.board"), used)) static const tyf_cortex_m_handler board_vectors[32] = {
+__attribute__((section(".isr_vector.board"), used)) static const tyf_cortex_m_handler board_vectors[48] = {
     [TYF_BOARD_UART_RX_IRQ] = tyf_mps2_uart_rx_interrupt,
     [TYF_BOARD_UART_TX_IRQ] = tyf_mps2_uart_tx_interrupt,
     [TYF_BOARD_WAKE_TIMER_IRQ] = tyf_mps2_wake_interrupt,

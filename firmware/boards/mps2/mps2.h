@@ -1,5 +1,5 @@
 /**
- * What the drivers of the Arm MPS2 boards (CMSDK peripherals) share. Addresses, interrupts and clock are
+ * What the drivers of the Arm MPS2 and MPS3 boards (CMSDK peripherals) share. Addresses, interrupts and clock are
  * TYF_BOARD_* macros from the board's manifest, so that one source serves every board of the family.
  */
 #ifndef TYF_BOARDS_MPS2_H

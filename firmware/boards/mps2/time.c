@@ -1,4 +1,7 @@
-/* CMSDK APB timers: one runs freely and is extended to 64 bits, one wakes the board once a second. */
+/*
+ * One counter runs freely and is extended to 64 bits: a CMSDK APB timer, or the system counter of an SSE-300. A CMSDK
+ * APB timer wakes the board once a second.
+ */
 
 #include <stdint.h>
 
@@ -14,25 +17,45 @@
 #define CTRL_ENABLE 1u
 #define CTRL_INTERRUPT 8u
 
-static uint32_t last_low, high;
+#if defined(TYF_BOARD_SYSTEM_COUNTER_CONTROL_BASE)
+/* Counts from 0 at power-on and keeps on over a reset. */
+static void start_counter(void) {
+    TYF_REGISTER(TYF_BOARD_SYSTEM_COUNTER_CONTROL_BASE) = CTRL_ENABLE;
+}
 
-void tyf_mps2_time_start(void) {
-    last_low = 0;
-    high = 0;
+static uint32_t counter(void) {
+    return TYF_REGISTER(TYF_BOARD_TIMER_BASE); /* low half of the count, as a system timer shows it */
+}
+#else
+static void start_counter(void) {
     TIMER_RELOAD(TYF_BOARD_TIMER_BASE) = 0xffffffffu;
     TIMER_VALUE(TYF_BOARD_TIMER_BASE) = 0xffffffffu;
     TIMER_CTRL(TYF_BOARD_TIMER_BASE) = CTRL_ENABLE;
-    TIMER_RELOAD(TYF_BOARD_WAKE_TIMER_BASE) = TYF_BOARD_CLOCK_HZ - 1u;
-    TIMER_VALUE(TYF_BOARD_WAKE_TIMER_BASE) = TYF_BOARD_CLOCK_HZ - 1u;
+}
+
+static uint32_t counter(void) {
+    return ~TIMER_VALUE(TYF_BOARD_TIMER_BASE);
+}
+#endif
+
+static uint32_t start, last_low, high;
+
+void tyf_mps2_time_start(void) {
+    start_counter();
+    start = counter();
+    last_low = 0;
+    high = 0;
+    TIMER_RELOAD(TYF_BOARD_WAKE_TIMER_BASE) = TYF_BOARD_WAKE_TIMER_HZ - 1u;
+    TIMER_VALUE(TYF_BOARD_WAKE_TIMER_BASE) = TYF_BOARD_WAKE_TIMER_HZ - 1u;
     TIMER_CTRL(TYF_BOARD_WAKE_TIMER_BASE) = CTRL_ENABLE | CTRL_INTERRUPT;
     tyf_cortex_m_enable_irq(TYF_BOARD_WAKE_TIMER_IRQ);
 }
 
-/* The counter wraps every 2^32 ticks (171 s at 25 MHz); a reading below the one before means that it did. The
+/* The counter wraps every 2^32 ticks (134 s at 32 MHz); a reading below the one before means that it did. The
  * wake-up reads it each second, so no wrap is missed, and there is no race with an overflow flag. */
 uint64_t tyf_port_ticks(void) {
     uint32_t masked = tyf_cortex_m_mask();
-    uint32_t low = ~TIMER_VALUE(TYF_BOARD_TIMER_BASE);
+    uint32_t low = counter() - start;
     if (low < last_low) {
         high++;
     }

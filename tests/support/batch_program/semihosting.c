@@ -1,8 +1,10 @@
-/* Just enough start-up for newlib's semihosting runtime on an MPS2 machine: vector table, FPU, and for ARMv6-M code the
- * faults that such a core raises on unaligned access. */
+/* Just enough start-up for newlib's semihosting runtime on an MPS2 or MPS3 machine: vector table, FPU, and for ARMv6-M
+ * code the faults that such a core raises on unaligned access. */
 #include <stdint.h>
+#include <stdlib.h>
 
-extern void _start(void);
+extern void initialise_monitor_handles(void);
+extern int main(void);
 extern uint32_t __stack;
 
 static void reset(void) {
@@ -13,7 +15,9 @@ static void reset(void) {
 #if __ARM_ARCH == 6
     *(volatile uint32_t *)0xE000ED14u |= 1u << 3; /* CCR: UNALIGN_TRP */
 #endif
-    _start();
+    /* Not _start(): it takes heap and stack from the emulator's guess of free memory, which is wrong on mps3-an547. */
+    initialise_monitor_handles();
+    exit(main());
 }
 
 static void fault(void) {

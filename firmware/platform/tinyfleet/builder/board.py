@@ -5,6 +5,9 @@ from fractions import Fraction
 CPU_CLASSES = ("v6m", "dsp", "mve")
 """CPU classes that have kernel files of their own; a file ``*_<class>.c`` or ``.S`` is compiled for that class only."""
 
+INCLUDED_CLASS = {"mve": "dsp"}
+"""CPU class -> one whose kernels it can run as well: a core with Helium has the DSP extension."""
+
 
 def cpu_flags(build):
     """Flags that choose the processor and its floating point, for compiler and linker alike."""
@@ -15,7 +18,7 @@ def cpu_flags(build):
 
 def other_class_filters(cpu_class):
     """Source filters that leave out the kernels written for other CPU classes."""
-    return [f"-<*_{other}.*>" for other in CPU_CLASSES if other != cpu_class]
+    return [f"-<*_{other}.*>" for other in CPU_CLASSES if other not in (cpu_class, INCLUDED_CLASS.get(cpu_class))]
 
 
 def defines(board_id, build, facts):

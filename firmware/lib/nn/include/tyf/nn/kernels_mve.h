@@ -6,5 +6,6 @@
 #define TYF_NN_KERNELS_MVE_H
 
 #include "tyf/nn/kernels.h"
+#include "tyf/nn/kernels_dsp.h" /* a core with Helium has the DSP extension too */
 
 #endif
