@@ -16,15 +16,20 @@ def c_identifier(name: str) -> str:
     return cleaned if cleaned and not cleaned[0].isdigit() else f"m_{cleaned}".rstrip("_")
 
 
+def printable(text: str) -> str:
+    """Text in printable ASCII; anything else becomes ``?``."""
+    return "".join(ch if " " <= ch <= "~" else "?" for ch in text)
+
+
 def c_string(text: str) -> str:
     """A C string literal of printable ASCII; anything else becomes ``?``."""
-    safe = "".join(ch if " " <= ch <= "~" else "?" for ch in text)
+    safe = printable(text)
     return '"' + safe.replace("\\", "\\\\").replace('"', '\\"').replace("??", "?\\?") + '"'
 
 
 def c_comment(text: str) -> str:
     """Text that cannot end the comment it stands in."""
-    return "".join(ch if " " <= ch <= "~" else "?" for ch in text).replace("*/", "* /")
+    return printable(text).replace("*/", "* /")
 
 
 def c_array(declaration: str, values: npt.ArrayLike) -> str:

@@ -11,14 +11,16 @@ import numpy as np
 
 from tests.support.op_cases import OpCase
 from tinyfleet.toolchain import find_arm_gcc, find_host_cc, find_qemu
+from tinyfleet_codegen.abi.table import print_kernel_table
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.compiled import CompiledModel
+from tinyfleet_codegen.emit.blob import print_blob
 from tinyfleet_codegen.firmware_tree import HOST_CLASS, firmware_dir, kernel_sources
 from tinyfleet_codegen.ir import NUMPY_DTYPES
 from tinyfleet_codegen.op import Array
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.target import load_target
-from tinyfleet_codegen.text import c_identifier
+from tinyfleet_codegen.text import c_array, c_identifier
 
 PROGRAM = Path(__file__).parent / "batch_program"
 STRICT = ["-std=c11", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror"]
@@ -44,9 +46,33 @@ def compile_cases(cases: Sequence[OpCase], board: str | None = None) -> list[Com
 
 
 def write_batch(
-    models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, cpu_class: str, layers: bool = False
+    models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, cpu_class: str, layers: bool = False, blobs: bool = False
 ) -> list[Path]:
-    """Write the generated sources of a batch; returns the C files to compile. ``layers``: write every layer, not only the output."""
+    """Write the generated sources of a batch; returns the C files to compile.
+
+    Args:
+        layers: The program writes every layer, not only the output.
+        blobs: It opens the models as blobs.
+    """
+    arena = max(model.arena_bytes for model in models)
+    (folder / "batch.h").write_text(
+        f"""#include "tyf/model/model.h"
+#define BATCH_MODELS {len(models)}u
+#define BATCH_INPUTS {inputs}u
+#define BATCH_SEED {seed}u
+#define BATCH_LAYERS {int(layers)}
+#define BATCH_ARENA_BYTES {arena}u
+/* NULL when it cannot be opened. */
+const tyf_model *batch_model(uint32_t number);
+"""
+    )
+    generated = _write_blobs(models, folder, cpu_class) if blobs else _write_c(models, folder)
+    lib = firmware_dir() / "lib"
+    libraries = [*kernel_sources(cpu_class), *sorted((lib / "model/src").glob("*.c")), lib / "core/src/crc.c"]
+    return [*generated, PROGRAM / "main.c", *libraries]
+
+
+def _write_c(models: Sequence[CompiledModel], folder: Path) -> list[Path]:
     names = [c_identifier(model.name) for model in models]
     assert len(set(names)) == len(names), "two cases of one batch have the same C name"
     sources = []
@@ -55,23 +81,42 @@ def write_batch(
         (folder / name / "model.h").write_text(model.source.model_h)
         (folder / name / "model.c").write_text(model.source.model_c)
         sources.append(folder / name / "model.c")
-    arena = max(model.arena_bytes for model in models)
     externs = "\n".join(f"extern const tyf_model {name}_model;" for name in names)
     table = ", ".join(f"&{name}_model" for name in names)
-    (folder / "batch.h").write_text(
-        f"""#include "tyf/model/model.h"
-#define BATCH_MODELS {len(models)}u
-#define BATCH_INPUTS {inputs}u
-#define BATCH_SEED {seed}u
-#define BATCH_LAYERS {int(layers)}
-#define BATCH_ARENA_BYTES {arena}u
-extern const tyf_model *const batch_models[BATCH_MODELS];
-"""
-    )
-    (folder / "models.c").write_text(f'#include "batch.h"\n{externs}\nconst tyf_model *const batch_models[BATCH_MODELS] = {{{table}}};\n')
-    firmware = firmware_dir()
-    kernels = kernel_sources(cpu_class)
-    return [*sources, folder / "models.c", PROGRAM / "main.c", *kernels, *sorted((firmware / "lib/model/src").glob("*.c"))]
+    (folder / "models.c").write_text(f"""#include "batch.h"
+{externs}
+const tyf_model *batch_model(uint32_t number) {{
+    static const tyf_model *const models[BATCH_MODELS] = {{{table}}};
+    return models[number];
+}}
+""")
+    return [*sources, folder / "models.c"]
+
+
+def _write_blobs(models: Sequence[CompiledModel], folder: Path, cpu_class: str) -> list[Path]:
+    data = [print_blob(model.graph, model.plan, model.package, cpu_class) for model in models]
+    arrays = "".join(c_array(f"static const _Alignas(16) uint8_t blob{i}", np.frombuffer(blob, np.uint8)) for i, blob in enumerate(data))
+    table = ", ".join(f"{{blob{i}, sizeof blob{i}}}" for i in range(len(data)))
+    (folder / "models.c").write_text(f"""#include <stdio.h>
+#include "batch.h"
+#include "tyf/model/blob.h"
+{arrays}
+const tyf_model *batch_model(uint32_t number) {{
+    static const struct {{
+        const uint8_t *data;
+        size_t bytes;
+    }} blobs[BATCH_MODELS] = {{{table}}};
+    static tyf_blob blob;
+    tyf_status status = tyf_blob_open(&blob, &tyf_kernels, blobs[number].data, blobs[number].bytes, BATCH_ARENA_BYTES);
+    if (status != TYF_OK || !tyf_blob_is_intact(&blob)) {{
+        fprintf(stderr, "blob %u: status %d\\n", (unsigned)number, (int)status);
+        return NULL;
+    }}
+    return &blob.model;
+}}
+""")
+    (folder / "kernel_table.c").write_text(print_kernel_table(cpu_class))
+    return [folder / "models.c", folder / "kernel_table.c"]
 
 
 def _includes(folder: Path) -> list[str]:
@@ -83,17 +128,17 @@ def _build(command: list[str], timeout_s: float = 300) -> None:
     assert result.returncode == 0, result.stderr[:4000]
 
 
-def _run_on_host(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, layers: bool) -> bytes:
-    sources = write_batch(models, folder, seed=seed, inputs=inputs, cpu_class=HOST_CLASS, layers=layers)
+def _run_on_host(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, layers: bool, blobs: bool) -> bytes:
+    sources = write_batch(models, folder, seed=seed, inputs=inputs, cpu_class=HOST_CLASS, layers=layers, blobs=blobs)
     _build([*find_host_cc(), *STRICT, *SANITIZE, *_includes(folder), *map(str, sources), "-o", str(folder / "batch")])
     result = subprocess.run([folder / "batch"], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr[:4000]
     return (folder / "outputs.bin").read_bytes()
 
 
-def _run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, layers: bool, board: str) -> bytes:
+def _run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, layers: bool, blobs: bool, board: str) -> bytes:
     machine, cpu = MACHINES[board]
-    sources = write_batch(models, folder, seed=seed, inputs=inputs, cpu_class=load_target(board).cpu_class, layers=layers)
+    sources = write_batch(models, folder, seed=seed, inputs=inputs, cpu_class=load_target(board).cpu_class, layers=layers, blobs=blobs)
     places = zip(("VECTORS", "CODE", "DATA"), MEMORY.get(machine, MPS2_MEMORY), strict=True)
     link = [*(f"-Wl,--defsym=BATCH_{name}={origin:#x}" for name, origin in places), f"-T{PROGRAM / 'mps2.ld'}"]
     link += ["--specs=rdimon.specs", "-Wl,--no-warn-rwx-segments"]
@@ -108,31 +153,31 @@ def _run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, i
     return (folder / "outputs.bin").read_bytes()
 
 
-def run_on_host(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int) -> list[Array]:
+def run_on_host(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, blobs: bool = False) -> list[Array]:
     """Outputs ``[inputs, ...]`` of each model, from a program under AddressSanitizer and UBSan."""
-    return _split(models, _run_on_host(models, folder, seed=seed, inputs=inputs, layers=False), inputs)
+    return _split(models, _run_on_host(models, folder, seed=seed, inputs=inputs, layers=False, blobs=blobs), inputs)
 
 
-def run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, board: str) -> list[Array]:
+def run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, board: str, blobs: bool = False) -> list[Array]:
     """The same on an emulated MPS2 board, files through semihosting."""
-    return _split(models, _run_on_board(models, folder, seed=seed, inputs=inputs, layers=False, board=board), inputs)
+    return _split(models, _run_on_board(models, folder, seed=seed, inputs=inputs, layers=False, blobs=blobs, board=board), inputs)
 
 
 def run_layers(
-    models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, board: str | None = None
+    models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, board: str | None = None, blobs: bool = False
 ) -> list[list[list[bytes]]]:
     """What each layer wrote, by model, input and layer; on the host under sanitizers, or on an emulated board."""
     if board is None:
-        data = _run_on_host(models, folder, seed=seed, inputs=inputs, layers=True)
+        data = _run_on_host(models, folder, seed=seed, inputs=inputs, layers=True, blobs=blobs)
     else:
-        data = _run_on_board(models, folder, seed=seed, inputs=inputs, layers=True, board=board)
+        data = _run_on_board(models, folder, seed=seed, inputs=inputs, layers=True, blobs=blobs, board=board)
     file = io.BytesIO(data)
     sizes = [[model.graph.output_tensor(node).bytes for node in model.graph.nodes] for model in models]
     assert len(data) == inputs * sum(map(sum, sizes)), f"{len(data)} bytes of layers, expected {inputs * sum(map(sum, sizes))}"
     return [[[file.read(size) for size in of_model] for _ in range(inputs)] for of_model in sizes]
 
 
-def _split(models: Sequence[CompiledModel], data: bytes, inputs: int) -> list[Array]:
+def _split(models: Sequence[CompiledModel], data: bytes, inputs: int, blobs: bool = False) -> list[Array]:
     results: list[Array] = []
     offset = 0
     for model in models:

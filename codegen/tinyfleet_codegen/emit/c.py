@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyfleet_codegen.errors import QuantError
-from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node
+from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node, Tensor
 from tinyfleet_codegen.kernels import KERNELS, choose_kernel
-from tinyfleet_codegen.package import ModelPackage
+from tinyfleet_codegen.package import FrontEnd, ModelPackage
 from tinyfleet_codegen.plan import Plan
 from tinyfleet_codegen.text import c_array, c_comment, c_identifier, c_string, c_struct_array
 from tinyfleet_codegen.wire.ids import DType
 
-_C_TYPES = {
+C_TYPES = {
     DType.FLOAT32: "float",
     DType.INT32: "int32_t",
     DType.UINT8: "uint8_t",
@@ -72,7 +72,7 @@ class _NodePrinter:
         if tensor_id is None:
             return "NULL"
         tensor = self.graph.tensors[tensor_id]
-        c_type = _C_TYPES[tensor.dtype]
+        c_type = C_TYPES[tensor.dtype]
         if tensor.data is not None:
             return self.constant(f"tensor{tensor_id}", c_type, tensor.data)
         return f"({c_type} *)(void *)(arena + {self.plan.offsets[tensor_id]})"
@@ -166,17 +166,26 @@ def _trace(graph: Graph, plan: Plan, node: Node, layer: int) -> str:
 """
 
 
+def require_frontend_fits(source: Tensor, frontend: FrontEnd) -> None:
+    """Refuse a front end that does not make the model's input.
+
+    Raises:
+        QuantError: it makes another number of values, or the input is not int8.
+    """
+    if source.dtype is not DType.INT8 or source.elements != frontend.window_samples * frontend.channels:
+        raise QuantError(
+            f"the front end makes {frontend.window_samples} samples of {frontend.channels} channels in int8, "
+            f"the model's input is {list(source.shape)} of {np.dtype(NUMPY_DTYPES[source.dtype])}"
+        )
+
+
 def _frontend(graph: Graph, package: ModelPackage) -> tuple[str, str]:
     """Declarations of the front end and the expression that refers to it."""
     frontend = package.frontend
     if frontend is None:
         return "", "NULL"
     source = graph.tensors[graph.inputs[0]]
-    if source.dtype is not DType.INT8 or source.elements != frontend.window_samples * frontend.channels:
-        raise QuantError(
-            f"the front end makes {frontend.window_samples} samples of {frontend.channels} channels in int8, "
-            f"the model's input is {list(source.shape)} of {np.dtype(NUMPY_DTYPES[source.dtype])}"
-        )
+    require_frontend_fits(source, frontend)
     constants = frontend.constants(source.scale)
     declarations = (
         c_array("static const int16_t frontend_offset", np.array(frontend.offset))

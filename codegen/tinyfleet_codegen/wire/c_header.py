@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 
-from tinyfleet_codegen.wire import ids, nvm, record, seeded
+from tinyfleet_codegen.wire import blob, ids, nvm, record, seeded
 
 HEADER = Path("lib/core/include/tyf/core/wire.h")
 """Where the header lies below the firmware folder."""
@@ -24,9 +24,9 @@ def _enum(name: str, prefix: str, values: type[IntEnum]) -> str:
     return f"typedef enum {{\n{body}\n}} {name};"
 
 
-def _offsets() -> list[tuple[str, int]]:
-    codes = [code for _, code in record.FIELDS]
-    return [(f"TYF_RECORD_{name.upper()}_OFFSET", struct.calcsize("<" + "".join(codes[:i]))) for i, (name, _) in enumerate(record.FIELDS)]
+def _offsets(prefix: str, fields: tuple[tuple[str, str], ...]) -> list[tuple[str, int]]:
+    codes = [code for _, code in fields]
+    return [(f"{prefix}{name.upper()}_OFFSET", struct.calcsize("<" + "".join(codes[:i]))) for i, (name, _) in enumerate(fields)]
 
 
 def render() -> str:
@@ -48,7 +48,7 @@ def render() -> str:
                 ("TYF_RECORD_TOP_NONE", record.TOP_NONE),
                 ("TYF_RECORD_HEADER_BYTES", record.HEADER_BYTES),
                 ("TYF_RECORD_MAX_OUTPUT_BYTES", record.MAX_OUTPUT_BYTES),
-                *_offsets(),
+                *_offsets("TYF_RECORD_", record.FIELDS),
             ]
         ),
         _defines(
@@ -65,6 +65,21 @@ def render() -> str:
                 ("TYF_ENTROPY_BYTES", nvm.ENTROPY_BYTES),
                 ("TYF_SEEDED_GOLDEN", seeded.GOLDEN),
                 ("TYF_TENSOR_HASH_BYTES", seeded.HASH_BYTES),
+            ]
+        ),
+        _defines(
+            [
+                ("TYF_BLOB_MAGIC", int.from_bytes(blob.MAGIC, "little")),
+                ("TYF_BLOB_VERSION", blob.BLOB_VERSION),
+                ("TYF_BLOB_ALIGNMENT", blob.ALIGNMENT),
+                ("TYF_BLOB_NAME_BYTES", blob.MAX_NAME_BYTES),
+                ("TYF_BLOB_HEADER_BYTES", blob.HEADER_BYTES),
+                *_offsets("TYF_BLOB_", blob.HEADER),
+                ("TYF_BLOB_CRC_START", blob.CRC_START),
+                ("TYF_BLOB_NO_KERNEL", blob.NO_KERNEL),
+                ("TYF_BLOB_FLAG_LAYER", blob.FLAG_LAYER),
+                ("TYF_BLOB_IN_ARENA", blob.IN_ARENA),
+                ("TYF_BLOB_FRONTEND_BYTES", blob.FRONTEND.size),
             ]
         ),
         "#endif",

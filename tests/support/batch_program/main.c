@@ -22,7 +22,10 @@ int main(void) {
         return 1;
     }
     for (uint32_t m = 0; m < BATCH_MODELS; m++) {
-        const tyf_model *model = batch_models[m];
+        const tyf_model *model = batch_model(m);
+        if (model == NULL) {
+            return 5;
+        }
         for (uint32_t i = 0; i < BATCH_INPUTS; i++) {
             /* A kernel that reads what nobody wrote must not find the right answer of the run before. */
             memset(arena, (int)(0xA5u + i), sizeof arena);

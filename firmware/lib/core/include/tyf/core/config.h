@@ -64,6 +64,14 @@
 #error "TYF_CFG_UART_RX_BYTES must be a power of two in 64 .. 65536 bytes"
 #endif
 
+/** Different kernels that one model blob may use. Pointers, 1 .. 254. */
+#ifndef TYF_CFG_BLOB_KERNELS
+#define TYF_CFG_BLOB_KERNELS 32
+#endif
+#if TYF_CFG_BLOB_KERNELS < 1 || TYF_CFG_BLOB_KERNELS > 254
+#error "TYF_CFG_BLOB_KERNELS must be in 1 .. 254"
+#endif
+
 /** 1: check our own assumptions at run time (tests, debug builds); 0: trust them. */
 #ifndef TYF_CFG_ASSERT
 #define TYF_CFG_ASSERT 0

@@ -6,13 +6,24 @@
  *     tyf_max_pool2d_s8(&params, input, output);
  *
  * No kernel allocates, keeps state or lets output overlap input, except where it says so.
+ *
+ * Comments are contracts: "@param NAME [how many elements]" and "@require" say what a kernel may touch in terms of its
+ * parameters. Blobs are checked by them when they are printed and when a device opens them; docs/spec/blob.md has the
+ * grammar.
  */
 #ifndef TYF_NN_KERNELS_H
 #define TYF_NN_KERNELS_H
 
 #include <stdint.h>
 
-/** Where windows lie: output o reads o * stride - pad + k * dilation for k in [0, kernel). All in [0, 65535]. */
+/**
+ * Where windows lie: output o reads o * stride - pad + k * dilation for k in [0, kernel). All in [0, 65535]. Every
+ * window has a row and a column inside the image.
+ *
+ * @require pad_h <= (kernel_h - 1) * dilation_h && (kernel_h - 1) * dilation_h <= 65535
+ * @require pad_w <= (kernel_w - 1) * dilation_w && (kernel_w - 1) * dilation_w <= 65535
+ * @require (output_h - 1) * stride_h < input_h + pad_h && (output_w - 1) * stride_w < input_w + pad_w
+ */
 typedef struct {
     uint16_t input_h, input_w;
     uint16_t output_h, output_w;
@@ -35,10 +46,13 @@ typedef struct {
 /**
  * 2-D convolution, grouped when filter_c < input_c.
  *
+ * @param input      [input_h, input_w, input_c]
  * @param weights    [output_c, kernel_h, kernel_w, filter_c]
  * @param bias       [output_c]; |bias| + 255 * sum |weights| of a channel fits int32
  * @param multiplier [output_c] Q31
  * @param shift      [output_c] in [-31, 30], > 0 is to the left
+ * @param output     [output_h, output_w, output_c]
+ * @require input_c % filter_c == 0 && output_c % (input_c / filter_c) == 0
  */
 void tyf_conv2d_s8(const tyf_conv2d_s8_params *params, const int8_t *input, const int8_t *weights, const int32_t *bias,
                    const int32_t *multiplier, const int8_t *shift, int8_t *output);
@@ -52,7 +66,16 @@ typedef struct {
     int32_t activation_min, activation_max;
 } tyf_depthwise_conv2d_s8_params;
 
-/** Depthwise convolution; weights [kernel_h, kernel_w, input_c * depth_multiplier], tables per output channel. */
+/**
+ * Depthwise convolution.
+ *
+ * @param input      [input_h, input_w, input_c]
+ * @param weights    [kernel_h, kernel_w, input_c * depth_multiplier]
+ * @param bias       [input_c * depth_multiplier]
+ * @param multiplier [input_c * depth_multiplier]
+ * @param shift      [input_c * depth_multiplier] in [-31, 30]
+ * @param output     [output_h, output_w, input_c * depth_multiplier]
+ */
 void tyf_depthwise_conv2d_s8(const tyf_depthwise_conv2d_s8_params *params, const int8_t *input, const int8_t *weights,
                              const int32_t *bias, const int32_t *multiplier, const int8_t *shift, int8_t *output);
 
@@ -65,7 +88,16 @@ typedef struct {
     int32_t activation_min, activation_max;
 } tyf_fully_connected_s8_params;
 
-/** Dense layer: input [rows, depth], weights [units, depth], output [rows, units]; tables per unit. */
+/**
+ * Dense layer.
+ *
+ * @param input      [rows, depth]
+ * @param weights    [units, depth]
+ * @param bias       [units]
+ * @param multiplier [units]
+ * @param shift      [units] in [-31, 30]
+ * @param output     [rows, units]
+ */
 void tyf_fully_connected_s8(const tyf_fully_connected_s8_params *params, const int8_t *input, const int8_t *weights,
                             const int32_t *bias, const int32_t *multiplier, const int8_t *shift, int8_t *output);
 
@@ -75,10 +107,22 @@ typedef struct {
     int32_t activation_min, activation_max;
 } tyf_pool2d_s8_params;
 
-/** Mean of the elements inside the image, ties away from zero. */
+/**
+ * Mean of the elements inside the image, ties away from zero.
+ *
+ * @param input   [input_h, input_w, channels]
+ * @param output  [output_h, output_w, channels]
+ * @require dilation_h == 1 && dilation_w == 1
+ */
 void tyf_average_pool2d_s8(const tyf_pool2d_s8_params *params, const int8_t *input, int8_t *output);
 
-/** Largest element inside the image. */
+/**
+ * Largest element inside the image.
+ *
+ * @param input   [input_h, input_w, channels]
+ * @param output  [output_h, output_w, channels]
+ * @require dilation_h == 1 && dilation_w == 1
+ */
 void tyf_max_pool2d_s8(const tyf_pool2d_s8_params *params, const int8_t *input, int8_t *output);
 
 typedef struct {
@@ -90,7 +134,13 @@ typedef struct {
     int32_t shift;
 } tyf_mean_s8_params;
 
-/** Mean over any of four dimensions. */
+/**
+ * Mean over any of four dimensions.
+ *
+ * @param input   [kept, reduced]
+ * @param output  [kept]
+ * @require shift in [-31, 30]
+ */
 void tyf_mean_s8(const tyf_mean_s8_params *params, const int8_t *input, int8_t *output);
 
 /** One input of a function of two. */
@@ -110,10 +160,15 @@ typedef struct {
     int32_t activation_min, activation_max;
 } tyf_binary_s8_params;
 
-/*
+/**
  * Functions of two tensors with scales; output may be the same buffer as an input that does not broadcast. MUL uses no
  * multiplier of an input; MINIMUM and MAXIMUM use none at all; PRELU scales positive elements of a by a's multiplier
  * and products of negative ones with the slopes b by the output's.
+ *
+ * @param a       [span(dims, a.strides)]
+ * @param b       [span(dims, b.strides)]
+ * @param output  [dims]
+ * @require a.shift in [-31, 30] && b.shift in [-31, 30] && output_shift in [-31, 30]
  */
 void tyf_add_s8(const tyf_binary_s8_params *params, const int8_t *a, const int8_t *b, int8_t *output);
 void tyf_sub_s8(const tyf_binary_s8_params *params, const int8_t *a, const int8_t *b, int8_t *output);
@@ -129,7 +184,12 @@ typedef struct {
     int32_t value;
 } tyf_pad_s8_params;
 
-/** Copy with a border of one value. */
+/**
+ * Copy with a border of one value.
+ *
+ * @param input   [input_dims]
+ * @param output  [before + input_dims + after]
+ */
 void tyf_pad_s8(const tyf_pad_s8_params *params, const int8_t *input, int8_t *output);
 
 typedef struct {
@@ -140,7 +200,13 @@ typedef struct {
     int32_t smallest_difference; /**< elements that lie further below the maximum give -128 */
 } tyf_softmax_s8_params;
 
-/** Softmax along rows of depth; output scale 1/256, zero point -128. Output may be the input. */
+/**
+ * Softmax along rows of depth; output scale 1/256, zero point -128. Output may be the input.
+ *
+ * @param input   [rows, depth]
+ * @param output  [rows, depth]
+ * @require depth <= 511 && left_shift in [0, 30]
+ */
 void tyf_softmax_s8(const tyf_softmax_s8_params *params, const int8_t *input, int8_t *output);
 
 typedef struct {
@@ -148,7 +214,13 @@ typedef struct {
     int32_t zero_point;
 } tyf_quantize_f32_params;
 
-/** float32 to int8: nearest, ties away from zero; NaN gives the smallest value. */
+/**
+ * float32 to int8: nearest, ties away from zero; NaN gives the smallest value.
+ *
+ * @param scale   [1]
+ * @param input   [count]
+ * @param output  [count]
+ */
 void tyf_quantize_f32_s8(const tyf_quantize_f32_params *params, const float *scale, const float *input, int8_t *output);
 
 typedef struct {
@@ -159,7 +231,13 @@ typedef struct {
     int32_t shift;
 } tyf_requantize_params;
 
-/** From one scale to another, elementwise; output may be the input. */
+/**
+ * From one scale to another, elementwise; output may be the input.
+ *
+ * @param input   [count]
+ * @param output  [count]
+ * @require shift in [-31, 30]
+ */
 void tyf_requantize_s8_s8(const tyf_requantize_params *params, const int8_t *input, int8_t *output);
 void tyf_requantize_u8_s8(const tyf_requantize_params *params, const uint8_t *input, int8_t *output);
 void tyf_requantize_s8_u8(const tyf_requantize_params *params, const int8_t *input, uint8_t *output);
@@ -169,7 +247,13 @@ typedef struct {
     int32_t zero_point;
 } tyf_dequantize_params;
 
-/** scale * (q - zero_point) in float32. */
+/**
+ * scale * (q - zero_point) in float32.
+ *
+ * @param scale   [1]
+ * @param input   [count]
+ * @param output  [count]
+ */
 void tyf_dequantize_s8_f32(const tyf_dequantize_params *params, const float *scale, const int8_t *input, float *output);
 void tyf_dequantize_u8_f32(const tyf_dequantize_params *params, const float *scale, const uint8_t *input,
                            float *output);
@@ -178,7 +262,13 @@ typedef struct {
     int32_t count;
 } tyf_lookup_s8_params;
 
-/** output[i] = table[the byte of input[i]], table [256]; output may be the input. */
+/**
+ * output[i] = table[the byte of input[i]]; output may be the input.
+ *
+ * @param table   [256]
+ * @param input   [count]
+ * @param output  [count]
+ */
 void tyf_lookup_s8(const tyf_lookup_s8_params *params, const int8_t *table, const int8_t *input, int8_t *output);
 
 #define TYF_COPY_DIMS 5
@@ -190,7 +280,14 @@ typedef struct {
     int32_t input_start, output_start;                                   /**< bytes */
 } tyf_copy_params;
 
-/** Copy a box of elements of any type from one layout to another. */
+/**
+ * Copy a box of elements of any type from one layout to another.
+ *
+ * @param input   [input_start + ahead(dims, input_strides) + run_bytes]
+ * @param output  [output_start + ahead(dims, output_strides) + run_bytes]
+ * @require behind(dims, input_strides) <= input_start && behind(dims, output_strides) <= output_start
+ * @require product(dims) * run_bytes >= 1
+ */
 void tyf_copy(const tyf_copy_params *params, const void *input, void *output);
 
 #endif

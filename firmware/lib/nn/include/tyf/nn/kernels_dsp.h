@@ -8,6 +8,9 @@
 
 #include "tyf/nn/kernels.h"
 
+/** n rounded up to a multiple of m. */
+#define TYF_DSP_UP(n, m) (((n) + ((m) - 1)) / (m) * (m))
+
 /** What one output channel needs, in the order of use. */
 typedef struct {
     int32_t bias;
@@ -17,11 +20,15 @@ typedef struct {
 } tyf_dsp_channel;
 
 /**
- * @param weights   per two filters and four weights of each, two words; filters and depth padded with zeros
- * @param channels  [output_c rounded up to 2]
- * @param scratch   TYF_CONV2D_DSP_SCRATCH_BYTES(depth), 4-byte aligned; depth = kernel_h * kernel_w * input_c
+ * One group.
  *
- * Dilation is 1, one group.
+ * @param input     [input_h, input_w, input_c]
+ * @param weights   [TYF_DSP_UP(output_c, 2), (kernel_h * kernel_w * input_c + 3) / 4]; per two filters and four
+ *                  weights of each, two words; filters and depth padded with zeros
+ * @param channels  [TYF_DSP_UP(output_c, 2)]; shift in [0, 31]
+ * @param scratch   [TYF_CONV2D_DSP_SCRATCH_BYTES(kernel_h * kernel_w * input_c)], 4-byte aligned
+ * @param output    [output_h, output_w, output_c]
+ * @require dilation_h == 1 && dilation_w == 1
  */
 void tyf_conv2d_wide_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *weights,
                             const tyf_dsp_channel *channels, void *scratch, int8_t *output);
@@ -29,8 +36,14 @@ void tyf_conv2d_wide_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *in
 /**
  * The same with fewer instructions, for sums below 2^23, weights above -128 and an even number of filters.
  *
- * @param weights   as above, but each two weights w0, w1 are the 16-bit number 256 * w1 + w0
- * @param channels  [output_c]; bias is 256 * (bias + input_offset * sum of weights) - 127 * sum of w0
+ * @param input     [input_h, input_w, input_c]
+ * @param weights   [output_c, (kernel_h * kernel_w * input_c + 3) / 4] as above, but each two weights w0, w1
+ *                  are the 16-bit number 256 * w1 + w0
+ * @param channels  [output_c]; bias is 256 * (bias + input_offset * sum of weights) - 127 * sum of w0;
+ *                  shift in [0, 31]
+ * @param scratch   [TYF_CONV2D_DSP_SCRATCH_BYTES(kernel_h * kernel_w * input_c)], 4-byte aligned
+ * @param output    [output_h, output_w, output_c]
+ * @require output_c % 2 == 0 && dilation_h == 1 && dilation_w == 1
  */
 void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *weights,
                        const tyf_dsp_channel *channels, void *scratch, int8_t *output);
@@ -42,11 +55,13 @@ void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *input, 
 #define TYF_DEPTHWISE_DSP_MAX_TAPS 25
 
 /**
- * @param weights   per four channels and two taps, four words of (first tap, second tap) as int16
- * @param channels  [input_c]
- * @param scratch   input_c bytes
- *
- * input_c is a multiple of 4, depth_multiplier 1.
+ * @param input     [input_h, input_w, input_c]
+ * @param weights   [(kernel_h * kernel_w + 1) / 2, input_c]; per four channels and two taps, four words of
+ *                  (first tap, second tap) as int16
+ * @param channels  [input_c]; shift in [0, 31]
+ * @param scratch   [input_c]
+ * @param output    [output_h, output_w, input_c]
+ * @require input_c % 4 == 0 && depth_multiplier == 1 && kernel_h * kernel_w <= TYF_DEPTHWISE_DSP_MAX_TAPS
  */
 void tyf_depthwise_conv2d_s8_dsp(const tyf_depthwise_conv2d_s8_params *params, const int8_t *input,
                                  const uint32_t *weights, const tyf_dsp_channel *channels, void *scratch,
@@ -66,12 +81,15 @@ typedef struct {
 } tyf_dsp_depthwise3x3;
 
 /**
- * @param channels  [input_c]
- * @param scratch   TYF_DEPTHWISE3X3_DSP_SCRATCH_BYTES(output_h, output_w, stride)
- * @param output    may be the input
+ * A kernel of 3x3 without dilation, the same stride of 1 or 2 along both axes, at least 2x2 outputs.
  *
- * A kernel of 3x3 without dilation, the same stride of 1 or 2 along both axes, at least 2x2 outputs; input_c is a
- * multiple of 4, depth_multiplier 1.
+ * @param input     [input_h, input_w, input_c]
+ * @param channels  [input_c]; shift in [0, 31]
+ * @param scratch   [TYF_DEPTHWISE3X3_DSP_SCRATCH_BYTES(output_h, output_w, stride_h)]
+ * @param output    [output_h, output_w, input_c]; may be the input
+ * @require kernel_h == 3 && kernel_w == 3 && dilation_h == 1 && dilation_w == 1
+ * @require 1 <= stride_h <= 2 && stride_h == stride_w && output_h >= 2 && output_w >= 2
+ * @require input_c % 4 == 0 && depth_multiplier == 1
  */
 void tyf_depthwise3x3_s8_dsp(const tyf_depthwise_conv2d_s8_params *params, const int8_t *input,
                              const tyf_dsp_depthwise3x3 *channels, void *scratch, int8_t *output);
@@ -84,9 +102,12 @@ void tyf_depthwise3x3_s8_dsp(const tyf_depthwise_conv2d_s8_params *params, const
     (4 * (TYF_DEPTHWISE3X3_DSP_SPAN(h, stride) * TYF_DEPTHWISE3X3_DSP_SPAN(w, stride) + 1))
 
 /**
- * @param weights   per four units and four weights of each, four words; units and depth padded with zeros
- * @param channels  [units rounded up to 4]
- * @param scratch   TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES(depth), 4-byte aligned
+ * @param input     [rows, depth]
+ * @param weights   [TYF_DSP_UP(units, 4), (depth + 3) / 4]; per four units and four weights of each, four
+ *                  words; units and depth padded with zeros
+ * @param channels  [TYF_DSP_UP(units, 4)]; shift in [0, 31]
+ * @param scratch   [TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES(depth)], 4-byte aligned
+ * @param output    [rows, units]
  */
 void tyf_fully_connected_wide_s8_dsp(const tyf_fully_connected_s8_params *params, const int8_t *input,
                                      const uint32_t *weights, const tyf_dsp_channel *channels, void *scratch,
@@ -95,8 +116,12 @@ void tyf_fully_connected_wide_s8_dsp(const tyf_fully_connected_s8_params *params
 /**
  * The same with fewer instructions, for sums below 2^23 and weights above -128.
  *
- * @param weights   as above, but in halves, like those of tyf_conv2d_s8_dsp()
- * @param channels  [units rounded up to 4]; bias as there
+ * @param input     [rows, depth]
+ * @param weights   [TYF_DSP_UP(units, 4), (depth + 3) / 4] as above, but in halves, like those of
+ *                  tyf_conv2d_s8_dsp()
+ * @param channels  [TYF_DSP_UP(units, 4)]; bias as there; shift in [0, 31]
+ * @param scratch   [TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES(depth)], 4-byte aligned
+ * @param output    [rows, units]
  */
 void tyf_fully_connected_s8_dsp(const tyf_fully_connected_s8_params *params, const int8_t *input,
                                 const uint32_t *weights, const tyf_dsp_channel *channels, void *scratch,
@@ -116,10 +141,12 @@ typedef struct {
 } tyf_dsp_add;
 
 /**
- * @param shifted    the input of the larger scale, which the arithmetic multiplies by 2^19
- * @param looked_up  the other input
+ * @param shifted    [elements]; the input of the larger scale, which the arithmetic multiplies by 2^19
+ * @param looked_up  [elements]; the other input
  * @param table      [256] for each value of `looked_up` from -128 on: twice what it is scaled to, plus
  *                   offset of `shifted` * 2^20
+ * @param output     [elements]
+ * @require shift in [0, 31]
  */
 void tyf_add_s8_dsp(const tyf_dsp_add *params, const int8_t *shifted, const int8_t *looked_up, const int32_t *table,
                     int8_t *output);
