@@ -147,7 +147,9 @@ def print_blob(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) 
     steps: list[_Step] = []
     for position, node in enumerate(graph.nodes):
         printer = _NodePrinter(graph, plan, node, position, headers, contracts, data)
-        (choose_kernel(graph, node, cpu_class) or node.op).emit(graph, node, printer)
+        kernel = choose_kernel(graph, node, cpu_class)
+        # A kernel without a contract leaves the node to the portable one, which needs no scratch memory of its own.
+        (kernel if kernel is not None and kernel.symbol in contracts else node.op).emit(graph, node, printer)
         calls = printer.calls or [_Step(None, [], None)]
         output = (plan.offsets[node.outputs[0]], graph.output_tensor(node).bytes)
         steps += [*calls[:-1], calls[-1]._replace(output=output)]
