@@ -30,15 +30,17 @@ static volatile uint32_t head, tail;
  * where the link can (QEMU), and the interrupt stays off until there is room. Interrupts masked or in the handler. */
 static void receive(void) {
     INTERRUPTS = INTERRUPT_RX; /* before draining: a byte that arrives in between raises it again */
-    while (STATE & STATE_RX_FULL) {
-        if (head - tail == sizeof ring) {
-            CTRL = CTRL & ~CTRL_RX_INTERRUPT;
-            return;
+    do {
+        while (STATE & STATE_RX_FULL) {
+            if (head - tail == sizeof ring) {
+                CTRL = CTRL & ~CTRL_RX_INTERRUPT;
+                return;
+            }
+            ring[head % sizeof ring] = (uint8_t)DATA;
+            head = head + 1u;
         }
-        ring[head % sizeof ring] = (uint8_t)DATA;
-        head = head + 1u;
-    }
-    CTRL = CTRL | CTRL_RX_INTERRUPT;
+        CTRL = CTRL | CTRL_RX_INTERRUPT;
+    } while (STATE & STATE_RX_FULL); /* a byte that came while the interrupt was off raises none */
 }
 
 void tyf_mps2_uart_rx_interrupt(void) {
