@@ -72,6 +72,19 @@ def _baseline(name: str, file: str, entry: dict[str, Any]) -> Baseline:
     return Baseline(name, file, *figures)
 
 
+def select(entries: Sequence[Baseline], only: Sequence[str]) -> list[Baseline]:
+    """The entries of the models named in ``only``; empty: all.
+
+    Raises:
+        UsageError: there is no such model.
+    """
+    names = [entry.model for entry in entries]
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise UsageError(f"the baseline has no model '{unknown[0]}'", hint=f"models: {', '.join(names)}")
+    return [entry for entry in entries if not only or entry.model in only]
+
+
 def bench_engine(
     boards: Sequence[str], models: Path, baseline: Path, *, only: Sequence[str] = (), work_dir: Path | None = None
 ) -> Iterator[Comparison]:
@@ -87,12 +100,7 @@ def bench_engine(
         ConfigError: a model or the baseline is missing.
         CompileError, BuildError, LinkError, ProtocolError: see :func:`tinyfleet.bench.measure.measure`.
     """
-    entries = [(board, entry) for board in boards for entry in load_baseline(baseline, load_target(board).cpu)]
-    names = dict.fromkeys(entry.model for _, entry in entries)
-    unknown = [name for name in only if name not in names]
-    if unknown:
-        raise UsageError(f"there is no model '{unknown[0]}' in {baseline}", hint=f"models: {', '.join(names)}")
+    entries = [(board, entry) for board in boards for entry in select(load_baseline(baseline, load_target(board).cpu), only)]
     with TemporaryDirectory(prefix="tinyfleet-bench-") as scratch:
         for board, entry in entries:
-            if not only or entry.model in only:
-                yield Comparison(entry, measure(load_package(models / entry.file), board, work_dir or Path(scratch)))
+            yield Comparison(entry, measure(load_package(models / entry.file), board, work_dir or Path(scratch)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,8 +24,16 @@ def register(app: typer.Typer) -> None:
     app.add_typer(bench, name="bench")
 
 
+class Place(StrEnum):
+    """Where an engine is measured."""
+
+    BOARDS = "boards"
+    HOST = "host"
+
+
 def bench_engine_command(
     models: Annotated[Path, typer.Option(envvar="TINYFLEET_MLPERF_TINY", help="Folder with the MLPerf Tiny models.")],
+    on: Annotated[Place, typer.Option(help="Emulated boards, or this machine.")] = Place.BOARDS,
     board: Annotated[list[str], typer.Option(help="Emulated board; may be given several times.")] = ["mps2_an386"],  # noqa: B006
     model: Annotated[list[str], typer.Option(help="Only this model of the baseline, for example kws; may be given several times.")] = [],  # noqa: B006
     baseline: Annotated[Path, typer.Option(help="Figures of others.")] = Path("hil_tests/baseline.toml"),
@@ -33,9 +42,14 @@ def bench_engine_command(
     """One inference against TensorFlow Lite Micro with CMSIS-NN: instructions (counted by the emulator; not cycles), flash, RAM.
 
     Flash is the whole image of firmware/apps/bench: code, weights, tables per channel. RAM is arena, variables and used stack.
+
+    On the host: wall time of one inference against TFLite Micro's interpreter.
     """
     from tinyfleet.bench.engine import bench_engine  # noqa: PLC0415 - keeps --help fast
 
+    if on is Place.HOST:
+        _bench_host(models, baseline, model, as_json)
+        return
     results = []
     if not as_json:
         typer.echo(_HEADER)
@@ -43,6 +57,24 @@ def bench_engine_command(
         results.append(_as_dict(comparison))
         if not as_json:
             typer.echo(_row(comparison))
+    if as_json:
+        print_json(results)
+
+
+def _bench_host(models: Path, baseline: Path, only: list[str], as_json: bool) -> None:
+    from tinyfleet.bench.engine import load_baseline, select  # noqa: PLC0415
+    from tinyfleet.bench.host import compare_on_host  # noqa: PLC0415
+    from tinyfleet_codegen.package import load_package  # noqa: PLC0415
+
+    results = []
+    if not as_json:
+        typer.echo(f"{'model':<6}{'tflite-micro':>14}{'tinyfleet':>12}{'ratio':>7}")
+    for entry in select(load_baseline(baseline, "host"), only):
+        comparison = compare_on_host(load_package(models / entry.file))
+        results.append(asdict(comparison) | {"model": entry.model, "ratio": comparison.ratio})
+        if not as_json:
+            ms = f"{comparison.theirs_s * 1000:>11.3f} ms{comparison.ours_s * 1000:>9.3f} ms"
+            typer.echo(f"{entry.model:<6}{ms}{comparison.ratio:>7.2f}")
     if as_json:
         print_json(results)
 
