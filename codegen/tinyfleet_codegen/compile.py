@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from tinyfleet_codegen.compiled import CompiledModel, Layer
+from tinyfleet_codegen.emit.blob import print_blob, print_blob_c
 from tinyfleet_codegen.emit.c import print_c
 from tinyfleet_codegen.emit.report import print_report
 from tinyfleet_codegen.errors import ConfigError, DoesNotFit
@@ -41,7 +42,7 @@ def compile_graph(package: ModelPackage, target: Target | None) -> CompiledModel
         )
         for node, (kernel, constant_bytes) in zip(graph.nodes, source.calls, strict=True)
     )
-    model = CompiledModel(package, "host" if target is None else target.board, graph, plan, source, layers)
+    model = CompiledModel(package, "host" if target is None else target.board, cpu_class, graph, plan, source, layers)
     if target is not None:
         _check_fits(model, target)
     return model
@@ -65,8 +66,11 @@ def _check_fits(model: CompiledModel, target: Target) -> None:
         )
 
 
-def compile_model(package: ModelPackage, board: str, output_dir: Path) -> CompiledModel:
+def compile_model(package: ModelPackage, board: str, output_dir: Path, *, blob: bool = False) -> CompiledModel:
     """Compile for a board and write ``model.c``, ``model.h`` and ``report.json``; equal files are left untouched.
+
+    Args:
+        blob: Write ``model.tfm`` as well, and a ``model.c`` that carries and opens it.
 
     Raises:
         UsageError: there is no such board.
@@ -74,9 +78,21 @@ def compile_model(package: ModelPackage, board: str, output_dir: Path) -> Compil
         ConfigError: the output folder cannot be written.
     """
     model = compile_graph(package, load_target(board))
-    write_files(output_dir, {"model.c": model.source.model_c, "model.h": model.source.model_h, "report.json": print_report(model)})
+    files = {"model.c": model.source.model_c, "model.h": model.source.model_h, "report.json": print_report(model)}
+    if blob:
+        files["model.c"] = print_blob_c(model.graph, model.plan, package, model.cpu_class)
+    write_files(output_dir, files)
+    if blob:
+        _write_bytes(output_dir / "model.tfm", print_blob(model.graph, model.plan, package, model.cpu_class))
     log.info("compiled model=%s board=%s arena=%d weights=%d", model.name, board, model.arena_bytes, model.weights_bytes)
     return model
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}", hint="choose another output folder") from error
 
 
 def write_files(folder: Path, files: dict[str, str]) -> None:

@@ -45,6 +45,7 @@ class CompiledModel:
 
     package: ModelPackage
     board: str
+    cpu_class: str
     graph: Graph
     plan: Plan
     source: CSource

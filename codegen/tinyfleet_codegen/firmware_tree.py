@@ -35,5 +35,14 @@ INCLUDED_CLASS = {"mve": "dsp"}
 
 def kernel_sources(cpu_class: str) -> list[Path]:
     """C and assembly files of ``lib/nn`` for a CPU class: the portable ones and its own, sorted."""
+    return _of_class(sorted((firmware_dir() / "lib/nn/src").glob("*.[cS]")), cpu_class)
+
+
+def kernel_headers(cpu_class: str) -> list[Path]:
+    """Headers of ``lib/nn`` that declare the kernels of a CPU class: the portable ones and its own, sorted."""
+    return _of_class(sorted((firmware_dir() / "lib/nn/include/tyf/nn").glob("kernels*.h")), cpu_class)
+
+
+def _of_class(paths: list[Path], cpu_class: str) -> list[Path]:
     others = tuple(f"_{name}" for name in CPU_CLASSES if name not in (cpu_class, INCLUDED_CLASS.get(cpu_class)))
-    return [path for path in sorted((firmware_dir() / "lib/nn/src").glob("*.[cS]")) if not path.stem.endswith(others)]
+    return [path for path in paths if not path.stem.endswith(others)]

@@ -9,10 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from tinyfleet_codegen.errors import SetupError
-from tinyfleet_codegen.firmware_tree import CPU_CLASSES, firmware_dir
+from tinyfleet_codegen.firmware_tree import kernel_headers
 
 SCALARS = {
     "int8_t": "b",
@@ -101,19 +100,14 @@ class Headers:
 
 
 @cache
-def read_headers(cpu_class: str, firmware: Path | None = None) -> Headers:
+def read_headers(cpu_class: str) -> Headers:
     """Read ``kernels*.h`` of a CPU class and the portable ones.
-
-    Args:
-        firmware: Where the sources lie, when not where this installation has them.
 
     Raises:
         SetupError: a header is not written as ours are.
     """
-    folder = (firmware or firmware_dir()) / "lib/nn/include"
-    others = tuple(f"_{name}" for name in CPU_CLASSES if name != cpu_class)
-    paths = [path for path in sorted(folder.glob("tyf/nn/kernels*.h")) if not path.stem.endswith(others)]
-    headers = Headers(tuple(path.relative_to(folder).as_posix() for path in paths), structs := {}, kernels := {}, macros := {})
+    paths = kernel_headers(cpu_class)
+    headers = Headers(tuple(f"tyf/nn/{path.name}" for path in paths), structs := {}, kernels := {}, macros := {})
     for path in paths:
         text = path.read_text(encoding="utf-8")
         for match in _MACRO.finditer(text.replace("\\\n", " ")):

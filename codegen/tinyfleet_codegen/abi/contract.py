@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, reduce
 from itertools import accumulate
-from pathlib import Path
 from typing import TypeAlias
 
 from tinyfleet_codegen.abi.c_headers import Headers, Parameter, Prototype, Struct, read_headers
@@ -163,7 +162,7 @@ def text_of(expression: Expression) -> str:
 
 
 @cache
-def read_contracts(cpu_class: str, firmware: Path | None = None) -> Mapping[str, Contract]:
+def read_contracts(cpu_class: str) -> Mapping[str, Contract]:
     """Contracts by kernel name, of the portable kernels and those of a CPU class.
 
     A kernel that takes anything but pointers, or whose comment leaves out one of them, has none.
@@ -171,7 +170,7 @@ def read_contracts(cpu_class: str, firmware: Path | None = None) -> Mapping[str,
     Raises:
         SetupError: a comment does not follow the grammar.
     """
-    headers = read_headers(cpu_class, firmware)
+    headers = read_headers(cpu_class)
     contracts = {name: c for name, prototype in headers.kernels.items() if (c := _contract(headers, prototype)) is not None}
     if len({contract.id for contract in contracts.values()}) != len(contracts):
         raise SetupError("two kernels have the same id; rename one")

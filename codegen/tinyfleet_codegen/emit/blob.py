@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from tinyfleet_codegen.abi.c_headers import SCALARS, Headers, Struct, read_headers
 from tinyfleet_codegen.abi.contract import Contract, Violation, read_contracts
-from tinyfleet_codegen.emit.c import C_TYPES, require_frontend_fits
+from tinyfleet_codegen.abi.table import print_kernel_table
+from tinyfleet_codegen.emit.c import C_TYPES, print_descriptor, require_frontend_fits
 from tinyfleet_codegen.errors import DoesNotFit, UnsupportedOp
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels import choose_kernel
 from tinyfleet_codegen.package import FrontEnd, ModelPackage
 from tinyfleet_codegen.plan import Plan
-from tinyfleet_codegen.text import printable
+from tinyfleet_codegen.text import c_array, printable
 from tinyfleet_codegen.wire import blob as wire
 
 
@@ -201,6 +202,26 @@ def _assemble(graph: Graph, plan: Plan, package: ModelPackage, steps: list[_Step
         "frontend": frontend_at if frontend else 0,
     }
     return with_checksum(wire.HEADER_STRUCT.pack(*(values[name] for name, _ in wire.HEADER)) + body)
+
+
+def print_blob_c(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) -> str:
+    """``model.c`` that carries the blob and opens it for the first inference: firmware built with it runs the model as a blob."""
+    blob = print_blob(graph, plan, package, cpu_class)
+    return f"""{print_kernel_table(cpu_class)}
+#include "model.h"
+#include "tyf/model/blob.h"
+
+{c_array("static const _Alignas(16) uint8_t data", np.frombuffer(blob, np.uint8))}
+static void run(const tyf_model *model, uint8_t *arena, tyf_trace_fn trace, void *context)
+{{
+    static tyf_blob blob;
+    /* What the compiler wrote opens; if it does not, the arena stays as it is. */
+    if (blob.data != NULL || tyf_blob_open(&blob, &tyf_kernels, data, sizeof data, model->arena_bytes) == TYF_OK) {{
+        tyf_model_run(&blob.model, arena, trace, context);
+    }}
+}}
+
+{print_descriptor(graph, plan, package)}"""
 
 
 def with_checksum(blob: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 MAGIC = b"TYFM"
 BLOB_VERSION = 1
@@ -49,3 +50,35 @@ IN_ARENA = 1 << 31
 
 FRONTEND = struct.Struct("<HHHbB")
 """Channels, window and hop in samples, zero point, 0; then per channel int32 multiplier, int16 offset, int8 shift."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobLayout:
+    """What a host needs to know of a blob that the C code has opened."""
+
+    arena_bytes: int
+    input_bytes: int
+    output_bytes: int
+    input_dtype: int
+    output_dtype: int
+    layer_bytes: tuple[int, ...]
+
+
+def read_blob(blob: bytes) -> BlobLayout:
+    """Read sizes from a blob that ``tyf_blob_open`` accepted; nothing is checked here."""
+    header = dict(zip((name for name, _ in HEADER), HEADER_STRUCT.unpack_from(blob), strict=True))
+    layers, at = [], header["steps"]
+    for _ in range(header["step_count"]):
+        _, arguments, flags, _ = STEP.unpack_from(blob, at)
+        at += STEP.size + 4 * arguments
+        if flags & FLAG_LAYER:
+            layers.append(struct.unpack_from("<II", blob, at)[1])
+            at += 8
+    return BlobLayout(
+        header["arena_bytes"],
+        header["input_bytes"],
+        header["output_bytes"],
+        header["input_dtype"],
+        header["output_dtype"],
+        tuple(layers),
+    )

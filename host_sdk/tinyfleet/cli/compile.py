@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tinyfleet.cli.output import JsonFlag, print_facts, print_json
+
+
+class Format(StrEnum):
+    """What is written."""
+
+    C = "c"
+    BLOB = "blob"
 
 
 def register(app: typer.Typer) -> None:
@@ -18,20 +26,24 @@ def register(app: typer.Typer) -> None:
 def compile_command(
     model: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="An int8 model; a sidecar MODEL.json holds front end and labels.")],
     board: Annotated[str, typer.Option(help="Board id, for example mps2_an386.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for model.c, model.h and report.json.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for model.c, model.h, report.json and the blob model.tfm.")],
+    output_format: Annotated[
+        Format, typer.Option("--format", help="C, or a blob that a device loads; its folder can be built too.")
+    ] = Format.C,
     as_json: JsonFlag = False,
 ) -> None:
-    """Compile a quantized model to C for a board."""
+    """Compile a quantized model for a board, to C or to a blob."""
     from tinyfleet_codegen.compile import compile_model  # noqa: PLC0415 - keeps --help fast
     from tinyfleet_codegen.emit.report import report_dict  # noqa: PLC0415
     from tinyfleet_codegen.package import load_package  # noqa: PLC0415
     from tinyfleet_codegen.target import load_target  # noqa: PLC0415
 
-    compiled = compile_model(load_package(model), board, output)
+    compiled = compile_model(load_package(model), board, output, blob=output_format is Format.BLOB)
     if as_json:
         print_json(report_dict(compiled))
         return
     ram = load_target(board).ram_bytes
+    others = "model.c, model.h" if output_format is Format.BLOB else "model.h"
     share = 100 * compiled.arena_bytes / ram
     print_facts(
         [
@@ -42,6 +54,6 @@ def compile_command(
                 f"{compiled.arena_bytes / 1024:.1f} KiB of {ram / 1024:.1f} KiB ({share:.0f} %), "
                 f"lower bound {compiled.arena_lower_bound_bytes / 1024:.1f} KiB",
             ),
-            ("wrote", f"{output / 'model.c'}, model.h, report.json"),
+            ("wrote", f"{output / ('model.tfm' if output_format is Format.BLOB else 'model.c')}, {others}, report.json"),
         ]
     )

@@ -1,4 +1,4 @@
-"""Compile a model's generated C with the kernels into a shared library, once per content."""
+"""Compile the kernels with a model's generated C, or with the loader of blobs, into a shared library, once per content."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tinyfleet.toolchain import find_host_cc
+from tinyfleet_codegen.abi.table import print_kernel_table
 from tinyfleet_codegen.compiled import CompiledModel
 from tinyfleet_codegen.errors import BuildError
 from tinyfleet_codegen.firmware_tree import HOST_CLASS, firmware_dir, kernel_sources
@@ -35,14 +36,29 @@ def build_library(model: CompiledModel, extra_flags: tuple[str, ...] = ()) -> Pa
         SetupError: this machine has no C compiler.
         BuildError: the compiler refused the generated code or the cache cannot be written.
     """
+    return _build("compiled_model", (), {"model.c": model.source.model_c, "model.h": model.source.model_h}, extra_flags)
+
+
+def build_blob_library(extra_flags: tuple[str, ...] = ()) -> Path:
+    """Path of the shared library that opens blobs for the host; built when it is not in the cache.
+
+    Raises:
+        SetupError, BuildError: as for :func:`build_library`.
+    """
+    loader = ("lib/model/src/blob.c", "lib/model/src/contract.c", "lib/core/src/crc.c")
+    return _build("blob_model", loader, {"kernel_table.c": print_kernel_table(HOST_CLASS)}, extra_flags)
+
+
+def _build(entry: str, more: tuple[str, ...], generated: dict[str, str], extra_flags: tuple[str, ...]) -> Path:
+    """Compile the kernels with ``entry``.c of this package, ``more`` of the firmware's files and generated ones."""
     firmware = firmware_dir()
     own = Path(__file__).parent
-    sources = [own / "engine.c", *kernel_sources(HOST_CLASS)]
-    sources += [firmware / "lib/model/src/frontend.c", firmware / "lib/model/src/seeded.c"]
-    headers = sorted(h for library in LIBRARIES for h in (firmware / "lib" / library / "include").rglob("*.h"))
+    sources = [own / "engine.c", own / f"{entry}.c", *kernel_sources(HOST_CLASS)]
+    sources += [firmware / name for name in ("lib/model/src/frontend.c", "lib/model/src/seeded.c", *more)]
+    headers = sorted(h for library in LIBRARIES for h in (firmware / "lib" / library).rglob("*.h"))
     command = [*find_host_cc(), *FLAGS, *extra_flags]
-    digest = hashlib.sha256("\0".join([*command, model.source.model_c, model.source.model_h]).encode())
-    for path in [*sources, *headers, own / "engine.h"]:
+    digest = hashlib.sha256("\0".join([*command, *generated.values()]).encode())
+    for path in [*sources, *headers, own / "engine.h", own / f"{entry}.h"]:
         digest.update(path.read_bytes())
     library = cache_dir() / f"{digest.hexdigest()[:32]}.so"
     if library.exists():
@@ -51,11 +67,12 @@ def build_library(model: CompiledModel, extra_flags: tuple[str, ...] = ()) -> Pa
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
             folder = Path(scratch)
-            (folder / "model.c").write_text(model.source.model_c, encoding="utf-8")
-            (folder / "model.h").write_text(model.source.model_h, encoding="utf-8")
+            for name, text in generated.items():
+                (folder / name).write_text(text, encoding="utf-8")
             includes = [f"-I{folder}", f"-I{own}", *(f"-I{firmware / 'lib' / name / 'include'}" for name in LIBRARIES)]
             built = folder / "model.so"
-            _compile([*command, *includes, str(folder / "model.c"), *map(str, sources), "-o", str(built)])
+            written = [str(folder / name) for name in generated if name.endswith(".c")]
+            _compile([*command, *includes, *written, *map(str, sources), "-o", str(built)])
             # Atomic: another process may build the same library at the same time.
             built.replace(library)
     except OSError as error:

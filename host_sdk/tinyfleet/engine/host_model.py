@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import cffi
 import numpy as np
 import numpy.typing as npt
 
+from tinyfleet.engine.engine import Array, Engine, aligned
 from tinyfleet.engine.host_build import build_library
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.compiled import CompiledModel, TensorInfo
 from tinyfleet_codegen.errors import ShapeError
 from tinyfleet_codegen.ir import NUMPY_DTYPES
 from tinyfleet_codegen.package import ModelPackage
-from tinyfleet_codegen.plan import ALIGNMENT
-
-Array = npt.NDArray[Any]
 
 
 class HostModel:
@@ -33,12 +27,9 @@ class HostModel:
 
     def __init__(self, package: ModelPackage, *, compiled: CompiledModel | None = None) -> None:
         self.compiled = compile_graph(package, None) if compiled is None else compiled
-        self._ffi = cffi.FFI()
-        self._ffi.cdef((Path(__file__).parent / "engine.h").read_text(encoding="utf-8"))
-        self._lib: Any = self._ffi.dlopen(str(build_library(self.compiled)))
-        memory = np.zeros(self.compiled.arena_bytes + ALIGNMENT, np.uint8)
-        start = -memory.ctypes.data % ALIGNMENT
-        self._arena = memory[start : start + self.compiled.arena_bytes]
+        self._engine = Engine(build_library(self.compiled), "compiled_model")
+        self._model = self._engine.lib.tyf_engine_model()
+        self._arena = aligned(self.compiled.arena_bytes)
 
     @property
     def input(self) -> TensorInfo:
@@ -53,7 +44,7 @@ class HostModel:
     @property
     def model_id(self) -> bytes:
         """The id that the library carries, 32 bytes."""
-        return bytes(self._ffi.buffer(self._lib.tyf_engine_model_id(), 32))
+        return self._engine.model_id(self._model)
 
     def run(self, x: Array) -> Array:
         """Run a batch, one inference after the other; other Python threads run meanwhile.
@@ -69,7 +60,7 @@ class HostModel:
         """
         inputs = self._as_inputs(x)
         outputs = np.empty((len(inputs), *self.output.shape[1:]), NUMPY_DTYPES[self.output.dtype])
-        self._lib.tyf_engine_run(self._pointer(self._arena), self._pointer(inputs), self._pointer(outputs), len(inputs))
+        self._engine.run(self._model, self._arena, inputs, outputs)
         return outputs
 
     def run_layers(self, x: Array) -> list[bytes]:
@@ -78,15 +69,12 @@ class HostModel:
         if len(inputs) != 1:
             raise ShapeError(f"layers are compared for one input, got {len(inputs)}")
         sizes = [self.compiled.graph.output_tensor(node).bytes for node in self.compiled.graph.nodes]
-        packed = np.empty(sum(sizes), np.uint8)
-        self._lib.tyf_engine_run_layers(self._pointer(self._arena), self._pointer(inputs), self._pointer(packed))
-        ends = np.cumsum(sizes)
-        return [packed[end - size : end].tobytes() for size, end in zip(sizes, ends, strict=True)]
+        return self._engine.run_layers(self._model, self._arena, inputs, sizes)
 
     def seeded_input(self, seed: int, case: int) -> Array:
         """The input that a device makes from a seed, made by the C twin; shape ``[1, ...]``."""
         x = np.empty(self.input.shape, NUMPY_DTYPES[self.input.dtype])
-        self._lib.tyf_engine_seeded_input(seed, case, self._pointer(x))
+        self._engine.lib.tyf_engine_seeded_input(self._model, seed, case, self._engine.pointer(x))
         return x
 
     def frontend(self, samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int8]:
@@ -96,7 +84,8 @@ class HostModel:
             raise ShapeError(f"samples {samples.dtype} {list(samples.shape)} are not one window of this model's front end")
         contiguous = np.ascontiguousarray(samples)
         result = np.empty(samples.shape, np.int8)
-        self._lib.tyf_engine_frontend(self._ffi.cast("int16_t *", contiguous.ctypes.data), self._ffi.cast("int8_t *", result.ctypes.data))
+        pointer = self._engine.pointer
+        self._engine.lib.tyf_engine_frontend(self._model, pointer(contiguous, "int16_t *"), pointer(result, "int8_t *"))
         return result
 
     def _as_inputs(self, x: Array) -> Array:
@@ -104,6 +93,3 @@ class HostModel:
         if x.shape[1:] != self.input.shape[1:] or x.dtype != expected:
             raise ShapeError(f"input is {x.dtype} {list(x.shape)}, the model takes {np.dtype(expected)} [n, {list(self.input.shape[1:])}]")
         return np.ascontiguousarray(x)
-
-    def _pointer(self, array: Array) -> Any:
-        return self._ffi.cast("uint8_t *", array.ctypes.data)
