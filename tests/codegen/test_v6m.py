@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from functools import cache
@@ -14,13 +13,14 @@ import pytest
 from tests.support import batch
 from tests.support.op_cases import OpCase, all_cases
 from tests.support.op_cases.conv2d import conv_case
+from tests.support.op_cases.depthwise_conv2d import depthwise_case
 from tinyfleet.cases import Cases
 from tinyfleet.oracle import open_oracle
 from tinyfleet.toolchain import find_host_cc
 from tinyfleet_codegen import firmware_tree
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.compiled import CompiledModel
-from tinyfleet_codegen.kernels.v6m import KERNELS, conv2d, requantization
+from tinyfleet_codegen.kernels.v6m import KERNELS, conv2d, depthwise_conv2d, requantization
 from tinyfleet_codegen.op import Array
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.quant import requantize
@@ -41,6 +41,24 @@ CASES = [
     conv_case("v6m_conv_10x4", size=(49, 10, 1), filters=11, kernel=(10, 4), stride=(2, 2), **RELU),
     conv_case("v6m_conv_dilated", size=(9, 11, 2), filters=3, dilation=(2, 3), **RELU),
     conv_case("v6m_conv_large_weights", size=(5, 5, 4), filters=6, extreme=True, scales=(0.05, 0.002, 0.1), **RELU),
+    *(
+        depthwise_case(
+            f"v6m_depthwise_s{stride}_{h}x{w}_{'same' if same else 'valid'}", size=(h, w, 5), stride=(stride, stride), same=same, **RELU
+        )
+        for stride in (1, 2)
+        for h, w in ((3, 3), (4, 4), (5, 6), (6, 5), (7, 8), (3, 9), (9, 7))
+        for same in (True, False)
+    ),
+    *(
+        depthwise_case(f"v6m_depthwise_s{stride}_1x{w}", size=(1, w, 3), stride=(stride, stride), **RELU)
+        for stride in (1, 2)
+        for w in (1, 2)
+    ),
+    depthwise_case("v6m_depthwise_dead", size=(5, 5, 8), dead=(0, 7), **RELU),
+    depthwise_case("v6m_depthwise_relu6", size=(5, 6, 4), activation=3, zero_points=(2, -128)),
+    depthwise_case("v6m_depthwise_s2_relu6", size=(5, 6, 4), stride=(2, 2), activation=3, zero_points=(2, -128)),
+    depthwise_case("v6m_depthwise_15x1", size=(15, 1, 7), kernel=(15, 1), same=False),
+    depthwise_case("v6m_depthwise_4x3_dilated", size=(9, 8, 6), kernel=(4, 3), dilation=(2, 1)),
     conv_case("v6m_conv_relu6_offset", size=(5, 5, 4), filters=6, activation=3, zero_points=(3, -128)),
 ]
 
@@ -84,6 +102,13 @@ MUTATIONS = [
     ("tyf_conv2d_s8_v6m", "src/conv2d_s8_v6m.c", "at[i] = at[i + fresh]", "at[i] = at[i]"),
     ("tyf_conv2d_s8_v6m", "src/conv2d_s8_v6m.c", "at[i].x > last_x", "at[i].x > last_x + 1"),
     ("tyf_conv2d_s8_v6m", "src/conv2d_s8_v6m.c", "p->activation_min, p->activation_max)", "INT8_MIN, INT8_MAX)"),
+    ("tyf_depthwise_conv2d_3x3_s8_v6m", "src/depthwise_3x3_v6m.S", "adcs r6, r3", "adds r6, r6, r3"),
+    ("tyf_depthwise_conv2d_3x3_s8_v6m", "src/depthwise_3x3_v6m.S", "mov r12, r10", "mov r12, r12"),
+    ("tyf_depthwise_conv2d_3x3_s8_v6m", "src/depthwise_3x3_v6m.S", "muls r3, r4\n    adds r7, r7, r3", "muls r3, r4\n    adds r7, #0"),
+    ("tyf_depthwise_conv2d_3x3_s2_s8_v6m", "src/depthwise_3x3_v6m.S", "adds r2, #12", "adds r2, #24"),
+    ("tyf_depthwise_conv2d_3x3_s2_s8_v6m", "src/depthwise_3x3_v6m.S", "cmp r7, #3", "cmp r7, #4"),
+    ("tyf_depthwise_conv2d_s8_v6m", "src/depthwise_taps_v6m.S", "movs r4, r5", "movs r4, r4"),
+    ("tyf_depthwise_conv2d_s8_v6m", "src/depthwise_conv2d_s8_v6m.c", "ox != 0; ox--, x0 += win->stride_w", "ox != 0; ox--, x0++"),
     ("tyf_conv2d_knee_s8_v6m", "src/conv2d_block_v6m.S", "blo 50", "bhs 50"),
     ("tyf_conv2d_knee_s8_v6m", "src/conv2d_block_v6m.S", "scale \\value, r1, r2, r12, r0", "scale \\value, r1, r2, r9, r0"),
 ]
@@ -109,12 +134,16 @@ def test_limits_and_scratch_sizes_equal_those_in_c(tmp_path: Path) -> None:
     nn = firmware_tree.firmware_dir() / "lib/nn"
     assert f"#define CHAIN {conv2d.CHAIN}\n" in (nn / "src/conv2d_block_v6m.S").read_text()
     assert f"#define TYF_V6M_LOW_BITS {requantization.LOW_BITS}\n" in (nn / "include/tyf/nn/v6m.inc").read_text()
-    sizes = [(1, 1), (27, 3), (40, 1), (576, 64)]
-    lines = "".join(f'printf("%d ", TYF_CONV2D_V6M_SCRATCH_BYTES({d}, {c}));' for d, c in sizes)
+    expected = {"TYF_DEPTHWISE_V6M_MAX_TAPS": depthwise_conv2d.MAX_TAPS}
+    for depth, channels in ((1, 1), (27, 3), (40, 1), (576, 64)):
+        expected[f"TYF_CONV2D_V6M_SCRATCH_BYTES({depth}, {channels})"] = conv2d.conv2d_scratch_bytes(depth, channels)
+    for width in (1, 2, 5, 48):
+        expected[f"TYF_DEPTHWISE_3X3_V6M_SCRATCH_BYTES({width})"] = depthwise_conv2d.depthwise_3x3_scratch_bytes(width)
+    lines = "".join(f'printf("%d ", {expression});' for expression in expected)
     (tmp_path / "sizes.c").write_text(f'#include <stdio.h>\n#include "tyf/nn/kernels_v6m.h"\nint main(void) {{ {lines} }}\n')
     subprocess.run([*find_host_cc(), f"-I{nn / 'include'}", "sizes.c", "-o", "sizes"], cwd=tmp_path, check=True, timeout=60)
     printed = subprocess.run([tmp_path / "sizes"], capture_output=True, text=True, check=True, timeout=10).stdout
-    assert [int(word) for word in re.findall(r"\d+", printed)] == [conv2d.conv2d_scratch_bytes(d, c) for d, c in sizes]
+    assert [int(word) for word in printed.split()] == list(expected.values())
 
 
 @pytest.mark.parametrize("zero_point", [-128, -5, 0, 14, 127])

@@ -27,4 +27,28 @@ void tyf_conv2d_knee_s8_v6m(const tyf_conv2d_s8_params *params, const int8_t *in
 
 #define TYF_CONV2D_V6M_SCRATCH_BYTES(depth, input_c) (8 * ((depth) + 1) + 8 + (input_c))
 
+/**
+ * Depthwise 3x3, stride 1 in both directions or (_s2) 2, no dilation, one output channel per input channel.
+ *
+ * @param records  [input_c], eight words each, see depthwise_3x3_v6m.S
+ * @param scratch  TYF_DEPTHWISE_3X3_V6M_SCRATCH_BYTES(output_w), 4-byte aligned
+ */
+void tyf_depthwise_conv2d_3x3_s8_v6m(const tyf_depthwise_conv2d_s8_params *params, const int8_t *input,
+                                     const uint32_t *records, void *scratch, int8_t *output);
+void tyf_depthwise_conv2d_3x3_s2_s8_v6m(const tyf_depthwise_conv2d_s8_params *params, const int8_t *input,
+                                        const uint32_t *records, void *scratch, int8_t *output);
+
+#define TYF_DEPTHWISE_3X3_V6M_SCRATCH_BYTES(output_w) (36 * (((output_w) + 1) / 2) + 24)
+
+/**
+ * Depthwise of any window, one output channel per input channel; channels have a knee.
+ *
+ * @param weights  [input_c, kernel_h * kernel_w]
+ * @param scratch  input_c bytes
+ */
+void tyf_depthwise_conv2d_s8_v6m(const tyf_depthwise_conv2d_s8_params *params, const int8_t *input,
+                                 const int8_t *weights, const int32_t *channels, void *scratch, int8_t *output);
+
+#define TYF_DEPTHWISE_V6M_MAX_TAPS 25
+
 #endif

@@ -1,0 +1,127 @@
+/* DEPTHWISE_CONV_2D, int8, for ARMv6-M. */
+#include <stdbool.h>
+#include <string.h>
+
+#include "tyf/nn/fixed.h"
+#include "tyf/nn/kernels_v6m.h"
+
+/* What depthwise_3x3_v6m.S reads, by offset. */
+typedef struct {
+    const int8_t *input;
+    int8_t *output;
+    const uint32_t *records;
+    uint32_t *ring;
+    int32_t channels;
+    int32_t row_bytes;
+    int32_t input_h;
+    int32_t pad_h;
+    int32_t output_h;
+    int32_t lead;      /* 1: the first pixel of a row is padding */
+    int32_t whole;     /* pairs (stride 1) or fours (stride 2) of pixels after the lead */
+    int32_t rest;      /* stride 1: pixels after those; stride 2: 1 + pixels after those, 0 when no output needs them */
+    int32_t pairs_out; /* pairs of outputs in a row */
+    int32_t odd;       /* outputs after those */
+    int32_t pad_word;  /* zero point in both halves */
+    int32_t pairs;     /* of a row in the ring */
+} tyf_v6m_depthwise;
+
+/* What depthwise_taps_v6m.S reads, by offset. */
+typedef struct {
+    const int8_t *const *taps;
+    const int8_t *weights;
+    const int32_t *channels;
+    int8_t *output;
+    int32_t tap_count;
+    int32_t channel_count;
+} tyf_v6m_depthwise_pixel;
+
+void tyf_v6m_depthwise_3x3(const tyf_v6m_depthwise *work);
+void tyf_v6m_depthwise_3x3_s2(const tyf_v6m_depthwise *work);
+void tyf_v6m_depthwise_taps(const tyf_v6m_depthwise_pixel *pixel);
+
+static void clamp_all(const tyf_depthwise_conv2d_s8_params *p, int8_t *values) {
+    if (p->activation_min == INT8_MIN && p->activation_max == INT8_MAX) {
+        return;
+    }
+    for (int32_t i = p->window.output_h * p->window.output_w * p->input_c; i != 0; i--, values++) {
+        *values = (int8_t)tyf_clamp(*values, p->activation_min, p->activation_max);
+    }
+}
+
+static tyf_v6m_depthwise begin(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input, const uint32_t *records,
+                               void *scratch, int8_t *output) {
+    const tyf_window *win = &p->window;
+    return (tyf_v6m_depthwise){
+        .input = input,
+        .output = output,
+        .records = records,
+        .ring = scratch,
+        .channels = p->input_c,
+        .row_bytes = win->input_w * p->input_c,
+        .input_h = win->input_h,
+        .pad_h = win->pad_h,
+        .output_h = win->output_h,
+        .lead = win->pad_w,
+        .pairs_out = win->output_w / 2,
+        .odd = win->output_w & 1,
+        .pad_word = (int32_t)((uint32_t)-p->input_offset * 65537u),
+    };
+}
+
+void tyf_depthwise_conv2d_3x3_s8_v6m(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input,
+                                     const uint32_t *records, void *scratch, int8_t *output) {
+    tyf_v6m_depthwise work = begin(p, input, records, scratch, output);
+    /* With a lead, the first pair is padding and one pixel. */
+    const int32_t pixels = p->window.input_w - work.lead;
+    work.whole = pixels / 2;
+    work.rest = pixels & 1;
+    work.pairs = (p->window.output_w + 1) / 2 + 1;
+    tyf_v6m_depthwise_3x3(&work);
+    clamp_all(p, output);
+}
+
+void tyf_depthwise_conv2d_3x3_s2_s8_v6m(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input,
+                                        const uint32_t *records, void *scratch, int8_t *output) {
+    tyf_v6m_depthwise work = begin(p, input, records, scratch, output);
+    /* The first pixel, padding or not, and then four for every two outputs. */
+    const int32_t pixels = p->window.input_w + work.lead - 1;
+    work.pairs = (p->window.output_w + 1) / 2;
+    work.whole = pixels / 4 < work.pairs ? pixels / 4 : work.pairs;
+    work.rest = work.whole < work.pairs ? 1 + pixels - 4 * work.whole : 0;
+    tyf_v6m_depthwise_3x3_s2(&work);
+    clamp_all(p, output);
+}
+
+void tyf_depthwise_conv2d_s8_v6m(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input, const int8_t *weights,
+                                 const int32_t *channels, void *scratch, int8_t *output) {
+    const tyf_window *win = &p->window;
+    const int8_t *taps[TYF_DEPTHWISE_V6M_MAX_TAPS];
+    int8_t *outside = scratch;
+    tyf_v6m_depthwise_pixel pixel = {
+        .taps = taps,
+        .weights = weights,
+        .channels = channels,
+        .output = output,
+        .tap_count = win->kernel_h * win->kernel_w,
+        .channel_count = p->input_c,
+    };
+    memset(outside, (int)(uint8_t)(-p->input_offset), (size_t)p->input_c);
+    int32_t y0 = -win->pad_h;
+    for (int32_t oy = win->output_h; oy != 0; oy--, y0 += win->stride_h) {
+        int32_t x0 = -win->pad_w;
+        for (int32_t ox = win->output_w; ox != 0; ox--, x0 += win->stride_w) {
+            const int8_t **tap = taps;
+            for (int32_t ky = 0; ky < win->kernel_h; ky++) {
+                const uint32_t y = (uint32_t)(y0 + ky * win->dilation_h);
+                for (int32_t kx = 0; kx < win->kernel_w; kx++) {
+                    const uint32_t x = (uint32_t)(x0 + kx * win->dilation_w);
+                    const bool is_inside = y < win->input_h && x < win->input_w;
+                    *tap++ = is_inside ? input + (y * win->input_w + x) * (uint32_t)p->input_c : outside;
+                }
+            }
+            tyf_v6m_depthwise_taps(&pixel);
+            pixel.output += p->input_c;
+        }
+    }
+    clamp_all(p, output);
+}
