@@ -42,7 +42,7 @@ ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
         "add_s8_dsp.c": ("table + 128", "table + 127"),
     },
     {
-        "conv2d_s8_dsp.c": ("oy * win->stride_h * win->input_w", "oy * win->input_w"),
+        "conv2d_s8_dsp.c": ("y = oy * win->stride_h - win->pad_h", "y = oy * win->stride_h"),
         "conv2d_wide_s8_dsp.c": ("p->output_c", "(p->output_c & ~1)"),
         "depthwise3x3_s8_dsp.c": ("win->output_w % 2 != 0", "0"),
         "depthwise_conv2d_s8_dsp.c": ("win->kernel_w + 1) / 2", "win->kernel_w) / 2"),
@@ -53,7 +53,7 @@ ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
     {
         # Rounding of ties, which all share, and of the assembly's copies of it.
         "../include/tyf/nn/dsp.h": ("round + (doubled >> 31)", "round"),  # of add, depthwise_conv2d and the wide ones
-        "conv2d_s8_dsp.c": ('"add r7, r4, " second ", asr #31\\n"', '"mov r7, r4\\n"'),
+        "conv2d_s8_dsp.c": ('"add r0, " round ", r0, lsl #7\\n"', '"mov r0, " round "\\n"'),
         "depthwise3x3_s8_dsp.c": ('"add r12, r3, " sum ", asr #31\\n"', '"mov r12, r3\\n"'),
         "fully_connected_s8_dsp.c": ('"add r5, r5, " sum ", asr #31\\n"', ""),
     },

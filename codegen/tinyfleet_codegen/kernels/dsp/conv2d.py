@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from tinyfleet_codegen.convolution import ConvolutionAttrs
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels.dsp.tables import (
@@ -11,11 +14,13 @@ from tinyfleet_codegen.kernels.dsp.tables import (
     emit_packed,
     halves_channel_table,
     halves_fit,
+    is_constant,
     pack_rows,
 )
 from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.op import Array, CallPrinter, attrs_of, data_of
 from tinyfleet_codegen.ops.conv2d import conv2d_params
+from tinyfleet_codegen.weights import largest_sums
 
 
 class Conv2DWideDsp(Kernel):
@@ -51,19 +56,37 @@ class Conv2DDsp(Conv2DWideDsp):
 
     def fits(self, graph: Graph, node: Node) -> bool:
         is_even = graph.input_tensor(node, 1).shape[0] % 2 == 0
-        return is_even and super().fits(graph, node) and halves_fit(graph, node, channel_axis=0)
+        return is_even and super().fits(graph, node) and halves_fit(graph, node, channel_axis=0) and _rounds_fit(graph, node)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
-        rows = _rows(graph, node)
-        emit_packed(
-            graph,
-            node,
-            printer,
-            kernel=self.symbol,
-            params=printer.params("tyf_conv2d_s8_params", conv2d_params(graph, node)),
-            packed=pack_rows(as_halves(rows), together=2),
-            table=halves_channel_table(graph, node, rows, together=2),
+        printer.call(
+            self.symbol,
+            printer.params("tyf_conv2d_s8_params", conv2d_params(graph, node)),
+            printer.tensor(node.inputs[0]),
+            printer.constant("stream", "uint32_t", _stream(graph, node)),
+            printer.scratch(),
+            printer.tensor(node.outputs[0]),
         )
+
+
+def _stream(graph: Graph, node: Node) -> npt.NDArray[np.uint32]:
+    """For each two channels, in the order of use: biases, words of weights in turn, then multiplier, round and shift of each."""
+    rows = _rows(graph, node)
+    table = halves_channel_table(graph, node, rows, together=2)
+    pairs = len(rows) // 2
+    bias = table[:, 0].reshape(pairs, 2)
+    finish = np.stack([table[:, 1], 64 + 128 * table[:, 2], 7 + table[:, 3]], axis=1).reshape(pairs, 6)
+    weights = pack_rows(as_halves(rows), together=2).reshape(pairs, -1)
+    words = [part.astype(np.int64).astype("<i4").view("<u4") for part in (bias, finish)]
+    return np.concatenate([words[0], weights, words[1]], axis=1)
+
+
+def _rounds_fit(graph: Graph, node: Node) -> bool:
+    """Whether 128 times a scaled sum plus the rounding constant stays in int32."""
+    constant = is_constant(graph, node, 0)
+    _, _, rounds, _ = channel_table(graph, node, 0, together=1).T
+    sums = np.where(constant, 0, largest_sums(graph, node, 0))
+    return bool(np.all(128 * (sums + np.abs(rounds) + 2) < 2**31))
 
 
 def _rows(graph: Graph, node: Node) -> Array:

@@ -105,6 +105,24 @@ static inline void tyf_dsp_clamp(int8_t *values, int32_t count, int32_t low, int
     }
 }
 
+/** Copy a few bytes: words, the last one from the end, where the library's memcpy() takes byte by byte. */
+static inline void tyf_copy_bytes(int8_t *to, const int8_t *from, int32_t count) {
+    if (count >= 4) {
+        const int8_t *last = from + count - 4;
+        int8_t *to_last = to + count - 4;
+        for (; from < last; from += 4, to += 4) {
+            const uint32_t word = tyf_load_word(from);
+            memcpy(to, &word, sizeof word);
+        }
+        const uint32_t word = tyf_load_word(last);
+        memcpy(to_last, &word, sizeof word);
+    } else {
+        for (int32_t i = 0; i < count; i++) {
+            to[i] = from[i];
+        }
+    }
+}
+
 /** Copy the window of one output pixel of a convolution as bytes, zero points where it leaves the image. */
 static inline void tyf_copy_window(const tyf_conv2d_s8_params *p, const int8_t *input, int32_t oy, int32_t ox,
                                    int8_t *window) {
@@ -114,18 +132,28 @@ static inline void tyf_copy_window(const tyf_conv2d_s8_params *p, const int8_t *
     const int32_t left = x0 < 0 ? -x0 : 0;
     const int32_t end = x0 + win->kernel_w > win->input_w ? win->input_w - x0 : win->kernel_w;
     const int32_t row_bytes = win->kernel_w * p->input_c;
-    const int zero = (int)(uint8_t)(-p->input_offset);
-    for (int32_t ky = 0; ky < win->kernel_h; ky++, window += row_bytes) {
-        const int32_t y = y0 + ky;
-        if (y < 0 || y >= win->input_h || left >= end) {
-            memset(window, zero, (size_t)row_bytes);
-            continue;
-        }
-        memset(window, zero, (size_t)(left * p->input_c));
-        memcpy(window + left * p->input_c, input + (y * win->input_w + x0 + left) * p->input_c,
-               (size_t)((end - left) * p->input_c));
-        memset(window + end * p->input_c, zero, (size_t)((win->kernel_w - end) * p->input_c));
+    if (left > 0 || end < win->kernel_w || y0 < 0 || y0 + win->kernel_h > win->input_h) {
+        memset(window, (int)(uint8_t)(-p->input_offset), (size_t)(win->kernel_h * row_bytes));
     }
+    if (left >= end) {
+        return;
+    }
+    const int32_t count = (end - left) * p->input_c;
+    const int8_t *from = input + (y0 * win->input_w + x0 + left) * p->input_c;
+    int8_t *to = window + left * p->input_c;
+    for (int32_t y = y0; y < y0 + win->kernel_h; y++) {
+        if (y >= 0 && y < win->input_h) {
+            tyf_copy_bytes(to, from, count);
+        }
+        from += win->input_w * p->input_c;
+        to += row_bytes;
+    }
+}
+
+/** Two words of four activations, see tyf_expand(). 127 - a1 lies in 0 .. 255 and is a1 ^ 0x7F. */
+static inline void tyf_expand_word(uint32_t word, uint32_t *to) {
+    to[0] = tyf_sxtb16_ror8(word);
+    to[1] = tyf_rev16(word) ^ 0x007F007Fu;
 }
 
 /**
@@ -139,13 +167,16 @@ static inline void tyf_copy_window(const tyf_conv2d_s8_params *p, const int8_t *
  * @param step    words between groups, 2 when they are packed
  */
 static inline void tyf_expand(const int8_t *source, int32_t groups, uint32_t *to, int32_t step) {
-    for (int32_t i = 0; i < groups; i++) {
-        const uint32_t word = tyf_load_word(source);
-        to[0] = tyf_sxtb16_ror8(word);
-        /* 127 - a1 lies in 0 .. 255 and is a1 ^ 0x7F, so the second is a swap of bytes. */
-        to[1] = tyf_rev16(word) ^ 0x007F007Fu;
-        source += 4;
-        to += step;
+    const int8_t *end = source + 4 * groups;
+    while (end - source >= 16) {
+        for (int32_t i = 0; i < 4; i++) {
+            tyf_expand_word(tyf_load_word(source + 4 * i), to + step * i);
+        }
+        source += 16;
+        to += 4 * step;
+    }
+    for (; source != end; source += 4, to += step) {
+        tyf_expand_word(tyf_load_word(source), to);
     }
 }
 

@@ -37,16 +37,16 @@ void tyf_conv2d_wide_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *in
  * The same with fewer instructions, for sums below 2^23, weights above -128 and an even number of filters.
  *
  * @param input     [input_h, input_w, input_c]
- * @param weights   [output_c, (kernel_h * kernel_w * input_c + 3) / 4] as above, but each two weights w0, w1
- *                  are the 16-bit number 256 * w1 + w0
- * @param channels  [output_c]; bias is 256 * (bias + input_offset * sum of weights) - 127 * sum of w0;
- *                  shift in [0, 31]
+ * @param stream    [output_c / 2, 8 + 2 * ((kernel_h * kernel_w * input_c + 3) / 4)] in the order of use; for each
+ *                  two channels: both biases, as 256 * (bias + input_offset * sum of weights) - 127 * sum of w0;
+ *                  a word of each, its four weights as two 16-bit numbers 256 * w1 + w0; then multiplier,
+ *                  64 + 128 * (2^(shift - 1) + (output_offset << shift)) and 7 + shift of each
  * @param scratch   [TYF_CONV2D_DSP_SCRATCH_BYTES(kernel_h * kernel_w * input_c)], 4-byte aligned
  * @param output    [output_h, output_w, output_c]
  * @require output_c % 2 == 0 && dilation_h == 1 && dilation_w == 1
  */
-void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *weights,
-                       const tyf_dsp_channel *channels, void *scratch, int8_t *output);
+void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *stream, void *scratch,
+                       int8_t *output);
 
 /** Two widened pixels and one window of bytes. */
 #define TYF_CONV2D_DSP_SCRATCH_BYTES(depth) (20 * (((depth) + 3) / 4))
