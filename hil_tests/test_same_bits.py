@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import mlperf, standins
+from tests.support.stream_case import keyword_case
 from tinyfleet.verify import verify
 from tinyfleet_codegen.package import ModelPackage, load_package
 
@@ -26,6 +27,13 @@ def assert_equal_on(board: str, package: ModelPackage, folder: Path, *, count: i
 @pytest.mark.parametrize("name", ["kws", "ic"])
 def test_standin_on_board_equals_the_oracle_in_every_layer(board: str, name: str, tmp_path: Path) -> None:
     assert_equal_on(board, ModelPackage(name, standins.STANDINS[name]()), tmp_path, count=4, per_layer=True)
+
+
+@pytest.mark.timeout(300)
+def test_streaming_model_on_board_equals_the_oracle_over_a_sequence(tmp_path: Path) -> None:
+    package = ModelPackage("stream", keyword_case("stream").tflite)
+    # More than one request of a proof, so that the state must live from one to the next.
+    assert_equal_on("mps2_an386", package, tmp_path, count=40, per_layer=True)
 
 
 @pytest.mark.timeout(300)

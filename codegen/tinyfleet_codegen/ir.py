@@ -106,6 +106,23 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """What the model remembers from one run to the next; it has a place of its own in the arena.
+
+    Attributes:
+        tensor: Holds the value when a run starts; no node writes it.
+        next: Holds the value for the next run, in the same place; written by one of the last nodes.
+        value: The tensor of the file that has the same value as ``next``.
+        initial: The value after a reset.
+    """
+
+    tensor: int
+    next: int
+    value: int
+    initial: npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Graph:
     """Nodes in execution order; tensor ids index ``tensors``."""
 
@@ -114,6 +131,17 @@ class Graph:
     nodes: tuple[Node, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    states: tuple[State, ...] = ()
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """Tensors that have a value before the first node: inputs and states."""
+        return (*self.inputs, *(state.tensor for state in self.states))
+
+    @property
+    def results(self) -> tuple[int, ...]:
+        """Tensors whose values are needed after the last node: outputs and what states become."""
+        return (*self.outputs, *(state.next for state in self.states))
 
     def input_tensor(self, node: Node, position: int) -> Tensor:
         """The tensor at an input that must be there (``check`` has seen to it)."""

@@ -18,7 +18,10 @@ def check_graph(graph: Graph) -> None:
         UnsupportedOp, ShapeError, QuantError: an input, an output or a node is not supported.
     """
     _check_ends(graph)
-    ready = {i for i, tensor in enumerate(graph.tensors) if tensor.data is not None} | set(graph.inputs)
+    for source in graph.sources:
+        if graph.tensors[source].data is not None:
+            raise FormatError(f"input or state '{graph.tensors[source].name}' is a constant")
+    ready = {i for i, tensor in enumerate(graph.tensors) if tensor.data is not None} | set(graph.sources)
     for node in graph.nodes:
         require_arity(node)
         for tensor_id in node.inputs:
@@ -29,7 +32,7 @@ def check_graph(graph: Graph) -> None:
                 raise FormatError(f"{node.label} writes tensor '{graph.tensors[tensor_id].name}', which already has a value")
             ready.add(tensor_id)
         node.op.check(graph, node)
-    for tensor_id in graph.outputs:
+    for tensor_id in graph.results:
         if tensor_id not in ready:
             raise FormatError(f"output '{graph.tensors[tensor_id].name}' is never written")
 

@@ -113,7 +113,9 @@ class MoveOp(Op):
     def aliases_input(self, graph: Graph, node: Node) -> bool:
         copies = self.copies(graph, node)
         first = node.inputs[0]
-        if len(copies) != 1 or first is None or graph.tensors[first].data is not None:
+        # A state's place gets the next value at the end, when a view of the old one may still be wanted.
+        is_state = any(state.tensor == first for state in graph.states)
+        if len(copies) != 1 or first is None or is_state or graph.tensors[first].data is not None:
             return False
         copy, output = copies[0], graph.output_tensor(node)
         is_whole = output.elements == graph.tensors[first].elements and (copy.source, copy.input_start, copy.output_start) == (0, 0, 0)

@@ -84,6 +84,24 @@ class Op(ABC):
         return False
 
 
+class ReadOnlyOp(Op):
+    """An op that has done its work when the model is read, and is in no graph."""
+
+    rounding = "exact"
+
+    def read_attrs(self, options: Table | None) -> object:
+        return None
+
+    def check(self, graph: Graph, node: Node) -> None:
+        raise AssertionError(f"{node.label} is left in the graph")
+
+    def reference(self, graph: Graph, node: Node, inputs: list[Array | None]) -> Array:
+        raise AssertionError(f"{node.label} is left in the graph")
+
+    def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
+        raise AssertionError(f"{node.label} is left in the graph")
+
+
 def attrs_of(node: Node, kind: type[A]) -> A:
     """The node's options with their type."""
     assert isinstance(node.attrs, kind)

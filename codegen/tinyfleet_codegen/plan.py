@@ -82,19 +82,23 @@ def _size(places: list[Allocation]) -> int:
 
 def _lifetimes(graph: Graph) -> list[Allocation]:
     """One unplaced allocation (offset 0) per group of tensors that share bytes."""
-    root: dict[int, int] = {i: i for i in graph.inputs}
-    first: dict[int, int] = dict.fromkeys(graph.inputs, -1)
+    root: dict[int, int] = {i: i for i in graph.sources}
+    first: dict[int, int] = dict.fromkeys(graph.sources, -1)
     last: dict[int, int] = dict.fromkeys(graph.inputs, -1)
+    # A state keeps its place through the whole run and beyond.
+    last |= {state.tensor: len(graph.nodes) for state in graph.states}
+    places = {state.next: state.tensor for state in graph.states}
     for step, node in enumerate(graph.nodes):
         for tensor in node.inputs:
             if tensor is not None and graph.tensors[tensor].data is None:
-                last[root[tensor]] = step
+                last[root[tensor]] = max(last[root[tensor]], step)
         source = node.inputs[0] if node.inputs else None
         shares = node.op.aliases_input(graph, node) and source in root
         for tensor in node.outputs:
-            root[tensor] = root[source] if shares and source is not None else tensor
+            root[tensor] = root[source] if shares and source is not None else places.get(tensor, tensor)
             first.setdefault(root[tensor], step)
-            last[root[tensor]] = step
+            last.setdefault(root[tensor], step)
+            last[root[tensor]] = max(last[root[tensor]], step)
     for tensor in graph.outputs:
         last[root[tensor]] = len(graph.nodes)
     groups: dict[int, list[int]] = {}

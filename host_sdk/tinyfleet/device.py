@@ -93,11 +93,12 @@ class Device:
             raise ProtocolError(f"{self.url} has a model of an unknown type: {error}", hint="update tinyfleet on this host") from error
         return _report(ModelInfo, reply, **types)
 
-    async def infer(self, data: bytes) -> bytes:
+    async def infer(self, data: bytes, *, reset: bool = False) -> bytes:
         """Run the model on one input tensor.
 
         Args:
             data: The whole tensor, ``input_bytes`` of the model info.
+            reset: Let a streaming model forget earlier inputs first.
 
         Returns:
             The output tensor.
@@ -108,7 +109,7 @@ class Device:
         reply = None
         for start in range(0, len(data), step):
             chunk = data[start : start + step]
-            reply = await self._client.ask(requests.InferWrite(off=start, data=chunk), repeatable=False)
+            reply = await self._client.ask(requests.InferWrite(off=start, data=chunk, reset=reset and start == 0), repeatable=False)
             if reply.off != start + len(chunk):
                 raise ProtocolError(f"{self.url} holds {reply.off} input bytes, {start + len(chunk)} were sent")
         if reply is None or reply.out_bytes is None:
@@ -129,7 +130,7 @@ class Device:
                 raise ProtocolError(f"{self.url} sent {len(output)} of {reply.len} output bytes")
 
     async def self_infer(self, seed: int, first: int, count: int) -> list[bytes]:
-        """Run inputs that the device makes itself (:mod:`tinyfleet_codegen.wire.seeded`).
+        """Run inputs that the device makes itself (:mod:`tinyfleet_codegen.wire.seeded`), one after the other from a reset on.
 
         Returns:
             One 8-byte hash of the output per case ``first`` .. ``first + count - 1``.
@@ -139,7 +140,8 @@ class Device:
         while len(hashes) < count:
             batch = min(batch, count - len(hashes))
             started = time.monotonic()
-            reply = await self._client.ask(requests.SelfInfer(seed=seed, first=first + len(hashes), count=batch), repeatable=False)
+            request = requests.SelfInfer(seed=seed, first=first + len(hashes), count=batch, keep=bool(hashes))
+            reply = await self._client.ask(request, repeatable=False)
             got = _split_hashes(self.url, reply.hashes)
             if len(got) > batch:
                 raise ProtocolError(f"{self.url} sent {len(got)} hashes, asked were {batch}")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tinyfleet_codegen.errors import FormatError, SetupError
 from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph
-from tinyfleet_codegen.reference import run_layers
+from tinyfleet_codegen.reference import run_layers, run_sequence
 from tinyfleet_codegen.tflite.reader import read_tflite
 
 Array = npt.NDArray[Any]
@@ -27,10 +27,10 @@ class Oracle(Protocol):
     """Which implementation this is, with its version."""
 
     def run(self, x: Array) -> Array:
-        """Outputs of a batch, one inference after the other: ``[n, ...]`` to ``[n, ...]``."""
+        """Outputs of a batch, one inference after the other from a reset on: ``[n, ...]`` to ``[n, ...]``."""
 
     def tensors(self, x: Array, tensor_ids: list[int]) -> list[Array]:
-        """Values of tensors of the file after one inference of ``x`` ``[1, ...]``."""
+        """Values of tensors of the graph after one inference of ``x`` ``[1, ...]`` from a reset on."""
 
 
 def open_oracle(tflite: bytes, name: str) -> Oracle:
@@ -57,10 +57,15 @@ class TfliteMicroOracle:
         self._graph = graph
         # Its own guess is too small for models whose activations outweigh their weights.
         arena_bytes = 2 * sum(t.bytes for t in graph.tensors) + 2 * len(tflite) + _SPARE_ARENA_BYTES
-        try:
-            self._interpreter = runtime.Interpreter.from_bytes(
+
+        def open_interpreter() -> Any:
+            return runtime.Interpreter.from_bytes(
                 tflite, arena_size=arena_bytes, intrepreter_config=runtime.InterpreterConfig.kPreserveAllTensors
             )
+
+        self._open_interpreter = open_interpreter
+        try:
+            self._interpreter = open_interpreter()
         except RuntimeError as error:
             raise FormatError(f"{self.name} refuses this model: {error}") from error
 
@@ -68,6 +73,7 @@ class TfliteMicroOracle:
         """See :class:`Oracle`."""
         output = self._graph.tensors[self._graph.outputs[0]]
         results = np.empty((len(x), *output.shape[1:]), NUMPY_DTYPES[output.dtype])
+        self._reset()
         for i in range(len(x)):
             self._invoke(x[i : i + 1])
             results[i] = self._interpreter.get_output(0).reshape(output.shape)[0]
@@ -75,9 +81,18 @@ class TfliteMicroOracle:
 
     def tensors(self, x: Array, tensor_ids: list[int]) -> list[Array]:
         """See :class:`Oracle`."""
+        self._reset()
         self._invoke(x)
+        # What the reader adds for states is not in the file; the value that becomes the state is.
+        values = {state.next: state.value for state in self._graph.states}
+        tensor_ids = [values.get(i, i) for i in tensor_ids]
         shapes = [self._graph.tensors[i].shape for i in tensor_ids]
         return [np.array(self._interpreter.GetTensor(i, 0)["tensor_data"]).reshape(s) for i, s in zip(tensor_ids, shapes, strict=True)]
+
+    def _reset(self) -> None:
+        # Its own reset does not run the initialisation of variables again.
+        if self._graph.states:
+            self._interpreter = self._open_interpreter()
 
     def _invoke(self, x: Array) -> None:
         self._interpreter.set_input(x, 0)
@@ -93,7 +108,7 @@ class NumpyOracle:
 
     def run(self, x: Array) -> Array:
         """See :class:`Oracle`."""
-        return np.concatenate([self.tensors(x[i : i + 1], list(self._graph.outputs))[0] for i in range(len(x))])
+        return run_sequence(self._graph, x)
 
     def tensors(self, x: Array, tensor_ids: list[int]) -> list[Array]:
         """See :class:`Oracle`."""

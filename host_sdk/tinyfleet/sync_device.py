@@ -48,9 +48,9 @@ class SyncDevice:
         """See :meth:`tinyfleet.device.Device.model_info`."""
         return _run(self._device.model_info())
 
-    def infer(self, data: bytes) -> bytes:
+    def infer(self, data: bytes, *, reset: bool = False) -> bytes:
         """See :meth:`tinyfleet.device.Device.infer`."""
-        return _run(self._device.infer(data))
+        return _run(self._device.infer(data, reset=reset))
 
     def self_infer(self, seed: int, first: int, count: int) -> list[bytes]:
         """See :meth:`tinyfleet.device.Device.self_infer`."""

@@ -16,7 +16,7 @@ from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.op import Array
 from tinyfleet_codegen.ops import OPS
 from tinyfleet_codegen.package import ModelPackage
-from tinyfleet_codegen.reference import run_layers
+from tinyfleet_codegen.reference import run_sequence
 
 SEED = 20261125
 INPUTS = 10
@@ -43,8 +43,7 @@ def test_case_names_are_unique() -> None:
 def test_reference_equals_the_oracle(case: OpCase) -> None:
     model = compile_graph(ModelPackage(case.name, case.tflite), None)
     inputs = Cases(model, SEED).inputs(0, INPUTS)
-    actual = np.concatenate([run_layers(model.graph, inputs[i : i + 1])[-1] for i in range(INPUTS)])
-    np.testing.assert_array_equal(actual, expected_outputs(case))
+    np.testing.assert_array_equal(run_sequence(model.graph, inputs), expected_outputs(case))
 
 
 def assert_batch_equals_oracle(outputs: list[Array]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support import standins
+from tests.support.stream_case import keyword_case
 from tests.support.tflite_builder import TfliteBuilder
 from tinyfleet.cases import Cases
 from tinyfleet.engine import HostModel
@@ -33,6 +34,17 @@ def test_batch_equals_single_runs_and_the_oracle() -> None:
     batch = model.run(x)
     np.testing.assert_array_equal(batch, np.concatenate([model.run(x[i : i + 1]) for i in range(6)]))
     np.testing.assert_array_equal(batch, open_oracle(KWS.tflite, "kws").run(x))
+
+
+def test_a_streaming_model_remembers_until_it_is_reset() -> None:
+    case = keyword_case("stream")
+    model = HostModel(ModelPackage("stream", case.tflite))
+    x = Cases(model.compiled, 3).inputs(0, 12)
+    expected = open_oracle(case.tflite, "stream").run(x)
+    np.testing.assert_array_equal(np.concatenate([model.run(x[:5]), model.run(x[5:])]), expected)
+    assert not np.array_equal(model.run(x), expected)
+    model.reset()
+    np.testing.assert_array_equal(model.run(x), expected)
 
 
 def test_empty_batch_gives_an_empty_result() -> None:

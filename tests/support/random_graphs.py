@@ -376,7 +376,11 @@ def pieces() -> dict[str, tuple[Piece, ...]]:
         for case in cases:
             model = schema.ModelT.InitFromPackedBuf(case.tflite, 0)
             graph = model.subgraphs[0]
-            if len(model.subgraphs) != 1 or len(graph.inputs) != 1 or any(t.isVariable for t in graph.tensors):
+            if (
+                len(model.subgraphs) != 1
+                or len(graph.inputs) != 1
+                or any(t.isVariable or t.type == schema.TensorType.RESOURCE for t in graph.tensors)
+            ):
                 continue
             source = graph.tensors[graph.inputs[0]]
             if source.type not in set(DType) or np.prod(source.shape) > MAX_ELEMENTS:

@@ -32,7 +32,9 @@ schema: Any = _load_schema()
 OPTIONS = {
     "ABS": ("AbsOptions", schema.AbsOptionsT),
     "ADD": ("AddOptions", schema.AddOptionsT),
+    "ASSIGN_VARIABLE": ("AssignVariableOptions", schema.AssignVariableOptionsT),
     "AVERAGE_POOL_2D": ("Pool2DOptions", schema.Pool2DOptionsT),
+    "CALL_ONCE": ("CallOnceOptions", schema.CallOnceOptionsT),
     "CONCATENATION": ("ConcatenationOptions", schema.ConcatenationOptionsT),
     "CONV_2D": ("Conv2DOptions", schema.Conv2DOptionsT),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", schema.DepthwiseConv2DOptionsT),
@@ -44,6 +46,7 @@ OPTIONS = {
     "MUL": ("MulOptions", schema.MulOptionsT),
     "PACK": ("PackOptions", schema.PackOptionsT),
     "PAD": ("PadOptions", schema.PadOptionsT),
+    "READ_VARIABLE": ("ReadVariableOptions", schema.ReadVariableOptionsT),
     "RESHAPE": ("ReshapeOptions", schema.ReshapeOptionsT),
     "SHAPE": ("ShapeOptions", schema.ShapeOptionsT),
     "SOFTMAX": ("SoftmaxOptions", schema.SoftmaxOptionsT),
@@ -53,6 +56,7 @@ OPTIONS = {
     "STRIDED_SLICE": ("StridedSliceOptions", schema.StridedSliceOptionsT),
     "SUB": ("SubOptions", schema.SubOptionsT),
     "UNPACK": ("UnpackOptions", schema.UnpackOptionsT),
+    "VAR_HANDLE": ("VarHandleOptions", schema.VarHandleOptionsT),
 }
 """Operator name -> (name in the BuiltinOptions union, its class)."""
 
@@ -65,6 +69,21 @@ class TfliteBuilder:
     buffers: list[Any] = field(default_factory=lambda: [schema.BufferT()])
     operators: list[Any] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
+    others: list[TfliteBuilder] = field(default_factory=list)
+
+    def subgraph(self) -> TfliteBuilder:
+        """A further subgraph of the same file; the first one is number 1."""
+        other = TfliteBuilder(buffers=self.buffers, codes=self.codes)
+        self.others.append(other)
+        return other
+
+    def handle(self, variable: str) -> int:
+        """A handle of a variable; returns its tensor."""
+        t = schema.TensorT()
+        t.shape, t.type, t.name, t.buffer = [], schema.TensorType.RESOURCE, f"{variable}_{len(self.tensors)}", 0
+        self.tensors.append(t)
+        self.op("VAR_HANDLE", [], [len(self.tensors) - 1], container="", sharedName=variable)
+        return len(self.tensors) - 1
 
     def tensor(
         self,
@@ -123,6 +142,10 @@ class TfliteBuilder:
         model = schema.ModelT()
         model.version = 3
         model.subgraphs = [graph]
+        for other in self.others:
+            further = schema.SubGraphT()
+            further.tensors, further.operators, further.inputs, further.outputs = other.tensors, other.operators, [], []
+            model.subgraphs.append(further)
         model.buffers = self.buffers
         model.operatorCodes = []
         for code in self.codes:

@@ -140,10 +140,12 @@ def print_blob(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) 
     """Print a checked, planned graph for the kernels of a CPU class.
 
     Raises:
-        UnsupportedOp: a kernel cannot be called from a blob.
+        UnsupportedOp: a kernel cannot be called from a blob, or the model has states.
         QuantError: the front end's gains do not fit the input scale.
         DoesNotFit: the blob would be larger than 2 GiB.
     """
+    if graph.states:
+        raise UnsupportedOp("a model with variables cannot run from a blob", hint="use --format c")
     headers, contracts, data = read_headers(cpu_class), dict(read_contracts(cpu_class)), _Data()
     steps: list[_Step] = []
     for position, node in enumerate(graph.nodes):

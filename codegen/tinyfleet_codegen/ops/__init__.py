@@ -5,7 +5,9 @@ from __future__ import annotations
 from tinyfleet_codegen.op import Op
 from tinyfleet_codegen.ops.abs import Abs
 from tinyfleet_codegen.ops.add import Add
+from tinyfleet_codegen.ops.assign_variable import AssignVariable
 from tinyfleet_codegen.ops.average_pool2d import AveragePool2D
+from tinyfleet_codegen.ops.call_once import CallOnce
 from tinyfleet_codegen.ops.concatenation import Concatenation
 from tinyfleet_codegen.ops.conv2d import Conv2D
 from tinyfleet_codegen.ops.depthwise_conv2d import DepthwiseConv2D
@@ -25,6 +27,7 @@ from tinyfleet_codegen.ops.pack import Pack
 from tinyfleet_codegen.ops.pad import Pad
 from tinyfleet_codegen.ops.prelu import Prelu
 from tinyfleet_codegen.ops.quantize import Quantize
+from tinyfleet_codegen.ops.read_variable import ReadVariable
 from tinyfleet_codegen.ops.relu import Relu
 from tinyfleet_codegen.ops.relu6 import Relu6
 from tinyfleet_codegen.ops.reshape import Reshape
@@ -40,13 +43,16 @@ from tinyfleet_codegen.ops.sub import Sub
 from tinyfleet_codegen.ops.tanh import Tanh
 from tinyfleet_codegen.ops.transpose import Transpose
 from tinyfleet_codegen.ops.unpack import Unpack
+from tinyfleet_codegen.ops.var_handle import VarHandle
 
 OPS: dict[str, Op] = {
     op.name: op
     for op in (
         Abs(),
         Add(),
+        AssignVariable(),
         AveragePool2D(),
+        CallOnce(),
         Concatenation(),
         Conv2D(),
         DepthwiseConv2D(),
@@ -66,6 +72,7 @@ OPS: dict[str, Op] = {
         Pad(),
         Prelu(),
         Quantize(),
+        ReadVariable(),
         Relu(),
         Relu6(),
         Reshape(),
@@ -81,6 +88,7 @@ OPS: dict[str, Op] = {
         Tanh(),
         Transpose(),
         Unpack(),
+        VarHandle(),
     )
 }
 """By the operator's name in the .tflite schema."""

@@ -8,8 +8,8 @@ from tinyfleet_codegen.ir import Graph
 
 
 def drop_dead(graph: Graph) -> Graph:
-    """Keep what the model's outputs depend on."""
-    wanted = set(graph.outputs)
+    """Keep what the model's outputs and its states depend on."""
+    wanted = set(graph.results)
     kept = []
     for node in reversed(graph.nodes):
         if wanted.intersection(node.outputs):

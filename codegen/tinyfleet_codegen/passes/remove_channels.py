@@ -43,7 +43,7 @@ class Known:
 
 
 def remove_channels(graph: Graph) -> Graph:
-    """Cut every tensor to the channels that count; graph inputs and outputs stay whole."""
+    """Cut every tensor to the channels that count; graph inputs, states and outputs stay whole."""
     known = _find_known(graph)
     kept = _find_kept(graph, known)
     return graph if all(k.all() for k in kept.values()) else _cut(graph, known, kept)
@@ -69,7 +69,7 @@ def _kind(graph: Graph, node: Node) -> str:
 
 def _find_known(graph: Graph) -> dict[int, Known]:
     """What is known of each tensor that a node writes, and of the graph's inputs (nothing)."""
-    known = {i: _nothing(graph.tensors[i]) for i in graph.inputs}
+    known = {i: _nothing(graph.tensors[i]) for i in graph.sources}
     for node in graph.nodes:
         kind, output = _kind(graph, node), graph.output_tensor(node)
         found = _nothing(output)
@@ -146,7 +146,7 @@ def _known_of_sums(graph: Graph, node: Node, source: Known) -> Known:
 def _find_kept(graph: Graph, known: dict[int, Known]) -> dict[int, BoolArray]:
     """Channels of each tensor that stay: the least that satisfies every consumer, in multiples of ``TOGETHER``."""
     kept = {i: np.zeros_like(k.where) for i, k in known.items()}
-    for i in (*graph.inputs, *graph.outputs):
+    for i in (*graph.sources, *graph.results):
         kept[i][:] = True
     for node in graph.nodes:
         if _kind(graph, node) == "opaque":

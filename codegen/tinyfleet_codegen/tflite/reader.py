@@ -16,12 +16,14 @@ from tinyfleet_codegen.op import Array
 from tinyfleet_codegen.ops import OPS
 from tinyfleet_codegen.tflite.flatbuffer import Table, root_table
 from tinyfleet_codegen.tflite.operator_names import OPERATOR_NAMES
+from tinyfleet_codegen.tflite.variables import resolve_variables
 from tinyfleet_codegen.wire.ids import DType
 
 SCHEMA_VERSION = 3
 MAX_TENSOR_ELEMENTS = 2**28
 """Larger tensors are refused before anything is allocated; no microcontroller holds them."""
 
+_RESOURCE = 13
 _DTYPE_NAMES = {1: "float16", 5: "string", 8: "complex64", 10: "float64", 17: "int4"}
 
 
@@ -45,16 +47,19 @@ def read_tflite(data: bytes, name: str) -> Graph:
         raise FormatError(f"model has schema version {version}, supported is {SCHEMA_VERSION}")
     operator_codes = model.tables(1, _read_operator_code, "operator code")
     subgraphs = model.tables(2, lambda table: table, "subgraph")
-    if len(subgraphs) != 1:
-        raise UnsupportedOp(
-            f"model has {len(subgraphs)} subgraphs, supported is 1", hint="stateful and control-flow models are not supported yet"
-        )
+    if not subgraphs:
+        raise FormatError("model has no subgraph")
     buffers = model.tables(4, _read_buffer, "buffer")
-    subgraph = subgraphs[0]
-    tensors = subgraph.tables(0, lambda table: _read_tensor(table, buffers), "tensor")
-    operators = subgraph.tables(3, lambda table: table, "operator")
-    nodes = tuple(node for i, table in enumerate(operators) for node in _read_nodes(i, table, operator_codes, len(tensors)))
-    graph = Graph(name, tuple(tensors), nodes, subgraph.ints(1), subgraph.ints(2))
+
+    def read_subgraph(index: int) -> tuple[list[Tensor], list[Node]]:
+        if not 0 <= index < len(subgraphs):
+            raise FormatError(f"model has {len(subgraphs)} subgraphs, one of its operators names number {index}")
+        tensors = subgraphs[index].tables(0, lambda table: _read_tensor(table, buffers), "tensor")
+        operators = subgraphs[index].tables(3, lambda table: table, "operator")
+        return tensors, [node for i, table in enumerate(operators) for node in _read_nodes(i, table, operator_codes, len(tensors))]
+
+    main = resolve_variables(*read_subgraph(0), read_subgraph)
+    graph = Graph(name, main.tensors, main.nodes, subgraphs[0].ints(1), subgraphs[0].ints(2), main.states)
     check_graph(graph)
     return graph
 
@@ -76,12 +81,15 @@ def _read_tensor(table: Table, buffers: list[bytes]) -> Tensor:
     if any(d < 0 for d in shape) or math.prod(shape) > MAX_TENSOR_ELEMENTS:
         raise ShapeError(f"tensor '{name}' has shape {list(shape)}, sizes must be >= 0 and at most {MAX_TENSOR_ELEMENTS} elements")
     code = table.i8(1)
+    if code == _RESOURCE:
+        # The handle of a variable: it has no value, and is gone when variables are resolved.
+        return Tensor(name, (), DType.INT32)
     try:
         dtype = DType(code)
     except ValueError:
         raise UnsupportedOp(f"tensor '{name}' has type {_DTYPE_NAMES.get(code, code)}, which is not supported") from None
     if table.u8(5):
-        raise UnsupportedOp(f"tensor '{name}' is a variable; stateful models are not supported yet")
+        raise UnsupportedOp(f"tensor '{name}' is a variable of its operator, which is not supported")
     if table.table(6, "sparsity") is not None:
         raise UnsupportedOp(f"tensor '{name}' is stored sparse", hint="convert the model without sparse weights")
     buffer_id = table.u32(2)
@@ -146,4 +154,6 @@ def _read_nodes(index: int, table: Table, operator_codes: list[tuple[int, str]],
     if not least <= len(outputs) <= most:
         raise ShapeError(f"op {index} ({name}) has {len(outputs)} outputs, expected {least} to {most}")
     present = tuple(None if i == -1 else i for i in inputs)
+    if not outputs:
+        return [Node(index, op, attrs, present, ())]
     return [Node(index, op, attrs, present, (output,), part, len(outputs)) for part, output in enumerate(outputs)]

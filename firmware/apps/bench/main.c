@@ -37,6 +37,7 @@ __attribute__((noinline)) void tyf_bench_receive(uint8_t *data, uint32_t bytes) 
 int main(void) {
     const tyf_model *model = &TYF_APP_MODEL;
     tyf_port_start();
+    tyf_model_reset(model, arena);
     for (;;) {
         uint8_t report[REPORT_BYTES];
         tyf_bench_receive(arena + model->input_offset, model->input_bytes);

@@ -9,6 +9,10 @@
 
 #include "engine.h"
 
+void tyf_engine_reset(const tyf_model *model, uint8_t *arena) {
+    tyf_model_reset(model, arena);
+}
+
 void tyf_engine_run(const tyf_model *model, uint8_t *arena, const uint8_t *inputs, uint8_t *outputs, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
         memcpy(arena + model->input_offset, inputs + (size_t)i * model->input_bytes, model->input_bytes);

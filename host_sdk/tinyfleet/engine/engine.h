@@ -2,6 +2,9 @@
 
 typedef struct tyf_model tyf_model;
 
+/* Forget what earlier runs left in the arena; before the first run of a model with states. */
+void tyf_engine_reset(const tyf_model *model, uint8_t *arena);
+
 /* Run n inputs, one after the other; input and output are packed tensors. */
 void tyf_engine_run(const tyf_model *model, uint8_t *arena, const uint8_t *inputs, uint8_t *outputs, uint32_t n);
 

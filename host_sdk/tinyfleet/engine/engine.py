@@ -39,6 +39,10 @@ class Engine:
         """The first byte of an array, for a call that ends before the array does."""
         return self._ffi.cast(c_type, array.ctypes.data)
 
+    def reset(self, model: Any, arena: Array) -> None:
+        """Forget what earlier runs left in the arena."""
+        self.lib.tyf_engine_reset(model, self.pointer(arena))
+
     def run(self, model: Any, arena: Array, inputs: Array, outputs: Array) -> None:
         """Run a batch, one inference after the other; other Python threads run meanwhile."""
         self.lib.tyf_engine_run(model, self.pointer(arena), self.pointer(inputs), self.pointer(outputs), len(inputs))

@@ -30,6 +30,7 @@ class HostModel:
         self._engine = Engine(build_library(self.compiled), "compiled_model")
         self._model = self._engine.lib.tyf_engine_model()
         self._arena = aligned(self.compiled.arena_bytes)
+        self.reset()
 
     @property
     def input(self) -> TensorInfo:
@@ -46,8 +47,14 @@ class HostModel:
         """The id that the library carries, 32 bytes."""
         return self._engine.model_id(self._model)
 
+    def reset(self) -> None:
+        """Forget earlier inputs: a streaming model starts a new stream; others remember nothing anyway."""
+        self._engine.reset(self._model, self._arena)
+
     def run(self, x: Array) -> Array:
         """Run a batch, one inference after the other; other Python threads run meanwhile.
+
+        A streaming model goes on from where the last call left it; see :meth:`reset`.
 
         Args:
             x: ``[n, *input.shape[1:]]`` in the input's type.

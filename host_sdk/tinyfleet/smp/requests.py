@@ -120,6 +120,7 @@ class InferWrite(message.WriteRequest, AsksTinyfleet[InferReply]):
     _Response = InferReply
     off: int
     data: bytes
+    reset: bool
 
 
 class OutputReply(ReadReply):
@@ -160,6 +161,7 @@ class SelfInfer(message.WriteRequest, AsksTinyfleet[HashesReply]):
     seed: int
     first: int
     count: int
+    keep: bool
 
 
 class SelfInferLayers(message.WriteRequest, AsksTinyfleet[HashesReply]):

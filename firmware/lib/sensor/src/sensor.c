@@ -30,6 +30,7 @@ void tyf_sensor_start(const tyf_model *model, uint8_t *arena) {
     memset(&tyf_sensor_state, 0, sizeof tyf_sensor_state);
     tyf_sensor_state.model = model;
     tyf_sensor_state.arena = arena;
+    tyf_model_reset(model, arena);
     tyf_telemetry_ring_init(&tyf_sensor_state.ring, ring_memory, sizeof ring_memory);
     tyf_smp_server_init(&tyf_sensor_state.server, tyf_sensor_groups, TYF_SENSOR_GROUP_COUNT, transmit, NULL);
     /* Without identity or a durable boot the board answers management and produces no records: boot_id stays 0. */

@@ -5,6 +5,7 @@
  *
  *     static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES];
  *
+ *     tyf_model_reset(&TYF_APP_MODEL, arena);
  *     memcpy(arena + TYF_APP_MODEL.input_offset, window, TYF_APP_MODEL.input_bytes);
  *     tyf_model_run(&TYF_APP_MODEL, arena, NULL, NULL);
  *     const int8_t *scores = (const int8_t *)(arena + TYF_APP_MODEL.output_offset);
@@ -41,7 +42,18 @@ struct tyf_model {
     uint8_t input_dtype;  /**< a tyf_dtype */
     uint8_t output_dtype; /**< a tyf_dtype */
     void (*run)(const tyf_model *model, uint8_t *arena, tyf_trace_fn trace, void *context); /**< tyf_model_run() */
+    void (*reset)(const tyf_model *model, uint8_t *arena); /**< tyf_model_reset(); NULL: the model has no state */
 };
+
+/**
+ * Forget what earlier inferences left in the arena; before the first inference, and whenever a new stream begins. Only
+ * streaming models have such a state, and it is the only part of the arena that must not change between inferences.
+ */
+static inline void tyf_model_reset(const tyf_model *model, uint8_t *arena) {
+    if (model->reset != 0) {
+        model->reset(model, arena);
+    }
+}
 
 /**
  * Run one inference. The input is overwritten.
