@@ -14,6 +14,7 @@ from tests.support import batch
 from tests.support.op_cases import OpCase, all_cases
 from tests.support.op_cases.conv2d import conv_case
 from tests.support.op_cases.depthwise_conv2d import depthwise_case
+from tests.support.op_cases.fully_connected import dense_case
 from tinyfleet.cases import Cases
 from tinyfleet.oracle import open_oracle
 from tinyfleet.toolchain import find_host_cc
@@ -59,6 +60,11 @@ CASES = [
     depthwise_case("v6m_depthwise_s2_relu6", size=(5, 6, 4), stride=(2, 2), activation=3, zero_points=(2, -128)),
     depthwise_case("v6m_depthwise_15x1", size=(15, 1, 7), kernel=(15, 1), same=False),
     depthwise_case("v6m_depthwise_4x3_dilated", size=(9, 8, 6), kernel=(4, 3), dilation=(2, 1)),
+    dense_case("v6m_dense_ad", shape=(1, 640), depth=640, units=24, scales=(0.05, 0.002, 0.04), **RELU),
+    dense_case("v6m_dense_odd", shape=(1, 67), depth=67, units=13),
+    dense_case("v6m_dense_per_channel", shape=(1, 130), depth=130, units=21, per_channel=True, scales=(0.05, 0.002, 0.04)),
+    dense_case("v6m_dense_rows", shape=(1, 3, 9), depth=9, units=10, per_channel=True, **RELU),
+    dense_case("v6m_dense_rows_shared", shape=(1, 3, 9), depth=9, units=10),
     conv_case("v6m_conv_relu6_offset", size=(5, 5, 4), filters=6, activation=3, zero_points=(3, -128)),
 ]
 
@@ -109,6 +115,9 @@ MUTATIONS = [
     ("tyf_depthwise_conv2d_3x3_s2_s8_v6m", "src/depthwise_3x3_v6m.S", "cmp r7, #3", "cmp r7, #4"),
     ("tyf_depthwise_conv2d_s8_v6m", "src/depthwise_taps_v6m.S", "movs r4, r5", "movs r4, r4"),
     ("tyf_depthwise_conv2d_s8_v6m", "src/depthwise_conv2d_s8_v6m.c", "ox != 0; ox--, x0 += win->stride_w", "ox != 0; ox--, x0++"),
+    ("tyf_fully_connected_s8_v6m", "src/fully_connected_block_v6m.S", "add r5, r9", "adds r5, #0"),
+    ("tyf_fully_connected_shared_s8_v6m", "src/fully_connected_block_v6m.S", "lsls r2, r2, #7", "lsls r2, r2, #6"),
+    ("tyf_fully_connected_shared_s8_v6m", "src/fully_connected_block_v6m.S", "adcs r6, \\pair", "adds r6, r6, \\pair"),
     ("tyf_conv2d_knee_s8_v6m", "src/conv2d_block_v6m.S", "blo 50", "bhs 50"),
     ("tyf_conv2d_knee_s8_v6m", "src/conv2d_block_v6m.S", "scale \\value, r1, r2, r12, r0", "scale \\value, r1, r2, r9, r0"),
 ]

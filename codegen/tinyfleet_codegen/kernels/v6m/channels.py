@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,18 @@ class Channels:
     def table(self, knee: bool) -> Int64Array:
         """``channels`` of kernels_v6m.h, one row each, as int32."""
         rows = [_row(start, scaling, knee) for start, scaling in zip(self.starts, self.scalings, strict=True)]
-        return np.array(rows, np.int64).astype(np.uint32).view(np.int32).astype(np.int64)
+        return as_int32(np.array(rows, np.int64))
+
+
+def scaling_words(scalings: Sequence[Scaling]) -> Int64Array:
+    """Limit, knee, offset below the knee, offset, high, low of each, as int32."""
+    rows = [[s.limit, s.knee, s.offset_below, s.offset, s.high, s.low] for s in scalings]
+    return as_int32(np.array(rows, np.int64))
+
+
+def as_int32(values: Int64Array) -> Int64Array:
+    """Words that are read with or without a sign, as int32."""
+    return values.astype(np.uint32).view(np.int32).astype(np.int64)
 
 
 def _row(start: int, s: Scaling, knee: bool) -> list[int]:
@@ -47,8 +59,12 @@ def _row(start: int, s: Scaling, knee: bool) -> list[int]:
     return [start, s.limit, s.offset if s.knee < s.limit else s.offset_below, s.high, s.low]
 
 
-def prepare_channels(graph: Graph, node: Node, channel_axis: int) -> Channels | None:
-    """Weights along ``channel_axis`` with everything that depends on them; None when a channel has no proven scaling."""
+def prepare_channels(graph: Graph, node: Node, channel_axis: int, *, shared: bool = False) -> Channels | None:
+    """Weights along ``channel_axis`` with everything that depends on them; None when a channel has no proven scaling.
+
+    Args:
+        shared: All channels have the same scaling; None when there is none.
+    """
     values = data_of(graph.input_tensor(node, 1)).astype(np.int64)
     count = values.shape[channel_axis]
     weights = np.moveaxis(values, channel_axis, 0).reshape(count, -1).copy()
@@ -58,6 +74,8 @@ def prepare_channels(graph: Graph, node: Node, channel_axis: int) -> Channels | 
     starts = bias_values(graph, node, count) - source.zero_point * weights.sum(axis=1)
     positive, negative = np.maximum(weights, 0).sum(axis=1), np.minimum(weights, 0).sum(axis=1)
     lowest, highest = starts - 128 * positive + 127 * negative, starts + 127 * positive - 128 * negative
+    if shared:
+        lowest[:], highest[:] = lowest.min(), highest.max()
     ends = np.stack([lowest, highest])
     at_ends = np.clip(requantize(ends, multipliers, shifts) + output.zero_point, -128, 127)
     # A shift to the left wraps around, so that equal ends say nothing.
@@ -73,4 +91,6 @@ def prepare_channels(graph: Graph, node: Node, channel_axis: int) -> Channels | 
         if found is None:
             return None
         scalings.append(found)
+    if shared and len(set(scalings)) > 1:
+        return None
     return Channels(weights, tuple(int(b) + s.start for b, s in zip(starts, scalings, strict=True)), tuple(scalings))

@@ -51,4 +51,19 @@ void tyf_depthwise_conv2d_s8_v6m(const tyf_depthwise_conv2d_s8_params *params, c
 
 #define TYF_DEPTHWISE_V6M_MAX_TAPS 25
 
+/**
+ * Dense layer.
+ *
+ * @param weights   weight + 128 as bytes; for each eight units and input, two words; units are filled up with 128
+ * @param schedule  for each eight units the lengths of its groups of products and 0, see fully_connected_block_v6m.S
+ * @param starts    [units rounded up to 8] start values of the sums
+ * @param scalings  limit, knee, offset below the knee, offset, high, low: of each unit, or (_shared) once for all
+ */
+void tyf_fully_connected_s8_v6m(const tyf_fully_connected_s8_params *params, const int8_t *input,
+                                const uint32_t *weights, const uint8_t *schedule, const int32_t *starts,
+                                const int32_t *scalings, int8_t *output);
+void tyf_fully_connected_shared_s8_v6m(const tyf_fully_connected_s8_params *params, const int8_t *input,
+                                       const uint32_t *weights, const uint8_t *schedule, const int32_t *starts,
+                                       const int32_t *scalings, int8_t *output);
+
 #endif
