@@ -12,6 +12,7 @@ from tinyfleet_codegen.geometry import Activation, activation_range, read_activa
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.movement import strides_of
 from tinyfleet_codegen.op import Array, CallPrinter, Op, attrs_of, require_dtype, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.overlap import Overlap, elementwise_overlap
 from tinyfleet_codegen.quant import Int64Array
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
@@ -80,6 +81,9 @@ class BinaryOp(Op):
         values = [x.astype(np.int64) - graph.input_tensor(node, i).zero_point for i, x in enumerate((a, b))]
         result = self.combine(self.scales(graph, node), *values) + output.zero_point
         return np.clip(result, *activation_range(attrs_of(node, BinaryAttrs).activation, output)).astype(np.int8)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap | None:
+        return elementwise_overlap(graph.output_tensor(node).shape, graph.input_tensor(node, position).shape)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         output, scales = graph.output_tensor(node), self.scales(graph, node)

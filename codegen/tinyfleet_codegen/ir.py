@@ -56,9 +56,14 @@ class Tensor:
         return math.prod(self.shape)
 
     @property
+    def element_bytes(self) -> int:
+        """Size of one element in memory."""
+        return np.dtype(NUMPY_DTYPES[self.dtype]).itemsize
+
+    @property
     def bytes(self) -> int:
         """Size in memory."""
-        return self.elements * np.dtype(NUMPY_DTYPES[self.dtype]).itemsize
+        return self.elements * self.element_bytes
 
     @property
     def scale(self) -> float:

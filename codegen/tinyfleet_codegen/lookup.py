@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.op import Array, CallPrinter, Op, require_dtype, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.overlap import Overlap, elementwise_overlap
 from tinyfleet_codegen.quant import Int64Array
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
@@ -41,6 +42,9 @@ class LookupOp(Op):
         x = inputs[0]
         assert x is not None
         return np.clip(self.results(graph, node, x.astype(np.int64)), -128, 127).astype(np.int8)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap | None:
+        return elementwise_overlap(graph.output_tensor(node).shape, graph.input_tensor(node, 0).shape)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         # The kernel's index is the value's byte: 0 to 127, then -128 to -1.

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tinyfleet_codegen.errors import QuantError, ShapeError, UnsupportedOp
 from tinyfleet_codegen.ir import Graph, Node, Tensor
+from tinyfleet_codegen.overlap import Overlap
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
 
@@ -78,6 +79,10 @@ class Op(ABC):
     def macs(self, graph: Graph, node: Node) -> int:
         """Multiply-accumulates of one run."""
         return 0
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap | None:
+        """How the portable kernel's first output may lie over the input at ``position``; None: they must be apart."""
+        return None
 
     def aliases_input(self, graph: Graph, node: Node) -> bool:
         """Whether the output is the first input's bytes, so that both share one place in the arena."""

@@ -1,18 +1,23 @@
 """Place every activation in one arena, offline.
 
-Tensors that live at the same time never overlap; a tensor that is another one's bytes (RESHAPE) shares its place.
+Tensors that live at the same time never overlap, with two exceptions: a tensor that is another one's bytes (RESHAPE) shares its
+place, and what a node writes may lie over an input that it is the last to read, as far as its kernel allows
+(:mod:`tinyfleet_codegen.overlap`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 
-from tinyfleet_codegen.ir import Graph
+from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels import choose_kernel
+from tinyfleet_codegen.op import Op
+from tinyfleet_codegen.overlap import Overlap
+from tinyfleet_codegen.placement import ALIGNMENT, Box, place_boxes
 
-ALIGNMENT = 16
-"""Every tensor starts at a multiple of this, as wide loads want it."""
+MAX_OVERLAPPING_BYTES = 1 << 22
+"""Larger tensors are kept apart: no microcontroller has room for them, and looking at each byte would take memory here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +43,10 @@ class Plan:
 
     Attributes:
         arena_bytes: Size of the arena.
-        lower_bound_bytes: The most bytes in use at one step; no placement of these lifetimes needs less.
+        lower_bound_bytes: No placement of these lifetimes needs less.
         offsets: Arena offset by tensor id, for every tensor that is not constant.
         scratch: Arena offset by step, for every node that borrows memory.
-        allocations: The places, largest first.
+        allocations: The places: tensors in the order in which they are made, then scratch memory.
     """
 
     arena_bytes: int
@@ -52,79 +57,106 @@ class Plan:
 
 
 def plan_arena(graph: Graph, cpu_class: str) -> Plan:
-    """Greedy placement under several orders; the smallest arena wins (the first of equals, so that bytes repeat).
+    """Plan the arena; the same graph gives the same plan.
 
     Args:
-        cpu_class: Whose kernels will run; they ask for scratch memory.
+        cpu_class: Whose kernels will run; they ask for scratch memory and say what may overlap.
     """
-    places = _lifetimes(graph) + _scratch(graph, cpu_class)
-    steps = len(graph.nodes)
-    bound = max(
-        (sum(p.bytes for p in places if p.first <= step <= p.last) for step in range(-1, steps + 1)),
-        default=0,
+    lifetimes = _Lifetimes(graph, cpu_class)
+    placement = place_boxes(lifetimes.boxes)
+    places = tuple(
+        Allocation(offset, box.bytes, box.first, box.last, tensors)
+        for offset, box, tensors in zip(placement.offsets, lifetimes.boxes, lifetimes.tensors, strict=True)
     )
-    orders: tuple[Callable[[Allocation], tuple[int, int, tuple[int, ...]]], ...] = (
-        lambda p: (-p.bytes, p.first, p.tensors),
-        lambda p: (-(p.last - p.first), -p.bytes, p.tensors),
-        lambda p: (p.first, -p.bytes, p.tensors),
-        lambda p: (-p.bytes * (p.last - p.first + 1), p.first, p.tensors),
-    )
-    candidates = [_place(sorted(places, key=order)) for order in orders]
-    best = min(candidates, key=_size)
-    offsets = {tensor: place.offset for place in best for tensor in place.tensors}
-    scratch = {place.first: place.offset for place in best if not place.tensors}
-    return Plan(_size(best), bound, offsets, scratch, tuple(best))
+    offsets = {tensor: place.offset for place in places for tensor in place.tensors}
+    scratch = {place.first: place.offset for place in places if not place.tensors}
+    return Plan(placement.bytes, placement.lower_bound_bytes, offsets, scratch, places)
 
 
-def _size(places: list[Allocation]) -> int:
-    return max((p.offset + p.bytes for p in places), default=0)
+class _Lifetimes:
+    """A box for each group of tensors that share bytes, and for each node that borrows memory.
 
+    Attributes:
+        boxes: What has to be placed.
+        tensors: For each box the tensors in it; none for borrowed memory.
+    """
 
-def _lifetimes(graph: Graph) -> list[Allocation]:
-    """One unplaced allocation (offset 0) per group of tensors that share bytes."""
-    root: dict[int, int] = {i: i for i in graph.sources}
-    first: dict[int, int] = dict.fromkeys(graph.sources, -1)
-    last: dict[int, int] = dict.fromkeys(graph.inputs, -1)
-    # A state keeps its place through the whole run and beyond.
-    last |= {state.tensor: len(graph.nodes) for state in graph.states}
-    places = {state.next: state.tensor for state in graph.states}
-    for step, node in enumerate(graph.nodes):
+    def __init__(self, graph: Graph, cpu_class: str) -> None:
+        self._graph = graph
+        self._kernels = [choose_kernel(graph, node, cpu_class) for node in graph.nodes]
+        self._root: dict[int, int] = {i: i for i in graph.sources}
+        self._first: dict[int, int] = dict.fromkeys(graph.sources, -1)
+        self._last: dict[int, int] = dict.fromkeys(graph.inputs, -1)
+        # A state keeps its place through the whole run and beyond.
+        self._last |= {state.tensor: len(graph.nodes) for state in graph.states}
+        self._states = {state.next: state.tensor for state in graph.states}
+        for step, node in enumerate(graph.nodes):
+            self._run(step, node)
+        for tensor in graph.outputs:
+            self._last[self._root[tensor]] = len(graph.nodes)
+        groups: dict[int, list[int]] = {}
+        for tensor, group in self._root.items():
+            groups.setdefault(group, []).append(tensor)
+        self._positions = {group: position for position, group in enumerate(groups)}
+        self.tensors = [tuple(tensors) for tensors in groups.values()]
+        self.boxes = [self._tensor_box(group, tensors) for group, tensors in groups.items()]
+        for step, kernel in enumerate(self._kernels):
+            count = 0 if kernel is None else kernel.scratch_bytes(graph, graph.nodes[step])
+            if count:
+                self.boxes.append(Box(_aligned(count), step, step, self._over(step, is_scratch=True)))
+                self.tensors.append(())
+
+    def _run(self, step: int, node: Node) -> None:
+        """Note what a node reads and makes."""
         for tensor in node.inputs:
-            if tensor is not None and graph.tensors[tensor].data is None:
-                last[root[tensor]] = max(last[root[tensor]], step)
+            if tensor is not None and self._graph.tensors[tensor].data is None:
+                self._use(self._root[tensor], step)
         source = node.inputs[0] if node.inputs else None
-        shares = node.op.aliases_input(graph, node) and source in root
+        shares = node.op.aliases_input(self._graph, node) and source in self._root
         for tensor in node.outputs:
-            root[tensor] = root[source] if shares and source is not None else places.get(tensor, tensor)
-            first.setdefault(root[tensor], step)
-            last.setdefault(root[tensor], step)
-            last[root[tensor]] = max(last[root[tensor]], step)
-    for tensor in graph.outputs:
-        last[root[tensor]] = len(graph.nodes)
-    groups: dict[int, list[int]] = {}
-    for tensor, group in root.items():
-        groups.setdefault(group, []).append(tensor)
-    return [
-        Allocation(0, -(-max(graph.tensors[t].bytes for t in tensors) // ALIGNMENT) * ALIGNMENT, first[g], last[g], tuple(tensors))
-        for g, tensors in groups.items()
-    ]
+            self._root[tensor] = self._root[source] if shares and source is not None else self._states.get(tensor, tensor)
+            self._first.setdefault(self._root[tensor], step)
+            self._use(self._root[tensor], step)
+
+    def _use(self, group: int, step: int) -> None:
+        self._last[group] = max(self._last.get(group, step), step)
+
+    def _tensor_box(self, group: int, tensors: list[int]) -> Box:
+        size = max(self._graph.tensors[t].bytes for t in tensors)
+        first = self._first[group]
+        # Only a node's first output may lie over an input; the others would have to say so themselves.
+        is_first_output = first >= 0 and self._graph.nodes[first].outputs[0] == group
+        return Box(_aligned(size), first, self._last[group], self._over(first, is_scratch=False) if is_first_output else {})
+
+    def _over(self, step: int, *, is_scratch: bool) -> dict[int, Overlap]:
+        """The boxes that die in a step, each with how what the step writes may lie over it."""
+        node = self._graph.nodes[step]
+        runner = self._kernels[step] or node.op
+        found: dict[int, Overlap | None] = {}
+        for position, tensor in enumerate(node.inputs):
+            if tensor is None or self._graph.tensors[tensor].data is not None or self._last[self._root[tensor]] != step:
+                continue
+            if max(self._graph.tensors[t].bytes for t in (tensor, node.outputs[0])) > MAX_OVERLAPPING_BYTES:
+                continue
+            if not is_scratch:
+                overlap = runner.output_overlap(self._graph, node, position)
+            else:
+                overlap = None if isinstance(runner, Op) else runner.scratch_overlap(self._graph, node, position)
+            box = self._positions[self._root[tensor]]
+            found[box] = _both(found[box], overlap) if box in found else overlap
+        return {box: overlap for box, overlap in found.items() if overlap is not None}
 
 
-def _scratch(graph: Graph, cpu_class: str) -> list[Allocation]:
-    """One unplaced allocation per node that borrows memory, alive during its own step only."""
-    kernels = [choose_kernel(graph, node, cpu_class) for node in graph.nodes]
-    wanted = [0 if kernel is None else kernel.scratch_bytes(graph, node) for kernel, node in zip(kernels, graph.nodes, strict=True)]
-    return [Allocation(0, -(-count // ALIGNMENT) * ALIGNMENT, step, step, ()) for step, count in enumerate(wanted) if count]
+def _both(a: Overlap | None, b: Overlap | None) -> Overlap | None:
+    """What two inputs allow that are one tensor."""
+    if a is None or b is None:
+        return None
+    if a.step_bytes is not None and b.step_bytes is not None:
+        return Overlap(step_bytes=math.lcm(a.step_bytes, b.step_bytes))
+    if a.lead_bytes is not None and b.lead_bytes is not None:
+        return Overlap(lead_bytes=max(a.lead_bytes, b.lead_bytes))
+    return None
 
 
-def _place(places: list[Allocation]) -> list[Allocation]:
-    """Each at the lowest offset that is free for its whole life."""
-    placed: list[Allocation] = []
-    for place in places:
-        offset = 0
-        for other in sorted((o for o in placed if o.first <= place.last and place.first <= o.last), key=lambda o: o.offset):
-            if offset + place.bytes <= other.offset:
-                break
-            offset = max(offset, other.offset + other.bytes)
-        placed.append(Allocation(offset, place.bytes, place.first, place.last, place.tensors))
-    return placed
+def _aligned(count: int) -> int:
+    return -(-count // ALIGNMENT) * ALIGNMENT

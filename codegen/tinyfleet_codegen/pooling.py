@@ -20,6 +20,7 @@ from tinyfleet_codegen.geometry import (
 )
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.op import Array, CallPrinter, attrs_of, require_dtype, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.overlap import Overlap, window_overlap
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
 
@@ -81,6 +82,12 @@ def pool_windows(x: Array, rows: Axis, columns: Axis) -> Iterator[tuple[int, int
         for ox in range(columns.output):
             x0 = ox * columns.stride - columns.pad
             yield oy, ox, x[0, max(0, y0) : y0 + rows.kernel, max(0, x0) : x0 + columns.kernel].astype(np.int64)
+
+
+def pool_overlap(graph: Graph, node: Node) -> Overlap:
+    """How the output may lie over the input: each channel is read and written by itself."""
+    channels = graph.input_tensor(node, 0).shape[3]
+    return window_overlap(*pool_axes(graph, node), channels, channels, held_bytes=channels - 1, passed_bytes=channels - 1)
 
 
 def emit_pool(graph: Graph, node: Node, printer: CallPrinter, kernel: str) -> None:

@@ -75,7 +75,7 @@ class Argument:
         bytes: How many bytes the kernel may touch from there.
         count: The same in elements.
         is_written: The kernel writes there.
-        is_scratch: It is working memory, which must not overlap any other argument.
+        is_scratch: It is working memory that must not overlap any other argument; some may lie over the input.
         is_optional: NULL is allowed.
     """
 
@@ -223,7 +223,7 @@ def _argument(scope: _Scope, parameter: Parameter, text: str) -> Argument:
     size, align = scope.headers.element(parameter.type)
     if aligned := re.search(r"\b(\d+)-byte aligned", rest):
         align = int(aligned[1])
-    is_scratch = parameter.name == "scratch"
+    is_scratch = parameter.name == "scratch" and "may lie over the input" not in rest
     return Argument(
         name=parameter.name,
         c_type=parameter.type,

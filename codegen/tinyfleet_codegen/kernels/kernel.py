@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.op import CallPrinter
+from tinyfleet_codegen.overlap import Overlap
 
 
 class Kernel(ABC):
@@ -23,6 +24,14 @@ class Kernel(ABC):
     @abstractmethod
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         """Print packed constants and the call."""
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap | None:
+        """How the first output may lie over the input at ``position``; None: they must be apart."""
+        return None
+
+    def scratch_overlap(self, graph: Graph, node: Node, position: int) -> Overlap | None:
+        """How the borrowed memory may lie over the input at ``position``; None: they must be apart."""
+        return None
 
     def scratch_bytes(self, graph: Graph, node: Node) -> int:
         """Memory that it borrows while it runs; the same formula as in its header."""

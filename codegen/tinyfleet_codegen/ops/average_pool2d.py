@@ -7,7 +7,8 @@ import numpy as np
 from tinyfleet_codegen.geometry import activation_range
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.op import Array, CallPrinter, Op, attrs_of
-from tinyfleet_codegen.pooling import Pool2DAttrs, check_pool, emit_pool, pool_axes, pool_windows, read_pool_attrs
+from tinyfleet_codegen.overlap import Overlap
+from tinyfleet_codegen.pooling import Pool2DAttrs, check_pool, emit_pool, pool_axes, pool_overlap, pool_windows, read_pool_attrs
 from tinyfleet_codegen.tflite.flatbuffer import Table
 
 
@@ -36,6 +37,9 @@ class AveragePool2D(Op):
             mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
             result[0, oy, ox] = np.clip(mean, low, high)
         return result
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        return pool_overlap(graph, node)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         emit_pool(graph, node, printer, "tyf_average_pool2d_s8")

@@ -16,6 +16,7 @@ from tinyfleet_codegen.errors import ShapeError
 from tinyfleet_codegen.geometry import window_fields
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.op import Array, CallPrinter, Op, data_of, require_shape
+from tinyfleet_codegen.overlap import Overlap, window_overlap
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.weights import check_weighted, emit_weighted
 
@@ -56,6 +57,13 @@ class Conv2D(Op):
                 out = slice(g * per_group, (g + 1) * per_group)
                 sums[:, :, out] += values[:, :, g * depth : (g + 1) * depth] @ filters[out, ky, kx, :].T
         return requantize_sums(graph, node, sums)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        channels_out = graph.output_tensor(node).shape[3]
+        # Each filter reads the whole window again.
+        return window_overlap(
+            *convolution_axes(graph, node), graph.input_tensor(node, 0).shape[3], channels_out, held_bytes=channels_out - 1
+        )
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         params = printer.params("tyf_conv2d_s8_params", conv2d_params(graph, node))

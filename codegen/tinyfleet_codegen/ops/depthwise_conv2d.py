@@ -16,6 +16,7 @@ from tinyfleet_codegen.errors import ShapeError
 from tinyfleet_codegen.geometry import window_fields
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.op import Array, CallPrinter, Op, data_of, require_shape
+from tinyfleet_codegen.overlap import Overlap, window_overlap
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.weights import check_weighted, emit_weighted
 
@@ -53,6 +54,12 @@ class DepthwiseConv2D(Op):
         for ky, kx, values in shifted_inputs(graph, node, inputs[0]):
             sums += np.repeat(values, multiplier, axis=2) * filters[ky, kx]
         return requantize_sums(graph, node, sums)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        channels_in, channels_out = graph.input_tensor(node, 0).shape[3], graph.output_tensor(node).shape[3]
+        return window_overlap(
+            *convolution_axes(graph, node), channels_in, channels_out, held_bytes=channels_out - 1, passed_bytes=channels_in - 1
+        )
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         params = printer.params("tyf_depthwise_conv2d_s8_params", depthwise_conv2d_params(graph, node))

@@ -6,6 +6,7 @@ import numpy as np
 
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.op import Array, CallPrinter, Op, require_dtype, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.overlap import Overlap, elementwise_overlap
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
 
@@ -32,6 +33,10 @@ class Dequantize(Op):
         x = inputs[0]
         assert x is not None
         return (x.astype(np.float32) - np.float32(source.zero_point)) * np.float32(source.scale)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap | None:
+        source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        return elementwise_overlap(output.shape, source.shape, output.element_bytes, source.element_bytes)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         source = graph.input_tensor(node, 0)

@@ -10,6 +10,7 @@ from tinyfleet_codegen.errors import ShapeError, UnsupportedOp
 from tinyfleet_codegen.geometry import Activation, activation_range, read_activation
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.op import Array, CallPrinter, Op, attrs_of, data_of
+from tinyfleet_codegen.overlap import Overlap, forward_overlap
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.weights import bias_values, check_weighted, emit_weighted, requantization
 
@@ -59,6 +60,12 @@ class FullyConnected(Op):
         low, high = activation_range(attrs_of(node, FullyConnectedAttrs).activation, output)
         sums = acc.astype(np.int64) + bias_values(graph, node, units)
         return requantization(graph, node).apply(sums, output.zero_point, low, high).reshape(output.shape)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        units, depth = graph.input_tensor(node, 1).shape
+        rows = np.arange(graph.input_tensor(node, 0).elements // depth)
+        # Each unit reads the whole row again.
+        return forward_overlap(rows * units + units - 1, rows * depth)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         params = printer.params("tyf_fully_connected_s8_params", fully_connected_params(graph, node))

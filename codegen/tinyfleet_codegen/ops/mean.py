@@ -20,6 +20,7 @@ from tinyfleet_codegen.op import (
     require_per_tensor_quant,
     require_shape,
 )
+from tinyfleet_codegen.overlap import Overlap, forward_overlap
 from tinyfleet_codegen.quant import INT32_MAX, quantize_multiplier, requantize
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
@@ -87,6 +88,13 @@ class Mean(Op):
         total = (x.astype(np.int64) - source.zero_point).sum(axis=axes)
         result = requantize(total, *_multiplier(graph, node)) + output.zero_point
         return np.clip(result, -128, 127).astype(np.int8).reshape(output.shape)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        source = graph.input_tensor(node, 0)
+        elements = np.arange(source.elements).reshape(source.shape)
+        # Each sum begins at index 0 of every dimension that is averaged.
+        first = elements[tuple(slice(1) if r else slice(None) for r in _reduced(graph, node))].reshape(-1)
+        return forward_overlap(np.arange(first.size), first)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)

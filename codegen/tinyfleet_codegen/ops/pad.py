@@ -17,6 +17,7 @@ from tinyfleet_codegen.op import (
     require_same_quant,
     require_shape,
 )
+from tinyfleet_codegen.overlap import Overlap, forward_overlap
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
 
@@ -54,6 +55,12 @@ class Pad(Op):
         assert x is not None
         fill = graph.output_tensor(node).zero_point
         return np.pad(x, [(int(b), int(a)) for b, a in paddings], constant_values=np.int8(fill))
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        inside = tuple(slice(int(b), int(b) + d) for (b, _), d in zip(data_of(graph.input_tensor(node, 1)), source.shape, strict=True))
+        written = np.arange(output.elements).reshape(output.shape)[inside].reshape(-1)
+        return forward_overlap(written, np.arange(source.elements))
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)

@@ -7,6 +7,7 @@ import numpy as np
 from tinyfleet_codegen.errors import UnsupportedOp
 from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node
 from tinyfleet_codegen.op import Array, CallPrinter, Op, require_dtype, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.overlap import Overlap, elementwise_overlap
 from tinyfleet_codegen.quant import quantize_multiplier, requantize, round_floats_half_away
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
@@ -54,6 +55,10 @@ class Quantize(Op):
         multiplier, shift = quantize_multiplier(source.scale / output.scale)
         scaled = requantize(x.astype(np.int64) - source.zero_point, multiplier, shift) + output.zero_point
         return np.clip(scaled, limits.min, limits.max).astype(NUMPY_DTYPES[output.dtype])
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap | None:
+        source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        return elementwise_overlap(output.shape, source.shape, output.element_bytes, source.element_bytes)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)

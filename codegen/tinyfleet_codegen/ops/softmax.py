@@ -11,6 +11,7 @@ from tinyfleet_codegen.errors import QuantError, ShapeError
 from tinyfleet_codegen.fixed_point import exp_on_negative_values, reciprocal
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.op import Array, CallPrinter, Op, attrs_of, require_dtype, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.overlap import Overlap, elementwise_overlap
 from tinyfleet_codegen.quant import quantize_multiplier, requantize, rounding_doubling_high_mul, rounding_shift_right
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
@@ -82,6 +83,9 @@ class Softmax(Op):
         product = rounding_doubling_high_mul(inverse, exponential)
         result = rounding_shift_right(product, bits_over_unit + 31 - 8) - 128
         return np.where(counts, np.clip(result, -128, 127), -128).astype(np.int8)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap | None:
+        return elementwise_overlap(graph.output_tensor(node).shape, graph.input_tensor(node, 0).shape)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         source = graph.input_tensor(node, 0)

@@ -9,7 +9,7 @@ import cffi
 import numpy as np
 import numpy.typing as npt
 
-from tinyfleet_codegen.plan import ALIGNMENT
+from tinyfleet_codegen.placement import ALIGNMENT
 
 Array = npt.NDArray[Any]
 

@@ -11,6 +11,7 @@ from tinyfleet_codegen.kernels.dsp.tables import MAX_SHIFT
 from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.op import CallPrinter, attrs_of
 from tinyfleet_codegen.ops.add import LEFT_SHIFT, add_multipliers
+from tinyfleet_codegen.overlap import Overlap, elementwise_overlap
 from tinyfleet_codegen.quant import requantize
 
 HALF = (2**30, 0)
@@ -27,6 +28,9 @@ class AddDsp(Kernel):
         shapes = {tensor.shape for tensor in (graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node))}
         first, second, (_, shift) = add_multipliers(graph, node)
         return len(shapes) == 1 and HALF in (first, second) and 1 <= -shift <= MAX_SHIFT
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap | None:
+        return elementwise_overlap(graph.output_tensor(node).shape, graph.input_tensor(node, position).shape)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         first, second, (multiplier, shift) = add_multipliers(graph, node)

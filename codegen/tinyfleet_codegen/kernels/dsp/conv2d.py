@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tinyfleet_codegen.convolution import ConvolutionAttrs
+from tinyfleet_codegen.convolution import ConvolutionAttrs, convolution_axes
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels.dsp.tables import (
     as_halves,
@@ -20,6 +20,7 @@ from tinyfleet_codegen.kernels.dsp.tables import (
 from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.op import Array, CallPrinter, attrs_of, data_of
 from tinyfleet_codegen.ops.conv2d import conv2d_params
+from tinyfleet_codegen.overlap import Overlap, window_overlap
 from tinyfleet_codegen.weights import largest_sums
 
 
@@ -36,6 +37,11 @@ class Conv2DWideDsp(Kernel):
 
     def scratch_bytes(self, graph: Graph, node: Node) -> int:
         return conv2d_scratch_bytes(_rows(graph, node).shape[1])
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        channels_in, channels_out = graph.input_tensor(node, 0).shape[3], graph.output_tensor(node).shape[3]
+        # The windows of two pixels are copied before either is written.
+        return window_overlap(*convolution_axes(graph, node), channels_in, channels_out, together=2)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         emit_packed(

@@ -11,6 +11,7 @@ from tinyfleet_codegen.kernels.dsp.tables import bounds_hold, channel_table
 from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.op import CallPrinter, attrs_of, data_of
 from tinyfleet_codegen.ops.depthwise_conv2d import depthwise_conv2d_params
+from tinyfleet_codegen.overlap import Overlap
 
 
 class Depthwise3x3Dsp(Kernel):
@@ -36,6 +37,10 @@ class Depthwise3x3Dsp(Kernel):
     def scratch_bytes(self, graph: Graph, node: Node) -> int:
         _, height, width, _ = graph.output_tensor(node).shape
         return depthwise3x3_scratch_bytes(height, width, attrs_of(node, ConvolutionAttrs).stride_h)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        # Of four channels, all pixels are copied before any is written; the output's channels must meet the input's.
+        return Overlap(step_bytes=graph.input_tensor(node, 0).shape[3])
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         printer.call(

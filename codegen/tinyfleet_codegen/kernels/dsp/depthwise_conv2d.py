@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from tinyfleet_codegen.convolution import convolution_axes
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels.dsp.tables import bounds_hold, channel_table, emit_packed, pack_taps
 from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.op import CallPrinter, data_of
 from tinyfleet_codegen.ops.depthwise_conv2d import depthwise_conv2d_params
+from tinyfleet_codegen.overlap import Overlap, window_overlap
 
 MAX_TAPS = 25
 """TYF_DEPTHWISE_DSP_MAX_TAPS of kernels_dsp.h."""
@@ -26,6 +28,11 @@ class DepthwiseConv2DDsp(Kernel):
 
     def scratch_bytes(self, graph: Graph, node: Node) -> int:
         return graph.input_tensor(node, 0).shape[3]
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        channels = graph.input_tensor(node, 0).shape[3]
+        last = channels - 4
+        return window_overlap(*convolution_axes(graph, node), channels, channels, held_bytes=last, passed_bytes=last)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         weights = data_of(graph.input_tensor(node, 1))

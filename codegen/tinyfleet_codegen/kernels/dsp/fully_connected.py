@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels.dsp.tables import (
     as_halves,
@@ -15,6 +17,7 @@ from tinyfleet_codegen.kernels.dsp.tables import (
 from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.op import CallPrinter, data_of
 from tinyfleet_codegen.ops.fully_connected import fully_connected_params
+from tinyfleet_codegen.overlap import Overlap, forward_overlap
 
 
 class FullyConnectedWideDsp(Kernel):
@@ -28,6 +31,20 @@ class FullyConnectedWideDsp(Kernel):
 
     def scratch_bytes(self, graph: Graph, node: Node) -> int:
         return fully_connected_scratch_bytes(graph.input_tensor(node, 1).shape[1])
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        units, depth = graph.input_tensor(node, 1).shape
+        # A row is copied before its units are written.
+        rows = np.arange(graph.input_tensor(node, 0).elements // depth)
+        return forward_overlap(rows * units, rows * depth)
+
+    def scratch_overlap(self, graph: Graph, node: Node, position: int) -> Overlap | None:
+        depth = graph.input_tensor(node, 1).shape[1]
+        if graph.input_tensor(node, 0).elements != depth:
+            return None
+        # Four bytes become eight; the rest of a depth that is no multiple of four is read after all whole words were written.
+        words = np.arange(depth // 4 + 1)
+        return forward_overlap(8 * words, 4 * words)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         emit_packed(

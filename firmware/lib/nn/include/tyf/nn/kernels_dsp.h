@@ -106,7 +106,7 @@ void tyf_depthwise3x3_s8_dsp(const tyf_depthwise_conv2d_s8_params *params, const
  * @param weights   [TYF_DSP_UP(units, 4), (depth + 3) / 4]; per four units and four weights of each, four
  *                  words; units and depth padded with zeros
  * @param channels  [TYF_DSP_UP(units, 4)]; shift in [0, 31]
- * @param scratch   [TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES(depth)], 4-byte aligned
+ * @param scratch   [TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES(depth)], 4-byte aligned; may lie over the input
  * @param output    [rows, units]
  */
 void tyf_fully_connected_wide_s8_dsp(const tyf_fully_connected_s8_params *params, const int8_t *input,
@@ -120,7 +120,7 @@ void tyf_fully_connected_wide_s8_dsp(const tyf_fully_connected_s8_params *params
  * @param weights   [TYF_DSP_UP(units, 4), (depth + 3) / 4] as above, but in halves, like those of
  *                  tyf_conv2d_s8_dsp()
  * @param channels  [TYF_DSP_UP(units, 4)]; bias as there; shift in [0, 31]
- * @param scratch   [TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES(depth)], 4-byte aligned
+ * @param scratch   [TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES(depth)], 4-byte aligned; may lie over the input
  * @param output    [rows, units]
  */
 void tyf_fully_connected_s8_dsp(const tyf_fully_connected_s8_params *params, const int8_t *input,
