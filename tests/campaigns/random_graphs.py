@@ -12,6 +12,7 @@ from __future__ import annotations
 from tests.campaigns.campaign import campaign_parser, start_campaign
 from tests.support.batch import MACHINES
 from tests.support.graph_proof import Counts, prove_compiled, prove_reference
+from tests.support.random_graphs import random_spec
 
 REFERENCE_STEP = 50
 COMPILED_STEP = 50
@@ -29,7 +30,7 @@ def main() -> int:
     done = 0
     while done < options.graphs and campaign.has_time():
         count = min(REFERENCE_STEP, options.graphs - done)
-        counts, failures = prove_reference(range(campaign.seed + done, campaign.seed + done + count))
+        counts, failures = prove_reference(map(random_spec, range(campaign.seed + done, campaign.seed + done + count)))
         total.add(counts)
         done += count
         for failure in failures:
@@ -46,7 +47,7 @@ def main() -> int:
         compiled, done = Counts(), 0
         while done < wanted and campaign.has_time():
             count = min(COMPILED_STEP, wanted - done)
-            counts, failures = prove_compiled(range(campaign.seed + done, campaign.seed + done + count), board)
+            counts, failures = prove_compiled([random_spec(campaign.seed + done + i) for i in range(count)], board)
             compiled.add(counts)
             done += count
             for failure in failures:

@@ -11,12 +11,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from tests.support import batch
-from tests.support.isolated import run_isolated
-from tests.support.random_graphs import GraphSpec, build, describe, minimize, random_spec
+from tests.support.isolated import Isolated
+from tests.support.random_graphs import GraphSpec, build, describe, minimize
 from tinyfleet.cases import Cases
 from tinyfleet.oracle import open_oracle
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.compiled import CompiledModel
+from tinyfleet_codegen.kernels import KERNELS
 from tinyfleet_codegen.op import Array
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.reference import run_layers
@@ -81,7 +82,7 @@ def _require_equal(what: str, actual: Array, expected: Array) -> None:
 
 
 def check_reference(spec: GraphSpec) -> Counts:
-    """Every layer of the file's graph, and every tensor that the passes kept, equals TFLite Micro's on INPUTS inputs.
+    """Every layer of the file's graph, and every layer that the passes left, equals TFLite Micro's on INPUTS inputs.
 
     Raises:
         AssertionError: a layer differs.
@@ -101,14 +102,19 @@ def check_reference(spec: GraphSpec) -> Counts:
             counts.ops[node.op.name] += 1
             counts.informative += len(set(actual.reshape(-1).tolist())) > 1
         for node, actual in zip(model.graph.nodes, run_layers(model.graph, cases.input(case)), strict=True):
-            wanted = expected[node.outputs[0]]
-            # A pass may take channels out of an inner tensor, never out of the output.
-            if wanted.shape == actual.shape or node.outputs[0] in model.graph.outputs:
-                _require_equal(f"after the passes, {node.label}, input {case}", actual, wanted)
+            # A pass may take channels out of a tensor; those that stay hold what they held.
+            channels, wanted = model.graph.output_tensor(node).channels, expected[node.outputs[0]]
+            left = wanted if channels is None else np.ascontiguousarray(wanted[..., list(channels)])
+            _require_equal(f"after the passes, {node.label}, input {case}", actual, left)
     return counts
 
 
-def _check_layers(model: CompiledModel, target: str, layers: list[list[bytes]]) -> None:
+def require_layers(model: CompiledModel, target: str, layers: list[list[bytes]]) -> None:
+    """What compiled code wrote, by input and layer, must be what the reference computes.
+
+    Raises:
+        AssertionError: a layer differs.
+    """
     cases = Cases(model, INPUT_SEED)
     for case, actual in enumerate(layers):
         for node, wanted, got in zip(model.graph.nodes, run_layers(model.graph, cases.input(case)), actual, strict=True):
@@ -117,6 +123,10 @@ def _check_layers(model: CompiledModel, target: str, layers: list[list[bytes]]) 
 
 def check_compiled(specs: Sequence[GraphSpec], board: str | None) -> tuple[Counts, list[tuple[GraphSpec, str]]]:
     """Compile all of them into one program for the host (None) or a board; what each layer wrote must be the reference's.
+
+    Args:
+        specs: The graphs.
+        board: An emulated board, or None.
 
     Returns:
         What was compared, and the graphs that failed with what was wrong.
@@ -136,7 +146,7 @@ def check_compiled(specs: Sequence[GraphSpec], board: str | None) -> tuple[Count
     for spec, model, of_model in zip(specs, models, layers, strict=True):
         counts.add(Counts(1, INPUTS * len(model.layers), 0, Counter(), Counter(layer.kernel for layer in model.layers if layer.kernel)))
         try:
-            _check_layers(model, target, of_model)
+            require_layers(model, target, of_model)
         except AssertionError as error:
             failed.append((spec, str(error)))
     return counts, failed
@@ -146,29 +156,40 @@ def _minimized(seed: int, problem: str, smallest: GraphSpec, check: Callable[[Gr
     return Failure(seed, problem, smallest, check(smallest) or problem)
 
 
-def prove_reference(seeds: Iterable[int]) -> tuple[Counts, list[Failure]]:
-    """``check_reference`` of every seed, in a process that may crash."""
-
-    def problem_of(spec: GraphSpec) -> str | None:
-        return next(run_isolated(check_reference, [spec], timeout_s=TIMEOUT_S)).problem
-
+def prove_reference(specs: Iterable[GraphSpec]) -> tuple[Counts, list[Failure]]:
+    """``check_reference`` of each, in a process that may crash."""
     total, failures = Counts(), []
-    for outcome in run_isolated(check_reference, map(random_spec, seeds), timeout_s=TIMEOUT_S):
-        if outcome.result is not None:
-            total.add(outcome.result)
-        if outcome.problem is not None:
-            smallest = minimize(outcome.item, lambda spec: problem_of(spec) is not None)
-            failures.append(_minimized(outcome.item.seed, outcome.problem, smallest, problem_of))
+    with Isolated(check_reference, timeout_s=TIMEOUT_S) as isolated:
+        for spec in specs:
+            outcome = isolated.call(spec)
+            if outcome.result is not None:
+                total.add(outcome.result)
+            if outcome.problem is not None:
+                smallest = minimize(spec, lambda candidate: isolated.call(candidate).problem is not None)
+                failures.append(_minimized(spec.seed, outcome.problem, smallest, lambda candidate: isolated.call(candidate).problem))
     return total, failures
 
 
-def prove_compiled(seeds: Sequence[int], board: str | None) -> tuple[Counts, list[Failure]]:
-    """``check_compiled`` of all seeds in one program; failing graphs are made smaller one by one."""
+def specs_for_kernels(board: str, specs: Iterable[GraphSpec], count: int) -> list[GraphSpec]:
+    """Of many graphs ``count`` whose kernels, those for the board's core first, have been seen the least."""
+    seen: Counter[str] = Counter()
+    chosen = []
+    wanted = {kernel.symbol for kernel in KERNELS.get(load_target(board).cpu_class, ())}
+    for spec in specs:
+        kernels = {layer.kernel for layer in compile_graph(package(spec), load_target(board)).layers}
+        if len(chosen) < count and any(seen[kernel] < 4 for kernel in kernels & wanted):
+            chosen.append(spec)
+            seen.update(kernels)
+    return chosen
+
+
+def prove_compiled(specs: Sequence[GraphSpec], board: str | None) -> tuple[Counts, list[Failure]]:
+    """``check_compiled`` of all in one program; failing graphs are made smaller one by one."""
 
     def problem_of(spec: GraphSpec) -> str | None:
         return next((problem for _, problem in check_compiled([spec], board)[1]), None)
 
-    counts, failed = check_compiled([random_spec(seed) for seed in seeds], board)
+    counts, failed = check_compiled(specs, board)
     failures = []
     for spec, problem in failed:
         smallest = minimize(spec, lambda candidate: problem_of(candidate) is not None, attempts=MINIMIZE_COMPILED)

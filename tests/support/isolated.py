@@ -1,13 +1,15 @@
-"""Run a function over many items in a process of its own, so that one item may crash it, hang it or eat its memory and is only named."""
+"""A function in a process of its own, where one argument may crash it, hang it or eat its memory and is only named."""
 
 from __future__ import annotations
 
 import multiprocessing
 import resource
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -15,10 +17,9 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[T, R]):
-    """What became of one item: its result, or in ``problem`` why there is none."""
+class Outcome(Generic[R]):
+    """What became of one call: its result, or in ``problem`` why there is none."""
 
-    item: T
     result: R | None
     problem: str | None
 
@@ -36,48 +37,55 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], memory_bytes: int | Non
         pipe.send(reply)
 
 
-def run_isolated(
-    work: Callable[[T], R], items: Iterable[T], *, timeout_s: float, memory_bytes: int | None = None
-) -> Iterator[Outcome[T, R]]:
-    """Yield the outcome of each item, in order.
+class Isolated(Generic[T, R]):
+    """Calls ``work`` in another process, which is started anew when it ends.
 
     Args:
-        work: Called in the other process; its exceptions become problems.
-        items: What it is called with, one after the other.
-        timeout_s: For one item; the process is killed then and started anew.
+        work: Its exceptions become problems.
+        timeout_s: For one call; the process is killed then.
         memory_bytes: Address space that it may take beyond what it has at its start; None: no limit.
     """
-    context = multiprocessing.get_context("fork")
-    process = None
-    pipe: Connection | None = None
-    try:
-        for item in items:
-            if process is None or pipe is None:
-                pipe, theirs = context.Pipe()
-                process = context.Process(target=_serve, args=(theirs, work, memory_bytes), daemon=True)
-                process.start()
-                theirs.close()
-            pipe.send((item,))
-            try:
-                if pipe.poll(timeout_s):
-                    result, problem = pipe.recv()
-                    yield Outcome(item, result, problem)
-                    continue
-                problem = f"no answer within {timeout_s} s"
-            except EOFError:
-                process.join()
-                problem = f"the process ended with {process.exitcode}"
-            process.kill()
-            process.join()
-            pipe.close()
-            process = pipe = None
-            yield Outcome(item, None, problem)
-        if pipe is not None:
-            pipe.send(None)
-    finally:
-        if process is not None:
-            process.join(timeout_s)
-            process.kill()
-            process.join()
-        if pipe is not None:
-            pipe.close()
+
+    def __init__(self, work: Callable[[T], R], *, timeout_s: float, memory_bytes: int | None = None) -> None:
+        self._work, self._timeout_s, self._memory_bytes = work, timeout_s, memory_bytes
+        self._running: tuple[ForkProcess, Connection] | None = None
+
+    def __enter__(self) -> Isolated[T, R]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end()
+
+    def _start(self) -> tuple[ForkProcess, Connection]:
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, self._work, self._memory_bytes), daemon=True)
+        process.start()
+        theirs.close()
+        return process, ours
+
+    def _end(self) -> int | None:
+        """Kill the process; its exit code, if it had ended before."""
+        if self._running is None:
+            return None
+        process, pipe = self._running
+        process.kill()
+        process.join()
+        pipe.close()
+        self._running = None
+        return process.exitcode
+
+    def call(self, argument: T) -> Outcome[R]:
+        """Call it once."""
+        if self._running is None:
+            self._running = self._start()
+        process, pipe = self._running
+        try:
+            pipe.send((argument,))
+            if pipe.poll(self._timeout_s):
+                return Outcome(*pipe.recv())
+            self._end()
+            return Outcome(None, f"no answer within {self._timeout_s} s")
+        except (EOFError, OSError):
+            process.join(self._timeout_s)
+            return Outcome(None, f"the process ended with {self._end()}")

@@ -43,12 +43,18 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class GraphSpec:
-    """A model to be built. ``exact_scales``: all scales are powers of two, so that sums lie on ties of the rounding."""
+    """A model to be built.
+
+    Attributes:
+        exact_scales: All scales are powers of two, so that sums lie on ties of the rounding.
+        is_pruned: Many filters are zero, as pruning leaves them.
+    """
 
     seed: int
     input_shape: tuple[int, ...]
     input_dtype: DType
     exact_scales: bool
+    is_pruned: bool
     steps: tuple[Step, ...]
 
 
@@ -74,7 +80,7 @@ class Site:
 
     builder: TfliteBuilder
     rng: np.random.Generator
-    exact: bool
+    spec: GraphSpec
 
     def chance(self, probability: float) -> bool:
         """True with a probability."""
@@ -87,7 +93,7 @@ class Site:
     def scale(self, about: float) -> float:
         """A scale within a factor of two, float32; a power of two where the model wants it."""
         value = about * float(self.rng.uniform(0.7, 1.5))
-        return float(2.0 ** np.round(np.log2(value))) if self.exact else float(np.float32(value))
+        return float(2.0 ** np.round(np.log2(value))) if self.spec.exact_scales else float(np.float32(value))
 
     def zero_point(self, activation: int = 0) -> int:
         """Mostly as converters choose it, at times at the ends."""
@@ -131,13 +137,19 @@ def _weights(site: Site, source: Value, shape: tuple[int, ...], axis: int, depth
         data = site.rng.choice([-127, 127, -128], shape, p=[0.49, 0.49, 0.02])
     elif kind == "sparse":
         data[site.rng.random(shape) < 0.8] = 0
-    if site.chance(0.2):
-        dead = site.rng.random(channels) < 0.5
+    if site.chance(0.9 if site.spec.is_pruned else 0.2):
+        dead = site.rng.random(channels) < site.rng.choice([0.3, 0.6, 0.95])
         data[tuple(dead if i == axis else slice(None) for i in range(len(shape)))] = 0
-    reach = float(site.rng.choice([1.0, 0.1, 12.0], p=[0.85, 0.08, 0.07]))
+    # How far sums reach, in outputs: most fill int8, some saturate or hardly move, some need shifts that are seldom seen.
+    reach = float(site.rng.choice([1.0, 0.1, 12.0, 300.0, 1e-5], p=[0.84, 0.06, 0.06, 0.02, 0.02]))
+    largest_bias = depth**0.5 * RMS * 40 + 2
+    if site.chance(0.06):
+        # Sums of up to 30 bits, scaled so that they still are outputs.
+        largest_bias = float(site.rng.choice([2.0**22, 2.0**24, 2.0**29]))
+        reach *= depth**0.5 * RMS * 40 / largest_bias
     about = reach * 45.0 / (40.0 * RMS * depth**0.5) * out_scale / source.scale
     scales: float | list[float]
-    if site.chance(0.7) and not (site.exact and site.chance(0.5)):
+    if site.chance(0.7) and not (site.spec.exact_scales and site.chance(0.5)):
         scales = [site.scale(about * float(site.rng.uniform(0.5, 1.6))) for _ in range(channels)]
         if site.chance(0.1):
             scales[site.pick(0, channels - 1)] *= 1e-9
@@ -146,8 +158,8 @@ def _weights(site: Site, source: Value, shape: tuple[int, ...], axis: int, depth
     ids = [site.builder.tensor(shape, scale=scales, axis=axis, data=data)]
     if site.chance(0.8):
         of_bias = [source.scale * s for s in scales] if isinstance(scales, list) else source.scale * scales
-        limit = int(depth**0.5 * RMS * 40) + 2
-        ids.append(site.builder.tensor((channels,), DType.INT32, scale=of_bias, data=site.rng.integers(-limit, limit, channels)))
+        bias = site.rng.integers(-int(largest_bias), int(largest_bias), channels)
+        ids.append(site.builder.tensor((channels,), DType.INT32, scale=of_bias, data=bias))
     return ids
 
 
@@ -168,7 +180,9 @@ def _conv(site: Site, source: Value, _: Value) -> Value | None:
         return None
     channels = source.shape[3]
     groups = int(site.rng.choice([g for g in range(1, channels + 1) if channels % g == 0])) if site.chance(0.2) else 1
-    filters = groups * (int(site.rng.choice([4, 8])) if groups == 1 and site.chance(0.5) else site.pick(1, max(1, 12 // groups)))
+    filters = groups * site.pick(1, max(1, 12 // groups))
+    if groups == 1 and site.chance(0.5):
+        filters = int(site.rng.choice([8, 12, 13, 16] if site.spec.is_pruned else [4, 8]))
     depth = w["kernel"][0] * w["kernel"][1] * channels // groups
     shape = (1, *w["out"], filters)
     if np.prod(shape) > MAX_ELEMENTS or np.prod(shape) * depth > MAX_MACS:
@@ -266,6 +280,30 @@ def _binary(name: str) -> Rule:
         return y
 
     return rule
+
+
+def _known(site: Site, source: Value, _: Value) -> Value | None:
+    """What follows does not depend on the input at all, unless it is added to something."""
+    return _rescale(site, site.constant(source.shape, site.scale(source.scale), site.zero_point()), source)
+
+
+def _concat(site: Site, source: Value, other: Value) -> Value | None:
+    if len(source.shape) < 2 or len(other.shape) != len(source.shape) or other.dtype is not DType.INT8:
+        return None
+    axis = site.pick(1, len(source.shape) - 1)
+    if any(a != b for i, (a, b) in enumerate(zip(source.shape, other.shape, strict=True)) if i != axis):
+        other = source
+    if (other.scale, other.zero_point) != (source.scale, source.zero_point):
+        again = site.like(source, other.shape)
+        site.builder.op("QUANTIZE", [other.id], [again.id])
+        other = again
+    parts = [source, other, site.constant(source.shape, source.scale, source.zero_point)][: site.pick(2, 3)]
+    shape = tuple(sum(p.shape[axis] for p in parts) if i == axis else d for i, d in enumerate(source.shape))
+    if np.prod(shape) > MAX_ELEMENTS:
+        return None
+    y = site.like(source, shape)
+    site.builder.op("CONCATENATION", [p.id for p in parts], [y.id], axis=axis - len(shape) if site.chance(0.2) else axis)
+    return y
 
 
 def _folded(site: Site, source: Value, other: Value) -> Value | None:
@@ -400,6 +438,11 @@ def _conversions() -> frozenset[tuple[DType, DType]]:
     return frozenset(pairs)
 
 
+def _is_fed(piece: Piece) -> bool:
+    """Whether int8 values can be brought to its type."""
+    return piece.input_type is DType.INT8 or (DType.INT8, piece.input_type) in _conversions()
+
+
 def _convert(site: Site, source: Value, dtype: DType, scale: float, zero_point: int) -> Value | None:
     if dtype is source.dtype and (scale, zero_point) == (source.scale, source.zero_point):
         return source
@@ -412,9 +455,10 @@ def _convert(site: Site, source: Value, dtype: DType, scale: float, zero_point: 
 
 def _piece(op: str) -> Rule:
     """A case of the op, fed with the value after it has been brought to the case's shape, type and scale."""
+    fitting = [p for p in pieces()[op] if _is_fed(p)]
 
     def rule(site: Site, source: Value, _: Value) -> Value | None:
-        choice = pieces()[op][site.pick(0, len(pieces()[op]) - 1)]
+        choice = fitting[site.pick(0, len(fitting) - 1)]
         graph = choice.model.subgraphs[0]
         wanted = graph.tensors[graph.inputs[0]]
         quant = wanted.quantization
@@ -491,13 +535,16 @@ _WEIGHTED_RULES: dict[str, tuple[Rule, float]] = {
     "AVERAGE_POOL_2D": (_pool("AVERAGE_POOL_2D"), 1),
     "MAX_POOL_2D": (_pool("MAX_POOL_2D"), 1),
     "ADD": (_binary("ADD"), 4),
+    "CONCATENATION": (_concat, 2),
     "folded": (_folded, 1),
+    "known": (_known, 0.2),
     "MEAN": (_mean, 0.7),
     "PAD": (_pad, 1.5),
     "RESHAPE": (_reshape, 1),
     "SOFTMAX": (_softmax, 0.5),
     "rescale": (_rescale, 0.7),
 }
+_CHANNEL_WISE = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "AVERAGE_POOL_2D", "MAX_POOL_2D"}
 PIECE = "case of "
 PIECES_WEIGHT = 8.0
 """Of all rules that use op cases, together; about a quarter of the steps."""
@@ -507,7 +554,7 @@ PIECES_WEIGHT = 8.0
 def rules() -> dict[str, tuple[Rule, float]]:
     """Every rule with its weight, by name."""
     found = dict(_WEIGHTED_RULES)
-    usable = sorted(set(pieces()) & set(OPS))
+    usable = sorted(op for op in set(pieces()) & set(OPS) if any(map(_is_fed, pieces()[op])))
     found.update({f"{PIECE}{op}": (_piece(op), PIECES_WEIGHT / len(usable)) for op in usable})
     return found
 
@@ -515,8 +562,10 @@ def rules() -> dict[str, tuple[Rule, float]]:
 def random_spec(seed: int) -> GraphSpec:
     """The model of a seed."""
     rng = np.random.default_rng(seed)
+    is_pruned = bool(rng.random() < 0.25)
     names = list(rules())
-    weights = np.array([rules()[name][1] for name in names])
+    # Passes that remove channels look through chains of few ops.
+    weights = np.array([rules()[name][1] * (0.1 if is_pruned and name not in _CHANNEL_WISE else 1.0) for name in names])
     channels = int(rng.choice([4, 8])) if rng.random() < 0.4 else int(rng.integers(1, 9))
     shape: tuple[int, ...] = (1, int(rng.integers(1, 11)), int(rng.integers(1, 11)), channels)
     if rng.random() < 0.15:
@@ -527,13 +576,32 @@ def random_spec(seed: int) -> GraphSpec:
         # Mostly a chain; at times a branch from an earlier value, which later steps may add again.
         first = i - 1 if rng.random() < 0.75 else int(rng.integers(0, i))
         steps.append(Step(i, str(rng.choice(names, p=weights / weights.sum())), int(rng.integers(2**31)), first, int(rng.integers(0, i))))
-    return GraphSpec(seed, shape, dtype, bool(rng.random() < 0.3), tuple(steps))
+    return GraphSpec(seed, shape, dtype, bool(rng.random() < 0.3), is_pruned, tuple(steps))
+
+
+def op_specs(seed: int) -> Iterator[GraphSpec]:
+    """For each op whose cases can be fed with int8: one of them, and two random steps behind it."""
+    for op, found in pieces().items():
+        if op in OPS and any(map(_is_fed, found)):
+            spec = random_spec(seed)
+            rest = (*spec.steps, *random_spec(seed + 1).steps)[:2]
+            steps = (Step(1, f"{PIECE}{op}", seed, INPUT, INPUT), *(replace(s, id=i, first=i - 1, second=1) for i, s in enumerate(rest, 2)))
+            yield GraphSpec(seed, (1, 8), DType.INT8, spec.exact_scales, spec.is_pruned, steps)
+            seed += 1
+
+
+def pruned_spec(seed: int) -> GraphSpec:
+    """A chain that passes can cut channels from: mostly zero filters, and nothing between convolutions but pools."""
+    rng = np.random.default_rng(seed)
+    rules_of_steps = ["CONV_2D", *rng.choice(sorted(_CHANNEL_WISE), int(rng.integers(1, 4))), "CONV_2D"]
+    steps = tuple(Step(i, str(rule), int(rng.integers(2**31)), i - 1, i - 1) for i, rule in enumerate(rules_of_steps, 1))
+    return GraphSpec(seed, (1, int(rng.integers(2, 8)), int(rng.integers(2, 8)), 8), DType.INT8, bool(rng.random() < 0.3), True, steps)
 
 
 def build(spec: GraphSpec) -> bytes:
     """The .tflite of a spec; always a valid model whose output is the last step's value."""
     builder = TfliteBuilder()
-    site = Site(builder, np.random.default_rng(spec.seed), spec.exact_scales)
+    site = Site(builder, np.random.default_rng(spec.seed), spec)
     source = site.value(
         spec.input_shape, 0.0625 if spec.exact_scales else 0.043, 5 if spec.input_dtype is not DType.UINT8 else 133, spec.input_dtype
     )
@@ -541,13 +609,16 @@ def build(spec: GraphSpec) -> bytes:
     if spec.input_dtype is not DType.INT8:
         values[INPUT] = _convert(site, source, DType.INT8, site.scale(0.05), site.zero_point()) or source
     for step in spec.steps:
-        at = Site(builder, np.random.default_rng(step.seed), spec.exact_scales)
+        at = Site(builder, np.random.default_rng(step.seed), spec)
         first = values[step.first]
         made = rules()[step.rule][0](at, first, values[step.second]) if first.dtype is DType.INT8 else None
-        values[step.id] = first if made is None else made
+        if made is None:
+            made = first
+        elif made.shape[:1] != (1,) or not 2 <= len(made.shape) <= 4:
+            # Cases may have any shape; what comes next takes batch 1 and rank 2 to 4.
+            made = _reshape_to(at, made, (1, made.elements))
+        values[step.id] = made
     last = values[spec.steps[-1].id if spec.steps else INPUT]
-    if last.shape[0] != 1:
-        last = _reshape_to(site, last, (1, last.elements))
     if last.id == source.id:
         last = _rescale(site, last, last) or last
     return builder.build([source.id], [last.id])

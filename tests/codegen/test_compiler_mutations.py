@@ -1,0 +1,143 @@
+"""Broken on purpose in the compiler, one thing at a time: passes, arithmetic, plan, packing. The random graphs must see each.
+
+The graphs are seeds that ``test_random_graphs.py`` finds equal when nothing is broken. Mutants of plan and packing are compiled into one
+program, as the kernels are the same for all of them. A mutation whose text is no longer there is named in a warning; a few may be.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support import batch
+from tests.support.graph_proof import INPUT_SEED, INPUTS, check_reference, require_layers
+from tests.support.mutate import mutate_text
+from tests.support.random_graphs import GraphSpec, build, pruned_spec, random_spec
+from tinyfleet_codegen.compile import compile_graph
+from tinyfleet_codegen.package import ModelPackage
+from tinyfleet_codegen.target import load_target
+
+REFERENCE_SPECS = [make(seed) for seed in range(200) for make in (pruned_spec, random_spec)]
+HOST_SPECS = [random_spec(seed) for seed in range(12)]
+BOARD_SPECS = [random_spec(seed) for seed in range(100, 116)]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One change of a function's text."""
+
+    module: str
+    function: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.function}: {self.before} -> {self.after}"
+
+    def apply(self, monkeypatch: pytest.MonkeyPatch) -> bool:
+        """False when the text has changed since."""
+        target = importlib.import_module(f"tinyfleet_codegen.{self.module}")
+        for name in self.function.split("."):
+            target = getattr(target, name, None)
+        return target is not None and mutate_text(monkeypatch, target, self.before, self.after)
+
+
+ON_THE_REFERENCE = [
+    # Passes without one of their conditions.
+    Mutation("passes.fold_constants", "fold_constants", "all(i is None or", "any(i is None or"),
+    Mutation("passes.fold_constants", "fold_constants", "not in graph.outputs", "not in graph.inputs"),
+    Mutation("passes.drop_dead", "drop_dead", "for i in node.inputs if", "for i in node.inputs[:1] if"),
+    Mutation(
+        "passes.remove_channels", "_usable", "source.where & (source.value == graph.input_tensor(node, 0).zero_point)", "source.where"
+    ),
+    Mutation("passes.remove_channels", "_known_of_sums", "~reads_unknown |", "~reads_unknown | ~has_weights[::-1] |"),
+    Mutation("passes.remove_channels", "_keep_for", "~_usable(graph, node, known[_source(node)])", "~known[_source(node)].where"),
+    Mutation("passes.remove_channels", "_find_known", "np.clip(source.value, *_clamp(node, output))", "source.value"),
+    Mutation("passes.remove_channels", "_cut_weights", "sums = sums + _known_sums", "_known_sums"),
+    Mutation("passes.remove_channels", "_cut_quantization", "quant.scales[i] for i in left", "quant.scales[i] for i in range(len(left))"),
+    # Arithmetic.
+    Mutation("geometry", "window_axis", "extent - size) // 2", "extent - size + 1) // 2"),
+    Mutation("geometry", "activation_range", "quantize(6.0)", "quantize(6.0) + 1"),
+    Mutation("convolution", "shifted_inputs", "ky * rows.dilation", "ky"),
+    Mutation("quant", "requantize", "rounding_shift_right(rounding", "np.right_shift(rounding"),
+    Mutation("ops.softmax", "_constants", "/ 2.0**shift", "/ 2.0 ** (shift + 1)"),
+]
+
+IN_HOST_CODE = [
+    Mutation("plan", "_lifetimes", "step)\n        source", "step - 1)\n        source"),
+    Mutation("plan", "_lifetimes", "if shares and source is not None", "if False"),
+    Mutation("plan", "_place", "o.first <= place.last", "o.first < place.last"),
+    Mutation("plan", "_place", "offset + place.bytes <= other.offset", "offset <= other.offset"),
+    Mutation("plan", "_place", "other.offset + other.bytes)", "other.offset + other.bytes - ALIGNMENT)"),
+    Mutation("weights", "emit_weighted", "np.array(scaling.shifts)", "np.array(scaling.shifts[::-1])"),
+]
+
+IN_BOARD_CODE = [
+    Mutation("plan", "_scratch", "step, step, ()", "step - 1, step - 1, ()"),
+    Mutation("kernels.dsp.tables", "pack_rows", "transpose(0, 2, 1, 3)", "transpose(0, 1, 2, 3)"),
+    Mutation("kernels.dsp.tables", "pack_taps", "transpose(2, 0, 3, 1)", "transpose(2, 0, 1, 3)"),
+    Mutation("kernels.dsp.tables", "as_halves", "256 * padded[:, 1::2] + padded[:, 0::2]", "256 * padded[:, 0::2] + padded[:, 1::2]"),
+    Mutation("kernels.dsp.tables", "channel_table", "<< (right - 1)", "<< right"),
+]
+
+
+def applied(mutations: Sequence[Mutation]) -> Iterator[Mutation]:
+    """Each mutation while it is in force."""
+    stale = []
+    for mutation in mutations:
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            if mutation.apply(monkeypatch):
+                yield mutation
+            else:
+                stale.append(str(mutation))
+    if stale:
+        warnings.warn(f"mutations that do not apply any more, bring them up to date: {stale}", stacklevel=2)
+    assert len(stale) <= len(mutations) // 3, stale
+
+
+def breaks(spec: GraphSpec) -> bool:
+    try:
+        check_reference(spec)
+    except Exception:  # a broken compiler may fail in any way
+        return True
+    return False
+
+
+@pytest.mark.timeout(600)
+def test_a_broken_compiler_is_seen_on_the_reference() -> None:
+    assert [str(mutation) for mutation in applied(ON_THE_REFERENCE) if not any(map(breaks, REFERENCE_SPECS))] == []
+
+
+def not_seen(mutations: Sequence[Mutation], specs: Sequence[GraphSpec], board: str | None, folder: Path) -> set[Mutation]:
+    """The mutations that no graph shows."""
+    target = None if board is None else load_target(board)
+    unseen, models = set(), []
+    for number, mutation in enumerate(applied(mutations)):
+        unseen.add(mutation)
+        for spec in specs:
+            try:
+                models.append((mutation, compile_graph(ModelPackage(f"m{number}g{spec.seed}", build(spec)), target)))
+            except Exception:  # a broken compiler may fail in any way
+                unseen.discard(mutation)
+    written = batch.run_layers([model for _, model in models], folder, seed=INPUT_SEED, inputs=INPUTS, board=board)
+    for (mutation, model), layers in zip(models, written, strict=True):
+        try:
+            require_layers(model, board or "host", layers)
+        except AssertionError:
+            unseen.discard(mutation)
+    return unseen
+
+
+@pytest.mark.timeout(600)
+def test_a_broken_compiler_is_seen_in_host_code(tmp_path: Path) -> None:
+    assert not_seen(IN_HOST_CODE, HOST_SPECS, None, tmp_path) == set()
+
+
+@pytest.mark.timeout(600)
+def test_a_broken_compiler_is_seen_in_board_code(tmp_path: Path) -> None:
+    assert not_seen(IN_BOARD_CODE, BOARD_SPECS, "mps2_an386", tmp_path) == set()
