@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from tinyfleet_codegen.target import load_target
 from tinyfleet_codegen.text import c_array, c_identifier
 
 PROGRAM = Path(__file__).parent / "batch_program"
+MODELS_PER_FILE = 20
 STRICT = ["-std=c11", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror"]
 SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 MACHINES = {
@@ -76,11 +78,10 @@ def _write_c(models: Sequence[CompiledModel], folder: Path) -> list[Path]:
     names = [c_identifier(model.name) for model in models]
     assert len(set(names)) == len(names), "two cases of one batch have the same C name"
     sources = []
-    for model, name in zip(models, names, strict=True):
-        (folder / name).mkdir()
-        (folder / name / "model.h").write_text(model.source.model_h)
-        (folder / name / "model.c").write_text(model.source.model_c)
-        sources.append(folder / name / "model.c")
+    for start in range(0, len(models), MODELS_PER_FILE):
+        together = zip(names[start : start + MODELS_PER_FILE], models[start : start + MODELS_PER_FILE], strict=True)
+        sources.append(folder / f"models{start}.c")
+        sources[-1].write_text("".join(_with_own_names(model.source.model_c, name) for name, model in together))
     externs = "\n".join(f"extern const tyf_model {name}_model;" for name in names)
     table = ", ".join(f"&{name}_model" for name in names)
     (folder / "models.c").write_text(f"""#include "batch.h"
@@ -91,6 +92,12 @@ const tyf_model *batch_model(uint32_t number) {{
 }}
 """)
     return [*sources, folder / "models.c"]
+
+
+def _with_own_names(model_c: str, name: str) -> str:
+    """The generated C with static names that no other model has, so that several fit into one file: a compiler starts slowly."""
+    renamed = re.sub(r"(?<![.\w])(op\d+_\w+|run|reset|model_id|frontend\w*|state\d+)\b", rf"{name}_\1", model_c)
+    return renamed.replace('#include "model.h"', '#include "tyf/model/model.h"')
 
 
 def _write_blobs(models: Sequence[CompiledModel], folder: Path, cpu_class: str) -> list[Path]:
