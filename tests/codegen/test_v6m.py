@@ -21,7 +21,7 @@ from tinyfleet.toolchain import find_host_cc
 from tinyfleet_codegen import firmware_tree
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.compiled import CompiledModel
-from tinyfleet_codegen.kernels.v6m import KERNELS, conv2d, depthwise_conv2d, requantization
+from tinyfleet_codegen.kernels.v6m import KERNELS, conv2d, depthwise_conv2d, requantization, sums
 from tinyfleet_codegen.op import Array
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.quant import requantize
@@ -118,6 +118,8 @@ MUTATIONS = [
     ("tyf_fully_connected_s8_v6m", "src/fully_connected_block_v6m.S", "add r5, r9", "adds r5, #0"),
     ("tyf_fully_connected_shared_s8_v6m", "src/fully_connected_block_v6m.S", "lsls r2, r2, #7", "lsls r2, r2, #6"),
     ("tyf_fully_connected_shared_s8_v6m", "src/fully_connected_block_v6m.S", "adcs r6, \\pair", "adds r6, r6, \\pair"),
+    ("tyf_sum_s8_v6m", "src/sum_s8_v6m.S", "blt 3f", "bls 3f"),
+    ("tyf_sum_s8_v6m", "src/sum_s8_v6m.S", "add r0, r8", "add r0, r9"),
     ("tyf_conv2d_knee_s8_v6m", "src/conv2d_block_v6m.S", "blo 50", "bhs 50"),
     ("tyf_conv2d_knee_s8_v6m", "src/conv2d_block_v6m.S", "scale \\value, r1, r2, r12, r0", "scale \\value, r1, r2, r9, r0"),
 ]
@@ -142,6 +144,7 @@ def test_a_broken_kernel_is_seen(kernel: str, file: str, before: str, after: str
 def test_limits_and_scratch_sizes_equal_those_in_c(tmp_path: Path) -> None:
     nn = firmware_tree.firmware_dir() / "lib/nn"
     assert f"#define CHAIN {conv2d.CHAIN}\n" in (nn / "src/conv2d_block_v6m.S").read_text()
+    assert f"#define SHIFT {sums.SHIFT}\n" in (nn / "src/sum_s8_v6m.S").read_text()
     assert f"#define TYF_V6M_LOW_BITS {requantization.LOW_BITS}\n" in (nn / "include/tyf/nn/v6m.inc").read_text()
     expected = {"TYF_DEPTHWISE_V6M_MAX_TAPS": depthwise_conv2d.MAX_TAPS}
     for depth, channels in ((1, 1), (27, 3), (40, 1), (576, 64)):

@@ -66,4 +66,14 @@ void tyf_fully_connected_shared_s8_v6m(const tyf_fully_connected_s8_params *para
                                        const uint32_t *weights, const uint8_t *schedule, const int32_t *starts,
                                        const int32_t *scalings, int8_t *output);
 
+typedef struct {
+    int32_t count;
+    int32_t a_multiplier, b_multiplier;
+    int32_t offset;
+    int32_t activation_min, activation_max;
+} tyf_sum_s8_v6m_params;
+
+/** ADD or SUB without broadcast; output may be an input. */
+void tyf_sum_s8_v6m(const tyf_sum_s8_v6m_params *params, const int8_t *a, const int8_t *b, int8_t *output);
+
 #endif
