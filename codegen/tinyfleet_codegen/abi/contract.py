@@ -26,7 +26,7 @@ from tinyfleet_codegen.errors import SetupError
 Expression: TypeAlias = "int | str | tuple[str, Expression, Expression]"
 """A number, the path of a field, or (operator, left, right). For fields that may be negative:
 ("from", field, low) is field - low, ("ahead", field, 0) its positive and ("behind", field, 0) its negative part."""
-INT32_MAX = 2**31 - 1
+INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
 _OPERATORS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.FloorDiv: "/", ast.Mod: "%"}
 _COMPARISONS: dict[type[ast.cmpop], tuple[str, bool]] = {
@@ -75,7 +75,7 @@ class Argument:
         bytes: How many bytes the kernel may touch from there.
         count: The same in elements.
         is_written: The kernel writes there.
-        is_scratch: It is working memory that must not overlap any other argument; some may lie over the input.
+        is_alone: It must share no byte with another argument. What the planner lets overlap gives other values at worst.
         is_optional: NULL is allowed.
     """
 
@@ -85,7 +85,7 @@ class Argument:
     count: Expression
     align: int
     is_written: bool
-    is_scratch: bool
+    is_alone: bool
     is_optional: bool
     range: Range | None
 
@@ -109,25 +109,30 @@ class Contract:
         types = ",".join(f"{'' if a.is_written else 'const '}{a.c_type}" for a in self.arguments)
         return zlib.crc32(f"{self.name}({types}){{{layout}}}".encode())
 
-    def check(self, fields: Mapping[str, int], sizes: list[int | None]) -> None:
+    def check(self, fields: Mapping[str, int], sizes: list[int | None], places: list[int | None]) -> None:
         """Refuse parameters with which the kernel would leave its arguments.
 
         Args:
             fields: Values of the parameters by path; absent ones are 0.
             sizes: Bytes behind each argument; None for NULL.
+            places: Offset of each argument in the arena; None for those that are not there.
 
         Raises:
             Violation: in words.
         """
         for requirement in self.requirements:
             _evaluate(requirement, fields)
-        for argument, size in zip(self.arguments, sizes, strict=True):
-            wanted = _evaluate(argument.bytes, fields)
+        spans = list(zip(self.arguments, places, self.sizes(fields), strict=True))
+        for (argument, place, wanted), size in zip(spans, sizes, strict=True):
             if size is None:
                 if not argument.is_optional:
                     raise Violation(f"{self.name}: {argument.name} is NULL")
             elif not 1 <= wanted <= size:
                 raise Violation(f"{self.name}: {argument.name} has {size} bytes, the kernel touches {wanted}")
+            for other, at, touched in spans:
+                if argument.is_alone and other is not argument and place is not None and at is not None:
+                    if place < at + touched and at < place + wanted:
+                        raise Violation(f"{self.name}: {argument.name} overlaps {other.name}")
 
     def sizes(self, fields: Mapping[str, int]) -> list[int]:
         """Bytes that the kernel touches behind each argument."""
@@ -223,7 +228,6 @@ def _argument(scope: _Scope, parameter: Parameter, text: str) -> Argument:
     size, align = scope.headers.element(parameter.type)
     if aligned := re.search(r"\b(\d+)-byte aligned", rest):
         align = int(aligned[1])
-    is_scratch = parameter.name == "scratch" and "may lie over the input" not in rest
     return Argument(
         name=parameter.name,
         c_type=parameter.type,
@@ -231,7 +235,7 @@ def _argument(scope: _Scope, parameter: Parameter, text: str) -> Argument:
         count=count,
         align=align,
         is_written=not parameter.is_const,
-        is_scratch=is_scratch,
+        is_alone="overlaps nothing" in rest or (parameter.name == "scratch" and "may lie over" not in rest),
         is_optional="or NULL" in rest,
         range=_range(scope, parameter, rest),
     )
@@ -284,7 +288,8 @@ class _Scope:
                 if isinstance(operator, ast.In):
                     low, high = right
                     assert isinstance(low, int) and isinstance(high, int)
-                    found += [("<=", ("from", field, low), high - low) for field in left]
+                    has_no_low = low == INT32_MIN
+                    found += [("<=", ("ahead", f, 0), high) if has_no_low else ("<=", ("from", f, low), high - low) for f in left]
                     continue
                 name, is_swapped = _COMPARISONS[type(operator)]
                 pairs = zip(left, right, strict=True) if len(left) == len(right) else [(x, y) for x in left for y in right]

@@ -74,7 +74,7 @@ def _row(contract: Contract) -> str:
 def _flags(argument: Argument) -> str:
     flags = [f"TYF_ARGUMENT_ALIGN({argument.align.bit_length() - 1})"]
     flags += ["TYF_ARGUMENT_IN_ARENA"] * argument.is_written
-    flags += ["TYF_ARGUMENT_ALONE"] * argument.is_scratch
+    flags += ["TYF_ARGUMENT_ALONE"] * argument.is_alone
     flags += ["TYF_ARGUMENT_OPTIONAL"] * argument.is_optional
     flags += ["TYF_ARGUMENT_IN_BLOB"] * (argument.range is not None)
     return " | ".join(flags)

@@ -116,7 +116,8 @@ class _NodePrinter:
         fields = given[0].fields if contract.params is not None else {}
         assert fields is not None
         try:
-            contract.check(fields, [a.bytes for a in given[contract.params is not None :]])
+            data = given[contract.params is not None :]
+            contract.check(fields, [a.bytes for a in data], [a.offset if a.in_arena else None for a in data])
         except Violation as violation:
             raise UnsupportedOp(f"{self.node.label} cannot run from a blob: {violation}", hint="use --format c") from None
         self.calls.append(_Step(contract, given, None))
@@ -151,8 +152,7 @@ def print_blob(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) 
     for position, node in enumerate(graph.nodes):
         printer = _NodePrinter(graph, plan, node, position, headers, contracts, data)
         kernel = choose_kernel(graph, node, cpu_class)
-        # A kernel without a contract leaves the node to the portable one, which needs no scratch memory of its own.
-        (kernel if kernel is not None and kernel.symbol in contracts else node.op).emit(graph, node, printer)
+        (node.op if kernel is None else kernel).emit(graph, node, printer)
         calls = printer.calls or [_Step(None, [], None)]
         output = (plan.offsets[node.outputs[0]], graph.output_tensor(node).bytes)
         steps += [*calls[:-1], calls[-1]._replace(output=output)]

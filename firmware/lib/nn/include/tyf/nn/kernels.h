@@ -161,13 +161,13 @@ typedef struct {
 } tyf_binary_s8_params;
 
 /**
- * Functions of two tensors with scales; output may be the same buffer as an input that does not broadcast. MUL uses no
+ * Functions of two tensors with scales. MUL uses no
  * multiplier of an input; MINIMUM and MAXIMUM use none at all; PRELU scales positive elements of a by a's multiplier
  * and products of negative ones with the slopes b by the output's.
  *
  * @param a       [span(dims, a.strides)]
  * @param b       [span(dims, b.strides)]
- * @param output  [dims]
+ * @param output  [dims]; may be the a or b that does not broadcast
  * @require a.shift in [-31, 30] && b.shift in [-31, 30] && output_shift in [-31, 30]
  */
 void tyf_add_s8(const tyf_binary_s8_params *params, const int8_t *a, const int8_t *b, int8_t *output);
@@ -201,11 +201,11 @@ typedef struct {
 } tyf_softmax_s8_params;
 
 /**
- * Softmax along rows of depth; output scale 1/256, zero point -128. Output may be the input.
+ * Softmax along rows of depth; output scale 1/256, zero point -128.
  *
  * @param input   [rows, depth]
- * @param output  [rows, depth]
- * @require depth <= 511 && left_shift in [0, 30]
+ * @param output  [rows, depth]; may be the input
+ * @require depth <= 511 && left_shift in [0, 30] && smallest_difference in [-2147483648, 0]
  */
 void tyf_softmax_s8(const tyf_softmax_s8_params *params, const int8_t *input, int8_t *output);
 
@@ -232,10 +232,10 @@ typedef struct {
 } tyf_requantize_params;
 
 /**
- * From one scale to another, elementwise; output may be the input.
+ * From one scale to another, elementwise.
  *
  * @param input   [count]
- * @param output  [count]
+ * @param output  [count]; may be the input
  * @require shift in [-31, 30]
  */
 void tyf_requantize_s8_s8(const tyf_requantize_params *params, const int8_t *input, int8_t *output);
@@ -263,11 +263,11 @@ typedef struct {
 } tyf_lookup_s8_params;
 
 /**
- * output[i] = table[the byte of input[i]]; output may be the input.
+ * output[i] = table[the byte of input[i]].
  *
  * @param table   [256]
  * @param input   [count]
- * @param output  [count]
+ * @param output  [count]; may be the input
  */
 void tyf_lookup_s8(const tyf_lookup_s8_params *params, const int8_t *table, const int8_t *input, int8_t *output);
 
@@ -284,9 +284,9 @@ typedef struct {
  * Copy a box of elements of any type from one layout to another.
  *
  * @param input   [input_start + ahead(dims, input_strides) + run_bytes]
- * @param output  [output_start + ahead(dims, output_strides) + run_bytes]
+ * @param output  [output_start + ahead(dims, output_strides) + run_bytes], overlaps nothing
  * @require behind(dims, input_strides) <= input_start && behind(dims, output_strides) <= output_start
- * @require product(dims) * run_bytes >= 1
+ * @require run_bytes >= 1 && product(dims) * run_bytes <= output_start + ahead(dims, output_strides) + run_bytes
  */
 void tyf_copy(const tyf_copy_params *params, const void *input, void *output);
 

@@ -1,0 +1,87 @@
+"""Damaged blobs by the ten thousand, opened and run under AddressSanitizer and UBSan."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from tests.support.batch import SANITIZE, STRICT
+from tests.support.op_cases import all_cases
+from tinyfleet.toolchain import find_host_cc
+from tinyfleet_codegen.abi.table import print_kernel_table
+from tinyfleet_codegen.compile import compile_graph
+from tinyfleet_codegen.emit.blob import print_blob
+from tinyfleet_codegen.firmware_tree import HOST_CLASS, firmware_dir, kernel_sources
+from tinyfleet_codegen.package import FrontEnd, ModelPackage
+from tinyfleet_codegen.wire.ids import Status
+
+PROGRAM = Path(__file__).parent / "blob_fuzz_program"
+MOST_BLOB_BYTES = 8192
+"""Larger blobs of the corpus are left out: their runs are slow and their calls are no other ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzResult:
+    """What happened to the damaged blobs.
+
+    Attributes:
+        intact: Opened with the right checksum: every change was undone by another.
+        statuses: How many gave each status; what opened was run.
+        finding: What a sanitizer said, with the round's seed, or empty.
+    """
+
+    rounds: int
+    intact: int
+    statuses: dict[str, int]
+    finding: str
+
+
+def build_fuzzer(folder: Path) -> Path:
+    """Compile the program; kernels wrap on overflow, as the values in a hostile blob are not bounded (nor used as addresses)."""
+    lib = firmware_dir() / "lib"
+    table = folder / "kernel_table.c"
+    table.write_text(print_kernel_table(HOST_CLASS))
+    sources = [table, PROGRAM / "main.c", *sorted((lib / "model/src").glob("*.c")), lib / "core/src/crc.c", *kernel_sources(HOST_CLASS)]
+    includes = [f"-I{lib / name / 'include'}" for name in ("core", "model", "nn")]
+    command = [*find_host_cc(), *STRICT, *SANITIZE, "-O2", "-fwrapv", "-D_GNU_SOURCE", *includes, *map(str, sources)]
+    result = subprocess.run([*command, "-o", str(folder / "fuzz")], capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr[:4000]
+    return folder / "fuzz"
+
+
+@cache
+def corpus_blobs() -> tuple[bytes, ...]:
+    """Every op case that is small, and a model with a front end."""
+    packages = [ModelPackage(case.name, case.tflite) for cases in all_cases().values() for case in cases]
+    smallest = min((p for p in packages if p.name.startswith("max_pool")), key=lambda p: len(p.tflite))
+    elements = compile_graph(smallest, None).input.shape
+    window = elements[1] * elements[2]
+    front = FrontEnd(window, window, 50.0, (0,) * elements[3], (0.01,) * elements[3])
+    packages.append(ModelPackage("front", smallest.tflite, front))
+    models = [compile_graph(package, None) for package in packages]
+    blobs = [print_blob(model.graph, model.plan, model.package, HOST_CLASS) for model in models]
+    return tuple(blob for blob in blobs if len(blob) <= MOST_BLOB_BYTES)
+
+
+def write_corpus(folder: Path) -> list[Path]:
+    """The corpus as files."""
+    paths = []
+    for i, blob in enumerate(corpus_blobs()):
+        paths.append(folder / f"{i}.tfm")
+        paths[-1].write_bytes(blob)
+    return paths
+
+
+def fuzz(program: Path, corpus: Sequence[Path], *, seed: int, rounds: int, timeout_s: float) -> FuzzResult:
+    """Run some rounds; each has its own seed, ``seed`` + its number."""
+    result = subprocess.run(
+        [program, str(seed), str(rounds), *corpus], capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False
+    )
+    if result.returncode != 0:
+        return FuzzResult(rounds, 0, {}, f"exit {result.returncode}\n{result.stderr[-6000:]}")
+    done, intact, *counts = map(int, result.stdout.split())
+    names = {-int(status): status.name for status in Status}
+    return FuzzResult(done, intact, {names[i]: count for i, count in enumerate(counts) if count}, "")
