@@ -19,7 +19,7 @@ from tinyfleet_codegen.abi.contract import Contract, Violation, read_contracts
 from tinyfleet_codegen.abi.table import print_kernel_table
 from tinyfleet_codegen.emit.c import C_TYPES, print_descriptor, require_frontend_fits
 from tinyfleet_codegen.errors import DoesNotFit, UnsupportedOp
-from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.ir import Graph, Node, State
 from tinyfleet_codegen.kernels import choose_kernel
 from tinyfleet_codegen.package import FrontEnd, ModelPackage
 from tinyfleet_codegen.plan import Plan
@@ -141,12 +141,10 @@ def print_blob(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) 
     """Print a checked, planned graph for the kernels of a CPU class.
 
     Raises:
-        UnsupportedOp: a kernel cannot be called from a blob, or the model has states.
+        UnsupportedOp: a kernel cannot be called from a blob.
         QuantError: the front end's gains do not fit the input scale.
         DoesNotFit: the blob would be larger than 2 GiB.
     """
-    if graph.states:
-        raise UnsupportedOp("a model with variables cannot run from a blob", hint="use --format c")
     headers, contracts, data = read_headers(cpu_class), dict(read_contracts(cpu_class)), _Data()
     steps: list[_Step] = []
     for position, node in enumerate(graph.nodes):
@@ -164,10 +162,12 @@ def _assemble(graph: Graph, plan: Plan, package: ModelPackage, steps: list[_Step
     kernels_at = wire.HEADER_BYTES
     steps_at = kernels_at + 4 * len(kernels)
     words = sum(1 + len(step.arguments) + 2 * (step.output is not None) for step in steps)
+    states = [_state(graph, plan, data, state) for state in graph.states]
     name = printable(package.name).encode()[: wire.MAX_NAME_BYTES] + b"\0"
     frontend = b"" if package.frontend is None else _frontend(graph, package.frontend)
     frontend_at = steps_at + 4 * words
-    name_at = frontend_at + len(frontend)
+    states_at = frontend_at + len(frontend)
+    name_at = states_at + wire.STATE.size * len(graph.states)
     data_at = -(-(name_at + len(name)) // wire.ALIGNMENT) * wire.ALIGNMENT
     body = b"".join(struct.pack("<I", kernel) for kernel in kernels)
     for step in steps:
@@ -175,7 +175,10 @@ def _assemble(graph: Graph, plan: Plan, package: ModelPackage, steps: list[_Step
         body += wire.STEP.pack(kernel, len(step.arguments), 0 if step.output is None else wire.FLAG_LAYER, 0)
         body += b"".join(struct.pack("<I", _word(argument, data_at)) for argument in step.arguments)
         body += b"" if step.output is None else struct.pack("<II", *step.output)
-    body += frontend + name
+    body += frontend
+    for place, size, value in states:
+        body += wire.STATE.pack(place, size, value if value & wire.FILL else data_at + value)
+    body += name
     body += bytes(data_at - wire.HEADER_BYTES - len(body)) + data.content
     total = wire.HEADER_BYTES + len(body)
     if max(total, plan.arena_bytes) > wire.MAX_BYTES:
@@ -202,8 +205,20 @@ def _assemble(graph: Graph, plan: Plan, package: ModelPackage, steps: list[_Step
         "steps": steps_at,
         "name": name_at,
         "frontend": frontend_at if frontend else 0,
+        "state_count": len(graph.states),
+        "states": states_at,
     }
     return with_checksum(wire.HEADER_STRUCT.pack(*(values[name] for name, _ in wire.HEADER)) + body)
+
+
+_RESET = """static void reset(const tyf_model *model, uint8_t *arena)
+{
+    if (opens(model)) {
+        tyf_model_reset(&blob.model, arena);
+    }
+}
+
+"""
 
 
 def print_blob_c(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) -> str:
@@ -214,16 +229,22 @@ def print_blob_c(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str
 #include "tyf/model/blob.h"
 
 {c_array("static const _Alignas(16) uint8_t data", np.frombuffer(blob, np.uint8))}
+static tyf_blob blob;
+
+/* What the compiler wrote opens; if it did not, the arena would stay as it is. */
+static bool opens(const tyf_model *model)
+{{
+    return blob.data != NULL || tyf_blob_open(&blob, &tyf_kernels, data, sizeof data, model->arena_bytes) == TYF_OK;
+}}
+
 static void run(const tyf_model *model, uint8_t *arena, tyf_trace_fn trace, void *context)
 {{
-    static tyf_blob blob;
-    /* What the compiler wrote opens; if it does not, the arena stays as it is. */
-    if (blob.data != NULL || tyf_blob_open(&blob, &tyf_kernels, data, sizeof data, model->arena_bytes) == TYF_OK) {{
+    if (opens(model)) {{
         tyf_model_run(&blob.model, arena, trace, context);
     }}
 }}
 
-{print_descriptor(graph, plan, package)}"""
+{_RESET if graph.states else ""}{print_descriptor(graph, plan, package)}"""
 
 
 def with_checksum(blob: bytes) -> bytes:
@@ -236,6 +257,13 @@ def _word(argument: _Argument, data_at: int) -> int:
     if argument.in_arena:
         return argument.offset | wire.IN_ARENA
     return 0 if argument.bytes is None else data_at + argument.offset
+
+
+def _state(graph: Graph, plan: Plan, data: _Data, state: State) -> tuple[int, int, int]:
+    """Place, size, and the value after a reset: its offset among the constants, or one byte for all."""
+    initial = state.initial.tobytes()
+    value = wire.FILL | initial[0] if len(set(initial)) == 1 else data.place(initial, 4)
+    return plan.offsets[state.tensor], graph.tensors[state.tensor].bytes, value
 
 
 def _frontend(graph: Graph, frontend: FrontEnd) -> bytes:

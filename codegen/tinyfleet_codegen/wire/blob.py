@@ -33,6 +33,8 @@ HEADER: tuple[tuple[str, str], ...] = (
     ("steps", "I"),
     ("name", "I"),
     ("frontend", "I"),
+    ("state_count", "I"),
+    ("states", "I"),
 )
 """Name and struct code of each header field, in order and without padding."""
 HEADER_STRUCT = struct.Struct("<" + "".join(code for _, code in HEADER))
@@ -47,6 +49,10 @@ FLAG_LAYER = 1
 """The step ends a layer: its output's place and size follow the arguments."""
 IN_ARENA = 1 << 31
 """In an argument: an offset in the arena, not in the blob. 0 is NULL."""
+
+STATE = struct.Struct("<III")
+"""Offset in the arena, bytes, and where the value after a reset is in the blob, or FILL | a byte that all are."""
+FILL = 1 << 31
 
 FRONTEND = struct.Struct("<HHHbB")
 """Channels, window and hop in samples, zero point, 0; then per channel int32 multiplier, int16 offset, int8 shift."""

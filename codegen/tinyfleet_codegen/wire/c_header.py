@@ -80,6 +80,8 @@ def render() -> str:
                 ("TYF_BLOB_FLAG_LAYER", blob.FLAG_LAYER),
                 ("TYF_BLOB_IN_ARENA", blob.IN_ARENA),
                 ("TYF_BLOB_FRONTEND_BYTES", blob.FRONTEND.size),
+                ("TYF_BLOB_STATE_BYTES", blob.STATE.size),
+                ("TYF_BLOB_FILL", blob.FILL),
             ]
         ),
         "#endif",

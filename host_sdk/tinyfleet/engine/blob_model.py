@@ -43,14 +43,21 @@ class BlobModel:
         self._model = pointer(self._handle, "const tyf_model *")
         self._layout = read_blob(blob)
         self._arena = aligned(self._layout.arena_bytes)
+        self.reset()
 
     @property
     def model_id(self) -> bytes:
         """The id that the blob carries, 32 bytes."""
         return self._engine.model_id(self._model)
 
+    def reset(self) -> None:
+        """Forget earlier inputs: a streaming model starts a new stream; others remember nothing anyway."""
+        self._engine.reset(self._model, self._arena)
+
     def run(self, x: Array) -> Array:
         """Run a batch, one inference after the other; other Python threads run meanwhile.
+
+        A streaming model goes on from where the last call left it; see :meth:`reset`.
 
         Args:
             x: ``[n, ...]`` in the input's type, as many elements each as the input has.

@@ -191,6 +191,7 @@ static uint32_t run(const tyf_blob *blob, fenced *arena) {
     }
     tyf_seeded_input(random_u32(), below(4), model->input_dtype, arena->data + model->input_offset, model->input_bytes);
     alarm(RUN_SECONDS);
+    tyf_model_reset(model, arena->data);
     tyf_model_run(model, arena->data, look_at_layer, &sum);
     alarm(0);
     for (uint32_t i = 0; i < model->output_bytes; i++) {

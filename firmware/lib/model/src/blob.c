@@ -97,6 +97,21 @@ static bool read_frontend(const bounds *b, uint32_t offset, uint32_t input_bytes
     return true;
 }
 
+/* States lie in the arena, their first values in the blob. */
+static bool are_states(const bounds *b, uint32_t offset, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++, offset += TYF_BLOB_STATE_BYTES) {
+        if (!is_table(b, offset, TYF_BLOB_STATE_BYTES)) {
+            return false;
+        }
+        const uint32_t bytes = field(b, offset + 4u), value = field(b, offset + 8u);
+        if (!is_inside(b->arena_bytes, field(b, offset), bytes) ||
+            ((value & TYF_BLOB_FILL) == 0 && !is_inside(b->bytes, value, bytes))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static const tyf_kernel *find_kernel(const tyf_kernel_table *table, uint32_t id) {
     uint32_t low = 0, high = table->count;
     while (low < high) {
@@ -225,6 +240,21 @@ static void run(const tyf_model *model, uint8_t *arena, tyf_trace_fn trace, void
     }
 }
 
+static void reset(const tyf_model *model, uint8_t *arena) {
+    const tyf_blob *blob = (const tyf_blob *)(const void *)model;
+    const uint8_t *state = blob->data + tyf_get_u32_le(blob->data + TYF_BLOB_STATES_OFFSET);
+    for (uint32_t i = tyf_get_u32_le(blob->data + TYF_BLOB_STATE_COUNT_OFFSET); i > 0; i--) {
+        uint8_t *place = arena + tyf_get_u32_le(state);
+        const uint32_t bytes = tyf_get_u32_le(state + 4), value = tyf_get_u32_le(state + 8);
+        if ((value & TYF_BLOB_FILL) != 0) {
+            memset(place, (int)(value & 0xFFu), bytes);
+        } else {
+            memcpy(place, blob->data + value, bytes);
+        }
+        state += TYF_BLOB_STATE_BYTES;
+    }
+}
+
 tyf_status tyf_blob_open(tyf_blob *blob, const tyf_kernel_table *kernels, const void *data, size_t bytes,
                          size_t arena_bytes) {
     bounds b = {data, 0, 0};
@@ -250,6 +280,7 @@ tyf_status tyf_blob_open(tyf_blob *blob, const tyf_kernel_table *kernels, const 
     const uint32_t name_offset = field(&b, TYF_BLOB_NAME_OFFSET);
     const uint32_t frontend_offset = field(&b, TYF_BLOB_FRONTEND_OFFSET);
     const uint32_t kernels_offset = field(&b, TYF_BLOB_KERNELS_OFFSET);
+    const uint32_t state_count = field(&b, TYF_BLOB_STATE_COUNT_OFFSET);
     const uint32_t kernel_count = tyf_get_u16_le(b.data + TYF_BLOB_KERNEL_COUNT_OFFSET);
     tyf_blob opened = {
         .model =
@@ -265,6 +296,7 @@ tyf_status tyf_blob_open(tyf_blob *blob, const tyf_kernel_table *kernels, const 
                 .input_dtype = b.data[TYF_BLOB_INPUT_DTYPE_OFFSET],
                 .output_dtype = b.data[TYF_BLOB_OUTPUT_DTYPE_OFFSET],
                 .run = run,
+                .reset = state_count != 0 ? reset : NULL,
             },
         .data = b.data,
         .steps_offset = field(&b, TYF_BLOB_STEPS_OFFSET),
@@ -273,7 +305,8 @@ tyf_status tyf_blob_open(tyf_blob *blob, const tyf_kernel_table *kernels, const 
     const tyf_model *m = &opened.model;
     if (!is_name(&b, name_offset) || !is_tensor(&b, m->input_dtype, m->input_offset, m->input_bytes) ||
         !is_tensor(&b, m->output_dtype, m->output_offset, m->output_bytes) ||
-        !is_table(&b, kernels_offset, WORD * kernel_count)) {
+        !is_table(&b, kernels_offset, WORD * kernel_count) ||
+        !are_states(&b, field(&b, TYF_BLOB_STATES_OFFSET), state_count)) {
         return TYF_ERR_FORMAT;
     }
     if (frontend_offset != 0 &&
