@@ -129,9 +129,9 @@ class Contract:
                     raise Violation(f"{self.name}: {argument.name} is NULL")
             elif not 1 <= wanted <= size:
                 raise Violation(f"{self.name}: {argument.name} has {size} bytes, the kernel touches {wanted}")
-            for other, at, touched in spans:
-                if argument.is_alone and other is not argument and place is not None and at is not None:
-                    if place < at + touched and at < place + wanted:
+            if argument.is_alone and place is not None:
+                for other, at, touched in spans:
+                    if other is not argument and at is not None and place < at + touched and at < place + wanted:
                         raise Violation(f"{self.name}: {argument.name} overlaps {other.name}")
 
     def sizes(self, fields: Mapping[str, int]) -> list[int]:
