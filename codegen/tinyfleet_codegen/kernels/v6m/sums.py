@@ -14,8 +14,8 @@ from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.op import CallPrinter, attrs_of
 from tinyfleet_codegen.quant import INT32_MAX, INT32_MIN
 
-SHIFT = 22
-"""SHIFT of sum_s8_v6m.S: results may range over 2**10 steps before they are clamped."""
+SHIFT = 21
+"""SHIFT of sum_s8_v6m.S: results may range over 2**11 steps before they are clamped."""
 NEIGHBOURS = 6
 """How far from its nearest value each multiplier may be moved."""
 
