@@ -113,50 +113,84 @@ __attribute__((naked, noinline)) static void two_clamped_pixels(const uint32_t *
 
 /* clang-format on */
 
-/* Expand the window of output pixel (oy, ox): row by row where it lies, or through `window` where it leaves the image.
- */
-static void expand_window(const tyf_conv2d_s8_params *p, const int8_t *input, int32_t oy, int32_t ox, int8_t *window,
-                          uint32_t *to) {
-    const tyf_window *win = &p->window;
-    const int32_t row_bytes = win->kernel_w * p->input_c, depth = win->kernel_h * row_bytes;
-    const int32_t y = oy * win->stride_h - win->pad_h, x = ox * win->stride_w - win->pad_w;
-    const bool is_inside = x >= 0 && x + win->kernel_w <= win->input_w && y >= 0 && y + win->kernel_h <= win->input_h;
-    if (is_inside && row_bytes % 4 == 0) {
-        const int8_t *row = input + (y * win->input_w + x) * p->input_c;
-        for (int32_t ky = 0; ky < win->kernel_h; ky++) {
-            tyf_expand(row, row_bytes / 4, to, 4);
-            row += win->input_w * p->input_c;
-            to += row_bytes;
-        }
+/* What the windows of all pixels share. */
+typedef struct {
+    int8_t *window;    /* bytes of one that cannot be expanded where it lies */
+    int32_t rows;      /* of a window */
+    int32_t row_bytes; /* of a window */
+    int32_t image_row_bytes;
+    int32_t last_x; /* of windows that do not leave the image */
+    int32_t middle; /* where the second word of a short row begins */
+    bool has_whole_words;
+} source;
+
+/* Expand a window that does not leave the image and starts at `from`. */
+static inline void expand_inside(const source *s, const int8_t *from, uint32_t *to) {
+    int32_t rows = s->rows;
+    if (s->has_whole_words) {
+        do {
+            tyf_expand(from, s->row_bytes / 4, to, 4);
+            from += s->image_row_bytes;
+            to += s->row_bytes;
+        } while (--rows != 0);
     } else {
-        tyf_copy_window(p, input, oy, ox, window);
-        tyf_expand(window, (depth + 3) / 4, to, 4);
+        int8_t *window = s->window;
+        do {
+            if (s->row_bytes >= 4 && s->row_bytes <= 12) {
+                /* Three words that may overlap: the first layers of many models have rows of nine bytes. */
+                tyf_store_word(window, tyf_load_word(from));
+                tyf_store_word(window + s->middle, tyf_load_word(from + s->middle));
+                tyf_store_word(window + s->row_bytes - 4, tyf_load_word(from + s->row_bytes - 4));
+            } else {
+                tyf_copy_bytes(window, from, s->row_bytes);
+            }
+            from += s->image_row_bytes;
+            window += s->row_bytes;
+        } while (--rows != 0);
+        tyf_expand(s->window, (s->rows * s->row_bytes + 3) / 4, to, 4);
     }
 }
 
 void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const uint32_t *stream, void *scratch,
                        int8_t *output) {
     const tyf_window *win = &p->window;
-    const int32_t depth = win->kernel_h * win->kernel_w * p->input_c;
-    const int32_t pixels = win->output_h * win->output_w;
-    const bool is_clamped = p->output_offset == INT8_MIN;
-    tile where = {(depth + 3) / 4, p->output_c, p->output_c};
+    const int32_t row_bytes = win->kernel_w * p->input_c, depth = win->kernel_h * row_bytes;
+    const int32_t groups = (depth + 3) / 4;
     uint32_t *columns = scratch;
-    int8_t *window = (int8_t *)(columns + 4 * where.groups);
+    const source s = {
+        .window = (int8_t *)(columns + 4 * groups),
+        .rows = win->kernel_h,
+        .row_bytes = row_bytes,
+        .image_row_bytes = win->input_w * p->input_c,
+        .last_x = win->input_w - win->kernel_w,
+        .middle = row_bytes < 8 ? 0 : 4,
+        .has_whole_words = row_bytes % 4 == 0,
+    };
     /* Bytes after the window meet weights of zero; they need only be defined. */
-    memset(window + depth, 0, (size_t)(4 * where.groups - depth));
-    int32_t oy = 0, ox = 0;
-    for (int32_t pixel = 0; pixel < pixels; pixel++) {
-        expand_window(p, input, oy, ox, window, columns + 2 * (pixel & 1));
-        const bool is_last = pixel == pixels - 1;
-        if ((pixel & 1) != 0 || is_last) {
-            const int32_t first = pixel & ~1;
-            where.step = (pixel - first) * p->output_c;
-            (is_clamped ? two_clamped_pixels : two_pixels)(columns, stream, output + first * p->output_c, &where);
-        }
-        if (++ox == win->output_w) {
-            ox = 0;
-            oy++;
+    memset(s.window + depth, 0, (size_t)(4 * groups - depth));
+    const bool is_clamped = p->output_offset == INT8_MIN;
+    const int32_t pixels = win->output_h * win->output_w;
+    tile where = {groups, p->output_c, p->output_c};
+    int8_t *to = output;
+    int32_t pixel = 0;
+    for (int32_t oy = 0; oy < win->output_h; oy++) {
+        const int32_t y = oy * win->stride_h - win->pad_h;
+        const bool has_all_rows = y >= 0 && y + win->kernel_h <= win->input_h;
+        int32_t x = -(int32_t)win->pad_w;
+        for (int32_t ox = 0; ox < win->output_w; ox++, x += win->stride_w) {
+            uint32_t *column = columns + 2 * (pixel & 1);
+            if (has_all_rows && x >= 0 && x <= s.last_x) {
+                expand_inside(&s, input + y * s.image_row_bytes + x * p->input_c, column);
+            } else {
+                tyf_copy_window(p, input, oy, ox, s.window);
+                tyf_expand(s.window, groups, column, 4);
+            }
+            pixel++;
+            if ((pixel & 1) == 0 || pixel == pixels) {
+                where.step = (pixel & 1) == 0 ? p->output_c : 0;
+                (is_clamped ? two_clamped_pixels : two_pixels)(columns, stream, to, &where);
+                to += 2 * p->output_c;
+            }
         }
     }
     tyf_dsp_clamp(output, pixels * p->output_c, p->activation_min, p->activation_max);

@@ -199,10 +199,6 @@ static void compute_plane(const tyf_window *win, const int8_t *plane, int32_t pi
     }
 }
 
-static void store_word(int8_t *to, uint32_t word) {
-    memcpy(to, &word, sizeof word);
-}
-
 /* Four channels of `count` pixels into four planes: blocks of 4 x 4 bytes, transposed. */
 static void take_apart_row(const int8_t *input, int32_t pixel_bytes, int32_t count, int32_t plane_bytes, int8_t *to) {
     const uint32_t even = 0x00FF00FFu;
@@ -214,13 +210,13 @@ static void take_apart_row(const int8_t *input, int32_t pixel_bytes, int32_t cou
         input += 2 * pixel_bytes;
         uint32_t ac = tyf_low_halves(a, c), bd = tyf_low_halves(b, d);
         uint32_t swapped = ((ac >> 8) ^ bd) & even;
-        store_word(to, ac ^ swapped << 8);
-        store_word(to + plane_bytes, bd ^ swapped);
+        tyf_store_word(to, ac ^ swapped << 8);
+        tyf_store_word(to + plane_bytes, bd ^ swapped);
         ac = tyf_high_halves(a, c);
         bd = tyf_high_halves(b, d);
         swapped = ((ac >> 8) ^ bd) & even;
-        store_word(to2, ac ^ swapped << 8);
-        store_word(to2 + plane_bytes, bd ^ swapped);
+        tyf_store_word(to2, ac ^ swapped << 8);
+        tyf_store_word(to2 + plane_bytes, bd ^ swapped);
         to += 4;
         to2 += 4;
     }

@@ -19,11 +19,9 @@ static inline uint32_t tyf_load_word(const int8_t *bytes) {
     return word;
 }
 
-/** The bytes of each half of a word, swapped. */
-static inline uint32_t tyf_rev16(uint32_t word) {
-    uint32_t result;
-    __asm("rev16 %0, %1" : "=r"(result) : "r"(word));
-    return result;
+/** A word as four bytes, to any address. */
+static inline void tyf_store_word(int8_t *bytes, uint32_t word) {
+    memcpy(bytes, &word, sizeof word);
 }
 
 /** Bytes 0 and 2 of a word, sign-extended to two int16. */
@@ -111,11 +109,9 @@ static inline void tyf_copy_bytes(int8_t *to, const int8_t *from, int32_t count)
         const int8_t *last = from + count - 4;
         int8_t *to_last = to + count - 4;
         for (; from < last; from += 4, to += 4) {
-            const uint32_t word = tyf_load_word(from);
-            memcpy(to, &word, sizeof word);
+            tyf_store_word(to, tyf_load_word(from));
         }
-        const uint32_t word = tyf_load_word(last);
-        memcpy(to_last, &word, sizeof word);
+        tyf_store_word(to_last, tyf_load_word(last));
     } else {
         for (int32_t i = 0; i < count; i++) {
             to[i] = from[i];
@@ -151,10 +147,12 @@ static inline void tyf_copy_window(const tyf_conv2d_s8_params *p, const int8_t *
 }
 
 /** Two words of four activations, see tyf_expand(). 127 - a1 lies in 0 .. 255 and is a1 ^ 0x7F. */
-static inline void tyf_expand_word(uint32_t word, uint32_t *to) {
-    to[0] = tyf_sxtb16_ror8(word);
-    to[1] = tyf_rev16(word) ^ 0x007F007Fu;
-}
+#define TYF_EXPAND_WORD                                                                                                \
+    "ldr %[word], [%[source]], #4\n"                                                                                   \
+    "sxtb16 %[other], %[word], ror #8\n"                                                                               \
+    "rev16 %[word], %[word]\n"                                                                                         \
+    "eor %[word], %[word], #0x007F007F\n"                                                                              \
+    "strd %[other], %[word], [%[to]], %[step]\n"
 
 /**
  * Expand activations for weights in halves 256 * w1 + w0: of each four bytes a0 .. a3, (a1, a3) and
@@ -164,19 +162,22 @@ static inline void tyf_expand_word(uint32_t word, uint32_t *to) {
  * @param source  bytes, a multiple of 4
  * @param groups  bytes / 4
  * @param to      two words a group
- * @param step    words between groups, 2 when they are packed
+ * @param step    words between groups, 2 when they are packed; a constant
  */
-static inline void tyf_expand(const int8_t *source, int32_t groups, uint32_t *to, int32_t step) {
-    const int8_t *end = source + 4 * groups;
-    while (end - source >= 16) {
-        for (int32_t i = 0; i < 4; i++) {
-            tyf_expand_word(tyf_load_word(source + 4 * i), to + step * i);
-        }
-        source += 16;
-        to += 4 * step;
+__attribute__((always_inline)) static inline void tyf_expand(const int8_t *source, int32_t groups, uint32_t *to,
+                                                             int32_t step) {
+    uint32_t word, other;
+    for (; groups >= 4; groups -= 4) {
+        __asm volatile(TYF_EXPAND_WORD TYF_EXPAND_WORD TYF_EXPAND_WORD TYF_EXPAND_WORD
+                       : [source] "+r"(source), [to] "+r"(to), [word] "=&r"(word), [other] "=&r"(other)
+                       : [step] "i"(4 * step)
+                       : "memory");
     }
-    for (; source != end; source += 4, to += step) {
-        tyf_expand_word(tyf_load_word(source), to);
+    for (; groups > 0; groups--) {
+        __asm volatile(TYF_EXPAND_WORD
+                       : [source] "+r"(source), [to] "+r"(to), [word] "=&r"(word), [other] "=&r"(other)
+                       : [step] "i"(4 * step)
+                       : "memory");
     }
 }
 
