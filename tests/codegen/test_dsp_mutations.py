@@ -44,7 +44,7 @@ ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
     {
         "conv2d_s8_dsp.c": ("y = oy * win->stride_h - win->pad_h", "y = oy * win->stride_h"),
         "conv2d_wide_s8_dsp.c": ("p->output_c", "(p->output_c & ~1)"),
-        "depthwise3x3_s8_dsp.c": ("win->output_w % 2 != 0", "0"),
+        "depthwise3x3_s8_dsp.c": ("w % 2 != 0", "0"),
         "depthwise_conv2d_s8_dsp.c": ("win->kernel_w + 1) / 2", "win->kernel_w) / 2"),
         "fully_connected_s8_dsp.c": ("memcpy(to + 4 * blocks, last, (size_t)left);", ""),
         "fully_connected_wide_s8_dsp.c": ("input += p->depth;", ""),
@@ -85,7 +85,7 @@ def dsp_cases() -> tuple[tuple[str, OpCase], ...]:
     for cases in all_cases().values():
         for case, model in zip(cases, compile_cases(cases, BOARD), strict=True):
             kernels = [choose_kernel(model.graph, node, "dsp") for node in model.graph.nodes]
-            found += [(kernel.symbol.removeprefix("tyf_") + ".c", case) for kernel in kernels if kernel is not None]
+            found += [(kernel.symbol.removeprefix("tyf_").replace("_clamped", "") + ".c", case) for kernel in kernels if kernel is not None]
     return tuple(found)
 
 

@@ -68,6 +68,9 @@ def cases() -> Iterator[OpCase]:
     yield conv_case("conv_1x1", kernel=(1, 1), size=(5, 5, 9), filters=7)
     yield conv_case("conv_1x1_whole_words_odd", kernel=(1, 1), size=(5, 5, 12), filters=6)
     yield conv_case("conv_1x1_whole_words_stride2", kernel=(1, 1), size=(7, 5, 8), stride=(2, 2), filters=6)
+    for size in ((5, 5, 12), (6, 7, 3), (8, 4, 1)):
+        yield conv_case(f"conv_clamped_{size[2]}_channels", size=size, filters=6, zero_points=(5, -128), activation=1)
+    yield conv_case("conv_clamped_no_activation", size=(5, 5, 8), filters=4, zero_points=(-3, -128))
     yield conv_case("conv_1x1_stride2_odd", kernel=(1, 1), size=(7, 5, 3), stride=(2, 2), filters=5)
     yield conv_case("conv_kernel_as_large_as_image", kernel=(7, 6), same=False)
     yield conv_case("conv_kernel_larger_than_image_same", kernel=(9, 8), size=(4, 3, 2))

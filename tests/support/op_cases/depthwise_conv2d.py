@@ -70,6 +70,10 @@ def cases() -> Iterator[OpCase]:
     for h, w in ((2, 2), (3, 3), (5, 6), (6, 5), (9, 9), (25, 5)):
         for stride in (1, 2):
             yield depthwise_case(f"depthwise_planes_{h}x{w}_s{stride}", size=(h, w, 8), stride=(stride, stride))
+    for h, w in ((6, 6), (7, 7), (25, 5)):
+        for stride in (1, 2):
+            name = f"depthwise_planes_clamped_{h}x{w}_s{stride}"
+            yield depthwise_case(name, size=(h, w, 4), stride=(stride, stride), zero_points=(9, -128), activation=3)
     yield depthwise_case("depthwise_planes_valid_even_s2", size=(8, 10, 4), stride=(2, 2), same=False)
     yield depthwise_case("depthwise_planes_valid_s1", size=(7, 10, 4), same=False)
     yield depthwise_case("depthwise_planes_unequal_strides", size=(8, 8, 4), stride=(2, 1))

@@ -75,6 +75,15 @@ class Conv2DDsp(Conv2DWideDsp):
         )
 
 
+class Conv2DClampedDsp(Conv2DDsp):
+    """The same for outputs with zero point -128, as after ReLU: negative sums are clamped, so they need no rounding of their own."""
+
+    symbol = "tyf_conv2d_clamped_s8_dsp"
+
+    def fits(self, graph: Graph, node: Node) -> bool:
+        return graph.output_tensor(node).zero_point == -128 and super().fits(graph, node)
+
+
 def _stream(graph: Graph, node: Node) -> npt.NDArray[np.uint32]:
     """For each two channels, in the order of use: biases, words of weights in turn, then multiplier, round and shift of each."""
     rows = _rows(graph, node)

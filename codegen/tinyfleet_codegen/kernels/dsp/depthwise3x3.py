@@ -53,6 +53,15 @@ class Depthwise3x3Dsp(Kernel):
         )
 
 
+class Depthwise3x3ClampedDsp(Depthwise3x3Dsp):
+    """The same for outputs with zero point -128, as after ReLU: negative sums are clamped, so they need no rounding of their own."""
+
+    symbol = "tyf_depthwise3x3_clamped_s8_dsp"
+
+    def fits(self, graph: Graph, node: Node) -> bool:
+        return graph.output_tensor(node).zero_point == -128 and super().fits(graph, node)
+
+
 def depthwise3x3_scratch_bytes(height: int, width: int, stride: int) -> int:
     """TYF_DEPTHWISE3X3_DSP_SCRATCH_BYTES of kernels_dsp.h."""
     return 4 * (((height - 1) * stride + 3) * ((width - 1) * stride + 3) + 1)

@@ -151,8 +151,11 @@ static inline void expand_inside(const source *s, const int8_t *from, uint32_t *
     }
 }
 
-void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const uint32_t *stream, void *scratch,
-                       int8_t *output) {
+typedef void compute_fn(const uint32_t *columns, const uint32_t *stream, int8_t *first, const tile *where);
+
+__attribute__((noinline)) static void convolve(const tyf_conv2d_s8_params *p, const int8_t *input,
+                                               const uint32_t *stream, compute_fn *compute, void *scratch,
+                                               int8_t *output) {
     const tyf_window *win = &p->window;
     const int32_t row_bytes = win->kernel_w * p->input_c, depth = win->kernel_h * row_bytes;
     const int32_t groups = (depth + 3) / 4;
@@ -168,7 +171,6 @@ void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const
     };
     /* Bytes after the window meet weights of zero; they need only be defined. */
     memset(s.window + depth, 0, (size_t)(4 * groups - depth));
-    const bool is_clamped = p->output_offset == INT8_MIN;
     const int32_t pixels = win->output_h * win->output_w;
     tile where = {groups, p->output_c, p->output_c};
     int8_t *to = output;
@@ -188,10 +190,20 @@ void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const
             pixel++;
             if ((pixel & 1) == 0 || pixel == pixels) {
                 where.step = (pixel & 1) == 0 ? p->output_c : 0;
-                (is_clamped ? two_clamped_pixels : two_pixels)(columns, stream, to, &where);
+                compute(columns, stream, to, &where);
                 to += 2 * p->output_c;
             }
         }
     }
     tyf_dsp_clamp(output, pixels * p->output_c, p->activation_min, p->activation_max);
+}
+
+void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const uint32_t *stream, void *scratch,
+                       int8_t *output) {
+    convolve(p, input, stream, two_pixels, scratch, output);
+}
+
+void tyf_conv2d_clamped_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const uint32_t *stream,
+                               void *scratch, int8_t *output) {
+    convolve(p, input, stream, two_clamped_pixels, scratch, output);
 }

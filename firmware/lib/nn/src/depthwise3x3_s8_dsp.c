@@ -84,118 +84,157 @@ typedef struct {
     "asr " sum ", " sum ", lr\n"                                                                                       \
     "ssat " sum ", #8, " sum "\n"
 
+/* The same when the output's zero point is -128: what is negative is clamped, however it was rounded. */
+#define FINISH_CLAMPED(sum)                                                                                            \
+    "smmlar " sum ", " sum ", r2, r3\n"                                                                                \
+    "asr " sum ", " sum ", lr\n"                                                                                       \
+    "ssat " sum ", #8, " sum "\n"
+
 /* Tiles of two rows by two columns of outputs at stride 1: four rows of four inputs. */
-__attribute__((naked, noinline)) static void stride_1(const int8_t *plane, int8_t *output,
-                                                      const tyf_dsp_depthwise3x3 *channel, const rectangle *where) {
-    (void)plane;
-    (void)output;
-    (void)channel;
-    (void)where;
-    __asm volatile(
-        ENTER
-        "ldrd r4, r12, [sp, #0]\n"
-        "ldr lr, [sp, #20]\n"
-        "mov r5, r4\n"
-        "mov r6, r4\n"
-        "mov r7, r4\n"
-        "add r3, r0, lr, lsl #1\n"
-        "ldr r2, [r3, lr]\n"
-        WIDEN_1 PAIR_1("r6", "r7", "r10", "b", "r12")
-        "ldr r2, [r0, lr, lsl #1]\n"
-        WIDEN_1 PAIR_1("r4", "r5", "r10", "b", "r12") PAIR_1("r6", "r7", "r9", "t", "r11")
-        "ldr r2, [r0, lr]\n"
-        WIDEN_1 PAIR_1("r4", "r5", "r9", "t", "r11") PAIR_1("r6", "r7", "r8", "b", "r11")
-        "ldr r2, [r0], #2\n"
-        WIDEN_1 PAIR_1("r4", "r5", "r8", "b", "r11")
-        "ldrd r2, r3, [sp, #8]\n"
-        "ldr lr, [sp, #16]\n"
-        FINISH("r4") FINISH("r5") FINISH("r6") FINISH("r7")
-        "ldrd r2, r3, [sp, #24]\n"
-        "strb r4, [r1]\n"
-        "strb r5, [r1, r2]\n"
-        "strb r6, [r1, r3]\n"
-        "add r3, r2\n"
-        "strb r7, [r1, r3]\n"
-        "add r1, r1, r2, lsl #1\n"
-        LEAVE);
-}
+#define TILES_2X2(FINISH)                                                                                              \
+    __asm volatile(                                                                                                    \
+        ENTER                                                                                                          \
+        "ldrd r4, r12, [sp, #0]\n"                                                                                     \
+        "ldr lr, [sp, #20]\n"                                                                                          \
+        "mov r5, r4\n"                                                                                                 \
+        "mov r6, r4\n"                                                                                                 \
+        "mov r7, r4\n"                                                                                                 \
+        "add r3, r0, lr, lsl #1\n"                                                                                     \
+        "ldr r2, [r3, lr]\n"                                                                                           \
+        WIDEN_1 PAIR_1("r6", "r7", "r10", "b", "r12")                                                                  \
+        "ldr r2, [r0, lr, lsl #1]\n"                                                                                   \
+        WIDEN_1 PAIR_1("r4", "r5", "r10", "b", "r12") PAIR_1("r6", "r7", "r9", "t", "r11")                             \
+        "ldr r2, [r0, lr]\n"                                                                                           \
+        WIDEN_1 PAIR_1("r4", "r5", "r9", "t", "r11") PAIR_1("r6", "r7", "r8", "b", "r11")                              \
+        "ldr r2, [r0], #2\n"                                                                                           \
+        WIDEN_1 PAIR_1("r4", "r5", "r8", "b", "r11")                                                                   \
+        "ldrd r2, r3, [sp, #8]\n"                                                                                      \
+        "ldr lr, [sp, #16]\n"                                                                                          \
+        FINISH("r4") FINISH("r5") FINISH("r6") FINISH("r7")                                                            \
+        "ldrd r2, r3, [sp, #24]\n"                                                                                     \
+        "strb r4, [r1]\n"                                                                                              \
+        "strb r5, [r1, r2]\n"                                                                                          \
+        "strb r6, [r1, r3]\n"                                                                                          \
+        "add r3, r2\n"                                                                                                 \
+        "strb r7, [r1, r3]\n"                                                                                          \
+        "add r1, r1, r2, lsl #1\n"                                                                                     \
+        LEAVE)
+
+/* Tiles of two rows by one column at stride 1, for the last column of an odd number. One input more is read. */
+#define TILES_2X1(FINISH)                                                                                              \
+    __asm volatile(                                                                                                    \
+        ENTER                                                                                                          \
+        "ldrd r4, r12, [sp, #0]\n"                                                                                     \
+        "ldr lr, [sp, #20]\n"                                                                                          \
+        "mov r6, r4\n"                                                                                                 \
+        "add r3, r0, lr, lsl #1\n"                                                                                     \
+        "ldr r2, [r3, lr]\n"                                                                                           \
+        WIDEN_1 TAPS("r6", "r2", "r10", "b", "r3", "b", "r12")                                                         \
+        "ldr r2, [r0, lr, lsl #1]\n"                                                                                   \
+        WIDEN_1 TAPS("r4", "r2", "r10", "b", "r3", "b", "r12") TAPS("r6", "r2", "r9", "b", "r3", "t", "r11")           \
+        "ldr r2, [r0, lr]\n"                                                                                           \
+        WIDEN_1 TAPS("r4", "r2", "r9", "b", "r3", "t", "r11") TAPS("r6", "r2", "r8", "b", "r3", "b", "r11")            \
+        "ldr r2, [r0], #1\n"                                                                                           \
+        WIDEN_1 TAPS("r4", "r2", "r8", "b", "r3", "b", "r11")                                                          \
+        "ldrd r2, r3, [sp, #8]\n"                                                                                      \
+        "ldr lr, [sp, #16]\n"                                                                                          \
+        FINISH("r4") FINISH("r6")                                                                                      \
+        "ldrd r2, r3, [sp, #24]\n"                                                                                     \
+        "strb r6, [r1, r3]\n"                                                                                          \
+        "strb r4, [r1]\n"                                                                                              \
+        "add r1, r2\n"                                                                                                 \
+        LEAVE)
 
 /* Tiles of two outputs side by side at stride 2: three rows of five inputs, and one byte more that does not count. */
-__attribute__((naked, noinline)) static void stride_2(const int8_t *plane, int8_t *output,
-                                                      const tyf_dsp_depthwise3x3 *channel, const rectangle *where) {
-    (void)plane;
-    (void)output;
-    (void)channel;
-    (void)where;
-    __asm volatile(
-        ENTER
-        "ldrd r4, r12, [sp, #0]\n"
-        "ldr lr, [sp, #20]\n"
-        "mov r5, r4\n"
-        "add r7, r0, lr, lsl #1\n"
-        "ldr r2, [r7]\n"
-        "ldr r3, [r7, #2]\n"
-        PAIR_2("r10", "b", "r12")
-        "add r7, r0, lr\n"
-        "ldr r2, [r7]\n"
-        "ldr r3, [r7, #2]\n"
-        PAIR_2("r9", "t", "r11")
-        "ldr r3, [r0, #2]\n"
-        "ldr r2, [r0], #4\n"
-        PAIR_2("r8", "b", "r11")
-        "ldrd r2, r3, [sp, #8]\n"
-        "ldr lr, [sp, #16]\n"
-        FINISH("r4") FINISH("r5")
-        "ldr r2, [sp, #24]\n"
-        "strb r4, [r1]\n"
-        "strb r5, [r1, r2]\n"
-        "add r1, r1, r2, lsl #1\n"
-        LEAVE);
-}
+#define TILES_1X2(FINISH)                                                                                              \
+    __asm volatile(                                                                                                    \
+        ENTER                                                                                                          \
+        "ldrd r4, r12, [sp, #0]\n"                                                                                     \
+        "ldr lr, [sp, #20]\n"                                                                                          \
+        "mov r5, r4\n"                                                                                                 \
+        "add r7, r0, lr, lsl #1\n"                                                                                     \
+        "ldr r2, [r7]\n"                                                                                               \
+        "ldr r3, [r7, #2]\n"                                                                                           \
+        PAIR_2("r10", "b", "r12")                                                                                      \
+        "add r7, r0, lr\n"                                                                                             \
+        "ldr r2, [r7]\n"                                                                                               \
+        "ldr r3, [r7, #2]\n"                                                                                           \
+        PAIR_2("r9", "t", "r11")                                                                                       \
+        "ldr r3, [r0, #2]\n"                                                                                           \
+        "ldr r2, [r0], #4\n"                                                                                           \
+        PAIR_2("r8", "b", "r11")                                                                                       \
+        "ldrd r2, r3, [sp, #8]\n"                                                                                      \
+        "ldr lr, [sp, #16]\n"                                                                                          \
+        FINISH("r4") FINISH("r5")                                                                                      \
+        "ldr r2, [sp, #24]\n"                                                                                          \
+        "strb r4, [r1]\n"                                                                                              \
+        "strb r5, [r1, r2]\n"                                                                                          \
+        "add r1, r1, r2, lsl #1\n"                                                                                     \
+        LEAVE)
+
+#define DEFINE(name, body)                                                                                             \
+    __attribute__((naked, noinline)) static void name(const int8_t *plane, int8_t *output,                             \
+                                                      const tyf_dsp_depthwise3x3 *channel, const rectangle *where) {   \
+        (void)plane;                                                                                                   \
+        (void)output;                                                                                                  \
+        (void)channel;                                                                                                 \
+        (void)where;                                                                                                   \
+        body;                                                                                                          \
+    }
+
+DEFINE(tiles_2x2, TILES_2X2(FINISH))
+DEFINE(tiles_2x1, TILES_2X1(FINISH))
+DEFINE(tiles_1x2, TILES_1X2(FINISH))
+DEFINE(clamped_tiles_2x2, TILES_2X2(FINISH_CLAMPED))
+DEFINE(clamped_tiles_2x1, TILES_2X1(FINISH_CLAMPED))
+DEFINE(clamped_tiles_1x2, TILES_1X2(FINISH_CLAMPED))
 
 /* clang-format on */
 
-/* `rows` by `columns` tiles from output (y, x) on. */
-static void compute_tiles(const tyf_window *win, const int8_t *plane, int32_t pixel_bytes,
-                          const tyf_dsp_depthwise3x3 *channel, int32_t y, int32_t x, int32_t rows, int32_t columns,
-                          int8_t *output) {
+/* The assembly of one rounding. */
+typedef void compute_fn(const int8_t *plane, int8_t *output, const tyf_dsp_depthwise3x3 *channel,
+                        const rectangle *where);
+typedef struct {
+    compute_fn *tiles_2x2, *tiles_2x1, *tiles_1x2;
+} assembly;
+
+/* `rows` by `columns` tiles of `tile_w` outputs side by side, from output (y, x) on. */
+static void compute_tiles(const tyf_window *win, compute_fn *compute, int32_t tile_w, const int8_t *plane,
+                          int32_t pixel_bytes, const tyf_dsp_depthwise3x3 *channel, int32_t y, int32_t x, int32_t rows,
+                          int32_t columns, int8_t *output) {
     const int32_t stride = win->stride_h;
     const int32_t pitch = TYF_DEPTHWISE3X3_DSP_SPAN(win->output_w, stride);
     const int32_t row_bytes = win->output_w * pixel_bytes;
-    const int32_t tiles_bytes = 2 * columns * pixel_bytes;
+    const int32_t tiles_bytes = tile_w * columns * pixel_bytes;
     const rectangle where = {
         .pitch = pitch,
         .pixel_bytes = pixel_bytes,
         .row_bytes = row_bytes,
         .rows = rows,
         .tiles_bytes = tiles_bytes,
-        .next_input = 2 * pitch - 2 * stride * columns,
+        .next_input = 2 * pitch - tile_w * stride * columns,
         .next_output = (3 - stride) * row_bytes - tiles_bytes,
     };
-    const int8_t *from = plane + stride * (y * pitch + x);
-    int8_t *to = output + y * row_bytes + x * pixel_bytes;
-    if (stride == 1) {
-        stride_1(from, to, channel, &where);
-    } else {
-        stride_2(from, to, channel, &where);
-    }
+    compute(plane + stride * (y * pitch + x), output + y * row_bytes + x * pixel_bytes, channel, &where);
 }
 
-/* All outputs of one channel; those of an odd last row or column are computed together with their neighbours again. */
-static void compute_plane(const tyf_window *win, const int8_t *plane, int32_t pixel_bytes,
+/* All outputs of one channel; what an odd number leaves over is computed together with its neighbours again. */
+static void compute_plane(const tyf_window *win, const assembly *with, const int8_t *plane, int32_t pixel_bytes,
                           const tyf_dsp_depthwise3x3 *channel, int8_t *output) {
-    const int32_t tile_h = 3 - win->stride_h;
-    const int32_t rows = win->output_h / tile_h, columns = win->output_w / 2;
-    const bool has_odd_row = win->output_h % tile_h != 0, has_odd_column = win->output_w % 2 != 0;
-    compute_tiles(win, plane, pixel_bytes, channel, 0, 0, rows, columns, output);
-    if (has_odd_column) {
-        compute_tiles(win, plane, pixel_bytes, channel, 0, win->output_w - 2, rows, 1, output);
+    const bool is_dense = win->stride_h == 1;
+    const int32_t tile_h = is_dense ? 2 : 1, h = win->output_h, w = win->output_w;
+    compute_fn *compute = is_dense ? with->tiles_2x2 : with->tiles_1x2;
+    compute_tiles(win, compute, 2, plane, pixel_bytes, channel, 0, 0, h / tile_h, w / 2, output);
+    if (h % tile_h != 0) {
+        compute_tiles(win, compute, 2, plane, pixel_bytes, channel, h - 2, 0, 1, w / 2, output);
     }
-    if (has_odd_row) {
-        compute_tiles(win, plane, pixel_bytes, channel, win->output_h - 2, 0, 1, columns, output);
-    }
-    if (has_odd_row && has_odd_column) {
-        compute_tiles(win, plane, pixel_bytes, channel, win->output_h - 2, win->output_w - 2, 1, 1, output);
+    if (w % 2 != 0) {
+        const int32_t tile_w = is_dense ? 1 : 2;
+        compute_fn *compute_last = is_dense ? with->tiles_2x1 : with->tiles_1x2;
+        compute_tiles(win, compute_last, tile_w, plane, pixel_bytes, channel, 0, w - tile_w, h / tile_h, 1, output);
+        if (h % tile_h != 0) {
+            compute_tiles(win, compute_last, tile_w, plane, pixel_bytes, channel, h - 2, w - tile_w, 1, 1, output);
+        }
     }
 }
 
@@ -236,8 +275,9 @@ static int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
 
-void tyf_depthwise3x3_s8_dsp(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input,
-                             const tyf_dsp_depthwise3x3 *channels, void *scratch, int8_t *output) {
+__attribute__((noinline)) static void convolve(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input,
+                                               const tyf_dsp_depthwise3x3 *channels, const assembly *with,
+                                               void *scratch, int8_t *output) {
     const tyf_window *win = &p->window;
     const int32_t height = TYF_DEPTHWISE3X3_DSP_SPAN(win->output_h, win->stride_h);
     const int32_t pitch = TYF_DEPTHWISE3X3_DSP_SPAN(win->output_w, win->stride_h);
@@ -254,8 +294,20 @@ void tyf_depthwise3x3_s8_dsp(const tyf_depthwise_conv2d_s8_params *p, const int8
                            inside + y * pitch);
         }
         for (int32_t i = 0; i < 4; i++) {
-            compute_plane(win, planes + i * plane_bytes, p->input_c, channels + c + i, output + c + i);
+            compute_plane(win, with, planes + i * plane_bytes, p->input_c, channels + c + i, output + c + i);
         }
     }
     tyf_dsp_clamp(output, win->output_h * win->output_w * p->input_c, p->activation_min, p->activation_max);
+}
+
+void tyf_depthwise3x3_s8_dsp(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input,
+                             const tyf_dsp_depthwise3x3 *channels, void *scratch, int8_t *output) {
+    static const assembly with = {tiles_2x2, tiles_2x1, tiles_1x2};
+    convolve(p, input, channels, &with, scratch, output);
+}
+
+void tyf_depthwise3x3_clamped_s8_dsp(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input,
+                                     const tyf_dsp_depthwise3x3 *channels, void *scratch, int8_t *output) {
+    static const assembly with = {clamped_tiles_2x2, clamped_tiles_2x1, clamped_tiles_1x2};
+    convolve(p, input, channels, &with, scratch, output);
 }

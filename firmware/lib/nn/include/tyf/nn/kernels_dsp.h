@@ -48,6 +48,21 @@ void tyf_conv2d_wide_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *in
 void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *stream, void *scratch,
                        int8_t *output);
 
+/**
+ * The same with fewer instructions again, for an output whose zero point is -128.
+ *
+ * @param input     [input_h, input_w, input_c]
+ * @param stream    [output_c / 2, 8 + 2 * ((kernel_h * kernel_w * input_c + 3) / 4)] in the order of use; for each
+ *                  two channels: both biases, as 256 * (bias + input_offset * sum of weights) - 127 * sum of w0;
+ *                  a word of each, its four weights as two 16-bit numbers 256 * w1 + w0; then multiplier,
+ *                  64 + 128 * (2^(shift - 1) + (output_offset << shift)) and 7 + shift of each
+ * @param scratch   [TYF_CONV2D_DSP_SCRATCH_BYTES(kernel_h * kernel_w * input_c)], 4-byte aligned
+ * @param output    [output_h, output_w, output_c]
+ * @require output_offset == -128 && output_c % 2 == 0 && dilation_h == 1 && dilation_w == 1
+ */
+void tyf_conv2d_clamped_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *stream,
+                               void *scratch, int8_t *output);
+
 /** Two widened pixels and one window of bytes. */
 #define TYF_CONV2D_DSP_SCRATCH_BYTES(depth) (20 * (((depth) + 3) / 4))
 
@@ -93,6 +108,20 @@ typedef struct {
  */
 void tyf_depthwise3x3_s8_dsp(const tyf_depthwise_conv2d_s8_params *params, const int8_t *input,
                              const tyf_dsp_depthwise3x3 *channels, void *scratch, int8_t *output);
+
+/**
+ * The same with fewer instructions, for an output whose zero point is -128.
+ *
+ * @param input     [input_h, input_w, input_c]
+ * @param channels  [input_c]; shift in [0, 31]
+ * @param scratch   [TYF_DEPTHWISE3X3_DSP_SCRATCH_BYTES(output_h, output_w, stride_h)]
+ * @param output    [output_h, output_w, input_c]; may be the input
+ * @require kernel_h == 3 && kernel_w == 3 && dilation_h == 1 && dilation_w == 1
+ * @require 1 <= stride_h <= 2 && stride_h == stride_w && output_h >= 2 && output_w >= 2
+ * @require output_offset == -128 && input_c % 4 == 0 && depth_multiplier == 1
+ */
+void tyf_depthwise3x3_clamped_s8_dsp(const tyf_depthwise_conv2d_s8_params *params, const int8_t *input,
+                                     const tyf_dsp_depthwise3x3 *channels, void *scratch, int8_t *output);
 
 /** Inputs under a row of n windows. */
 #define TYF_DEPTHWISE3X3_DSP_SPAN(n, stride) (((n) - 1) * (stride) + 3)
