@@ -119,7 +119,7 @@ def print_c(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) -> 
 {steps}}}
 
 {_reset(graph, plan)}{print_descriptor(graph, plan, package)}"""
-    return CSource(model_c, print_header(plan, package), tuple((p.kernel, p.constant_bytes) for p in printers))
+    return CSource(model_c, print_header(graph, plan, package), tuple((p.kernel, p.constant_bytes) for p in printers))
 
 
 def print_descriptor(graph: Graph, plan: Plan, package: ModelPackage) -> str:
@@ -149,9 +149,10 @@ def print_descriptor(graph: Graph, plan: Plan, package: ModelPackage) -> str:
 """
 
 
-def print_header(plan: Plan, package: ModelPackage) -> str:
+def print_header(graph: Graph, plan: Plan, package: ModelPackage) -> str:
     """``model.h``."""
     identifier = c_identifier(package.name)
+    source, output = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     return f"""{_header_line(package)}
 #ifndef TYF_GENERATED_MODEL_H
 #define TYF_GENERATED_MODEL_H
@@ -162,9 +163,18 @@ extern const tyf_model {identifier}_model;
 
 #define TYF_APP_MODEL {identifier}_model
 #define TYF_APP_ARENA_BYTES {plan.arena_bytes}u
+#define TYF_APP_INPUT_BYTES {source.bytes}u
+#define TYF_APP_OUTPUT_BYTES {output.bytes}u
 
+/* real = scale * (q - zero_point); 1 and 0 for float32 */
+{_quantization("INPUT", source)}{_quantization("OUTPUT", output)}
 #endif
 """
+
+
+def _quantization(which: str, tensor: Tensor) -> str:
+    scale, zero_point = (1.0, 0) if tensor.quant is None else (float(np.float32(tensor.scale)), tensor.zero_point)
+    return f"#define TYF_APP_{which}_SCALE {scale!r}f\n#define TYF_APP_{which}_ZERO_POINT ({zero_point})\n"
 
 
 def _header_line(package: ModelPackage) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyfleet.cli.output import JsonFlag, print_json
+from tinyfleet.cli.output import JsonFlag, print_facts, print_json
 
 if TYPE_CHECKING:
     from tinyfleet.bench.engine import Comparison
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     bench.command("engine", epilog="Example: tinyfleet bench engine --models mlperf_tiny --board mps2_an386 --board mps2_an385_v6m")(
         bench_engine_command
     )
+    bench.command("mlperf", epilog="Example: tinyfleet bench mlperf kws_ref_model.tflite --board mps2_an386")(bench_mlperf_command)
     app.add_typer(bench, name="bench")
 
 
@@ -77,6 +78,43 @@ def _bench_host(models: Path, baseline: Path, only: list[str], as_json: bool) ->
             typer.echo(f"{entry.model:<6}{ms}{comparison.ratio:>7.2f}")
     if as_json:
         print_json(results)
+
+
+def bench_mlperf_command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="The model that the board runs.")],
+    board: Annotated[str, typer.Option(help="Emulated board.")] = "mps2_an386",
+    on: Annotated[str | None, typer.Option(help="Device URL of a board that runs firmware/apps/mlperf_tiny with this model.")] = None,
+    count: Annotated[int, typer.Option("-n", min=1, help="Inputs of the accuracy mode.")] = 10,
+    inferences: Annotated[int, typer.Option(min=1, max=1_000_000, help="Inferences of each of the five performance windows.")] = 10,
+    as_json: JsonFlag = False,
+) -> None:
+    """Drive a board by the MLPerf Tiny serial protocol: accuracy mode against the oracle, performance mode on the board's clock."""
+    import asyncio  # noqa: PLC0415 - keeps --help fast
+    from tempfile import TemporaryDirectory  # noqa: PLC0415
+
+    from tinyfleet.bench.mlperf import PERFORMANCE_WINDOWS, drive, drive_emulated  # noqa: PLC0415
+    from tinyfleet_codegen.package import load_package  # noqa: PLC0415
+
+    package = load_package(model)
+    if on is not None:
+        report = asyncio.run(drive(on, package, count=count, inferences=inferences))
+    else:
+        with TemporaryDirectory(prefix="tinyfleet-mlperf-") as folder:
+            report = drive_emulated(board, package, Path(folder), count=count, inferences=inferences)
+    if as_json:
+        print_json(asdict(report))
+    else:
+        clock = "board's clock" if on is not None else "emulated clock: instructions, not cycles"
+        windows = f"median of {PERFORMANCE_WINDOWS} windows of {report.inferences}"
+        print_facts(
+            [
+                ("device", f"{report.device}, {report.model} at {report.url}"),
+                ("accuracy", f"{report.equal} of {report.checked} results equal to {report.oracle}"),
+                ("performance", f"{report.per_second:.3f} inferences a second ({clock}; {windows})"),
+            ]
+        )
+    if report.equal < report.checked:
+        raise typer.Exit(1)
 
 
 _HEADER = (

@@ -25,7 +25,11 @@ typedef struct {
 
 static uint32_t random_state;
 
-static uint32_t random_below(uint32_t limit) {
+void fuzz_seed(uint32_t seed) {
+    random_state = seed | 1u;
+}
+
+uint32_t fuzz_random_below(uint32_t limit) {
     random_state ^= random_state << 13;
     random_state ^= random_state >> 17;
     random_state ^= random_state << 5;
@@ -38,21 +42,20 @@ static void append(void *context, const uint8_t *data, uint32_t bytes) {
     text->bytes += bytes;
 }
 
-/* One change: a bit, a byte of special value, a byte lost, a piece doubled, the end cut. */
-static uint32_t mutate(uint8_t *data, uint32_t bytes, uint32_t capacity) {
+uint32_t fuzz_mutate(uint8_t *data, uint32_t bytes, uint32_t capacity) {
     static const uint8_t special[] = {0x00, 0x17, 0x18, 0x1b, 0x1f, 0x5b, 0x5f, 0x7f,
                                       0x80, 0x9f, 0xa0, 0xbf, 0xdb, 0xff, 0x06, 0x0a};
     if (bytes == 0) {
         return 0;
     }
-    uint32_t at = random_below(bytes);
-    uint32_t count = 1u + random_below(bytes - at);
-    switch (random_below(5)) {
+    uint32_t at = fuzz_random_below(bytes);
+    uint32_t count = 1u + fuzz_random_below(bytes - at);
+    switch (fuzz_random_below(5)) {
     case 0:
-        data[at] ^= (uint8_t)(1u << random_below(8));
+        data[at] ^= (uint8_t)(1u << fuzz_random_below(8));
         return bytes;
     case 1:
-        data[at] = special[random_below(sizeof special)];
+        data[at] = special[fuzz_random_below(sizeof special)];
         return bytes;
     case 2:
         memmove(data + at, data + at + 1, bytes - at - 1u);
@@ -99,7 +102,7 @@ uint32_t fuzz(const uint8_t *data, uint32_t bytes, uint8_t *reply) {
     frame(&good, good_message, sizeof good_message);
     frame(&answer, answer_message, sizeof answer_message);
 
-    random_state = tyf_get_u32_le(data) | 1u;
+    fuzz_seed(tyf_get_u32_le(data));
     uint32_t rounds = tyf_get_u32_le(data + 4);
     span corpus[CORPUS];
     uint32_t corpus_count = 0;
@@ -110,23 +113,23 @@ uint32_t fuzz(const uint8_t *data, uint32_t bytes, uint8_t *reply) {
     uint32_t answered = 0;
     for (uint32_t round = 0; round < rounds; round++) {
         uint8_t message[TYF_SMP_MESSAGE_BYTES];
-        span from = corpus[random_below(corpus_count)];
+        span from = corpus[fuzz_random_below(corpus_count)];
         uint32_t count = from.bytes;
         memcpy(message, from.data, count);
         /* Half of them damaged before framing, with the length made right again mostly, so that they reach the parsers.
          */
-        if (random_below(2) == 0) {
-            for (uint32_t i = random_below(4); i < 4; i++) {
-                count = mutate(message, count, sizeof message);
+        if (fuzz_random_below(2) == 0) {
+            for (uint32_t i = fuzz_random_below(4); i < 4; i++) {
+                count = fuzz_mutate(message, count, sizeof message);
             }
-            if (count >= 8 && random_below(8) != 0) {
+            if (count >= 8 && fuzz_random_below(8) != 0) {
                 tyf_put_u16_be(message + 2, (uint16_t)(count - 8u));
             }
             frame(&text, message, count > 0 ? count : 1);
         } else {
             frame(&text, message, count);
-            for (uint32_t i = random_below(3); i < 3; i++) {
-                text.bytes = mutate(text.data, text.bytes, sizeof text.data);
+            for (uint32_t i = fuzz_random_below(3); i < 3; i++) {
+                text.bytes = fuzz_mutate(text.data, text.bytes, sizeof text.data);
             }
         }
         if (tyf_host_feed(text.data, text.bytes) != text.bytes) {

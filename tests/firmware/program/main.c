@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "mlperf.h"
 #include "tyf/cbor/reader.h"
 #include "tyf/core/bytes.h"
 #include "tyf/core/crc.h"
@@ -156,6 +157,12 @@ static uint32_t handle(int letter, const uint8_t *data, uint32_t bytes) {
         return ring_read(data);
     case 'Z': /* see fuzz.h */
         return fuzz(data, bytes, reply);
+    case 'M': /* see mlperf.h */
+        return mlperf_start(data, reply);
+    case 'm':
+        return mlperf_take(data, bytes, reply);
+    case 'z':
+        return mlperf_fuzz(data, bytes, reply);
     default:
         abort();
     }
