@@ -38,6 +38,7 @@ int main(void) {
     const tyf_model *model = &TYF_APP_MODEL;
     tyf_port_start();
     tyf_model_reset(model, arena);
+    tyf_model_reset(model, arena);
     for (;;) {
         uint8_t report[REPORT_BYTES];
         tyf_bench_receive(arena + model->input_offset, model->input_bytes);

@@ -319,6 +319,7 @@ void tyf_mlperf_start(const tyf_mlperf_config *config) {
     }
     monitor.expected =
         config->model->input_bytes * (monitor.encoding == ENCODING_FLOAT32 ? (uint32_t)sizeof(float) : 1u);
+    tyf_model_reset(config->model, config->arena);
     say("m-timestamp-mode-performance\r\nm-init-done\r\nm-ready\r\n");
 }
 
