@@ -14,7 +14,7 @@ def lookup_case(
     scales: tuple[float, float],
     zero_points: tuple[int, int],
     *,
-    shape: tuple[int, ...] = (1, 1200),
+    shape: tuple[int, ...] = (1, 500),
     **options: Any,
 ) -> OpCase:
     """One op; by default on so many elements that eight random inputs hold every value."""
