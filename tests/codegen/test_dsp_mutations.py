@@ -80,12 +80,13 @@ def expected_outputs(case: OpCase) -> Array:
 
 @cache
 def dsp_cases() -> tuple[tuple[str, OpCase], ...]:
-    """Every op case that runs a DSP kernel, with that kernel's C file."""
+    """Every op case that runs one DSP kernel, with that kernel's C file."""
     found = []
     for cases in all_cases().values():
         for case, model in zip(cases, compile_cases(cases, BOARD), strict=True):
-            kernels = [choose_kernel(model.graph, node, "dsp") for node in model.graph.nodes]
-            found += [(kernel.symbol.removeprefix("tyf_").replace("_clamped", "") + ".c", case) for kernel in kernels if kernel is not None]
+            kernels = [k for k in (choose_kernel(model.graph, node, "dsp") for node in model.graph.nodes) if k is not None]
+            if len(kernels) == 1:
+                found.append((kernels[0].symbol.removeprefix("tyf_").replace("_clamped", "") + ".c", case))
     return tuple(found)
 
 
