@@ -7,7 +7,19 @@
 #include "batch.h"
 #include "tyf/model/seeded.h"
 
-static _Alignas(16) uint8_t arena[BATCH_ARENA_BYTES];
+#define GUARD_BYTES 64u
+
+static _Alignas(16) uint8_t arena[BATCH_ARENA_BYTES + GUARD_BYTES];
+
+/* Whether all behind the model's arena still holds what it was filled with. */
+static int is_untouched(const tyf_model *model, uint8_t value) {
+    for (uint32_t i = model->arena_bytes; i < sizeof arena; i++) {
+        if (arena[i] != value) {
+            return 0;
+        }
+    }
+    return 1;
+}
 
 static void write_layer(void *file, uint32_t layer, const void *data, uint32_t bytes) {
     (void)layer;
@@ -35,12 +47,13 @@ int main(void) {
                 tyf_model_reset(model, arena);
             }
             tyf_seeded_input(BATCH_SEED, i, model->input_dtype, arena + model->input_offset, model->input_bytes);
-            if (BATCH_LAYERS) {
-                tyf_model_run(model, arena, write_layer, file);
-                continue;
+            tyf_model_run(model, arena, BATCH_LAYERS ? write_layer : NULL, file);
+            if (!is_untouched(model, (uint8_t)(0xA5u + (model->reset == NULL ? i : 0u)))) {
+                fprintf(stderr, "%s writes outside of its arena\n", model->name);
+                return 6;
             }
-            tyf_model_run(model, arena, NULL, NULL);
-            if (fwrite(arena + model->output_offset, 1, model->output_bytes, file) != model->output_bytes) {
+            if (!BATCH_LAYERS &&
+                fwrite(arena + model->output_offset, 1, model->output_bytes, file) != model->output_bytes) {
                 return 2;
             }
         }

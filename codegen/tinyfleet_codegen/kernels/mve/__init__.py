@@ -2,5 +2,11 @@
 
 from tinyfleet_codegen.kernels import dsp
 from tinyfleet_codegen.kernels.kernel import Kernel
+from tinyfleet_codegen.kernels.mve.conv2d import Conv2DMve
+from tinyfleet_codegen.kernels.mve.depthwise3x3 import Depthwise3x3Mve
 
-KERNELS: tuple[Kernel, ...] = dsp.KERNELS
+KERNELS: tuple[Kernel, ...] = (
+    *(Conv2DMve(relu=relu, deep=deep) for relu in (False, True) for deep in (False, True)),
+    *(Depthwise3x3Mve(stride=stride, relu=relu) for stride in (1, 2) for relu in (False, True)),
+    *dsp.KERNELS,
+)
