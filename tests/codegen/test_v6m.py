@@ -105,7 +105,7 @@ MUTATIONS = [
     ("tyf_conv2d_s8_v6m", "src/conv2d_block_v6m.S", "#define CHAIN 8", "#define CHAIN 7"),
     ("tyf_conv2d_s8_v6m", "src/conv2d_block_v6m.S", "bhs 40", "bgt 40"),
     ("tyf_conv2d_s8_v6m", "include/tyf/nn/v6m.inc", "TYF_V6M_LOW_BITS 12", "TYF_V6M_LOW_BITS 13"),
-    ("tyf_conv2d_s8_v6m", "src/conv2d_s8_v6m.c", "at[i] = at[i + fresh]", "at[i] = at[i]"),
+    ("tyf_conv2d_s8_v6m", "src/conv2d_s8_v6m.c", "(size_t)(left * p->output_c)", "(size_t)p->output_c"),
     ("tyf_conv2d_s8_v6m", "src/conv2d_s8_v6m.c", "at[i].x > last_x", "at[i].x > last_x + 1"),
     ("tyf_conv2d_s8_v6m", "src/conv2d_s8_v6m.c", "p->activation_min, p->activation_max)", "INT8_MIN, INT8_MAX)"),
     ("tyf_depthwise_conv2d_3x3_s8_v6m", "src/depthwise_3x3_v6m.S", "adcs r6, r3", "adds r6, r6, r3"),
@@ -147,8 +147,8 @@ def test_limits_and_scratch_sizes_equal_those_in_c(tmp_path: Path) -> None:
     assert f"#define SHIFT {sums.SHIFT}\n" in (nn / "src/sum_s8_v6m.S").read_text()
     assert f"#define TYF_V6M_LOW_BITS {requantization.LOW_BITS}\n" in (nn / "include/tyf/nn/v6m.inc").read_text()
     expected = {"TYF_DEPTHWISE_V6M_MAX_TAPS": depthwise_conv2d.MAX_TAPS}
-    for depth, channels in ((1, 1), (27, 3), (40, 1), (576, 64)):
-        expected[f"TYF_CONV2D_V6M_SCRATCH_BYTES({depth}, {channels})"] = conv2d.conv2d_scratch_bytes(depth, channels)
+    for sizes in ((1, 1, 1), (27, 3, 8), (40, 1, 64), (576, 64, 10)):
+        expected[f"TYF_CONV2D_V6M_SCRATCH_BYTES{sizes}"] = conv2d.conv2d_scratch_bytes(*sizes)
     for width in (1, 2, 5, 48):
         expected[f"TYF_DEPTHWISE_3X3_V6M_SCRATCH_BYTES({width})"] = depthwise_conv2d.depthwise_3x3_scratch_bytes(width)
     lines = "".join(f'printf("%d ", {expression});' for expression in expected)

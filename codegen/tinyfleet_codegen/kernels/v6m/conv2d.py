@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tinyfleet_codegen.convolution import convolution_axes
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.kernels.v6m.channels import LANE_LIMIT, prepare_channels
 from tinyfleet_codegen.op import CallPrinter
 from tinyfleet_codegen.ops.conv2d import conv2d_params
+from tinyfleet_codegen.overlap import Overlap, window_overlap
 from tinyfleet_codegen.quant import Int64Array
 
 TOGETHER = 8
@@ -34,8 +36,12 @@ class Conv2DV6M(Kernel):
         return channels is not None and (self.knee or not channels.have_knee) and pairs_fit(channels.weights)
 
     def scratch_bytes(self, graph: Graph, node: Node) -> int:
-        _, kh, kw, channels = graph.input_tensor(node, 1).shape
-        return conv2d_scratch_bytes(kh * kw * channels, channels)
+        channels_out, kh, kw, channels = graph.input_tensor(node, 1).shape
+        return conv2d_scratch_bytes(kh * kw * channels, channels, channels_out)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        channels_in, channels_out = graph.input_tensor(node, 0).shape[3], graph.output_tensor(node).shape[3]
+        return window_overlap(*convolution_axes(graph, node), channels_in, channels_out, together=4)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         channels = prepare_channels(graph, node, channel_axis=0)
@@ -60,9 +66,9 @@ class Conv2DKneeV6M(Conv2DV6M):
     knee = True
 
 
-def conv2d_scratch_bytes(depth: int, input_c: int) -> int:
+def conv2d_scratch_bytes(depth: int, input_c: int, output_c: int) -> int:
     """TYF_CONV2D_V6M_SCRATCH_BYTES of kernels_v6m.h."""
-    return 8 * (depth + 1) + 8 + input_c
+    return 8 * (depth + 1) + 8 + input_c + 4 * output_c
 
 
 def pairs_fit(weights: Int64Array) -> bool:

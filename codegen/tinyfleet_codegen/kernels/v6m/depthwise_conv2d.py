@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tinyfleet_codegen.convolution import ConvolutionAttrs
+from tinyfleet_codegen.convolution import ConvolutionAttrs, convolution_axes
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.kernels.v6m.channels import Channels, prepare_channels
 from tinyfleet_codegen.op import CallPrinter, attrs_of
 from tinyfleet_codegen.ops.depthwise_conv2d import depthwise_conv2d_params
+from tinyfleet_codegen.overlap import Overlap, window_overlap
 from tinyfleet_codegen.quant import Int64Array
 
 MAX_TAPS = 25
@@ -37,6 +38,11 @@ class Depthwise3x3V6M(Kernel):
 
     def scratch_bytes(self, graph: Graph, node: Node) -> int:
         return depthwise_3x3_scratch_bytes(graph.output_tensor(node).shape[2])
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        # A channel's output row is written after the input row of the same number was read for the last time, and no other
+        # channel is touched: exactly in place, which is the only multiple of this size that shares bytes.
+        return Overlap(step_bytes=graph.input_tensor(node, 0).bytes)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         channels = prepare_channels(graph, node, channel_axis=3)
@@ -72,6 +78,12 @@ class DepthwiseConv2DV6M(Kernel):
 
     def scratch_bytes(self, graph: Graph, node: Node) -> int:
         return graph.input_tensor(node, 0).shape[3]
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        channels = graph.input_tensor(node, 0).shape[3]
+        # Channel by channel within a pixel, whose last read is that of its last channel.
+        last = channels - 1
+        return window_overlap(*convolution_axes(graph, node), channels, channels, held_bytes=last, passed_bytes=last)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         channels = prepare_channels(graph, node, channel_axis=3)

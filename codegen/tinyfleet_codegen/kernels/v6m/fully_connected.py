@@ -10,6 +10,7 @@ from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.kernels.v6m.channels import LANE_LIMIT, Channels, as_int32, prepare_channels, scaling_words
 from tinyfleet_codegen.op import CallPrinter
 from tinyfleet_codegen.ops.fully_connected import fully_connected_params
+from tinyfleet_codegen.overlap import Overlap, forward_overlap
 from tinyfleet_codegen.quant import Int64Array
 
 TOGETHER = 8
@@ -29,6 +30,12 @@ class FullyConnectedV6M(Kernel):
 
     def _prepare(self, graph: Graph, node: Node) -> Channels | None:
         return prepare_channels(graph, node, channel_axis=0, shared=self.shared)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        units, depth = graph.input_tensor(node, 1).shape
+        rows = np.arange(graph.output_tensor(node).elements // units)
+        # A row is read for the last time for its last block of units.
+        return forward_overlap(rows * units + (units - 1) // TOGETHER * TOGETHER, rows * depth)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         channels = self._prepare(graph, node)

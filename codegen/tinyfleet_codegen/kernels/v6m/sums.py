@@ -12,6 +12,7 @@ from tinyfleet_codegen.geometry import activation_range
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.op import CallPrinter, attrs_of
+from tinyfleet_codegen.overlap import Overlap, elementwise_overlap
 from tinyfleet_codegen.quant import INT32_MAX, INT32_MIN
 
 SHIFT = 21
@@ -34,6 +35,9 @@ class SumV6M(Kernel):
     def fits(self, graph: Graph, node: Node) -> bool:
         same_shape = graph.input_tensor(node, 0).shape == graph.input_tensor(node, 1).shape == graph.output_tensor(node).shape
         return same_shape and _line_of(graph, node) is not None
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap | None:
+        return elementwise_overlap(graph.output_tensor(node).shape, graph.input_tensor(node, position).shape)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         output, line = graph.output_tensor(node), _line_of(graph, node)

@@ -73,12 +73,6 @@ static bool all_inside(const tyf_window *win, const corner *at) {
     return win->dilation_h == 1 && win->dilation_w == 1;
 }
 
-static void clamp_all(const tyf_conv2d_s8_params *p, int8_t *values, int32_t count) {
-    for (int32_t i = 0; i < count; i++) {
-        values[i] = (int8_t)tyf_clamp(values[i], p->activation_min, p->activation_max);
-    }
-}
-
 static void convolve(const tyf_conv2d_s8_params *p, const int8_t *input, const uint32_t *weights,
                      const uint8_t *schedule, const int32_t *channels, void *scratch, int8_t *output,
                      block_fn run_block) {
@@ -86,36 +80,32 @@ static void convolve(const tyf_conv2d_s8_params *p, const int8_t *input, const u
     const int32_t depth = win->kernel_h * win->kernel_w * p->input_c;
     const int32_t even_depth = depth + (depth & 1);
     const int32_t pixels = win->output_h * win->output_w;
-    /* Less than four pixels are computed one by one, each four times. */
-    const int32_t together = pixels < 4 ? 1 : 4;
     /* The block counts filters by the distance of weights and columns modulo 8. */
     uint32_t *columns = (uint32_t *)scratch + (((uintptr_t)weights ^ (uintptr_t)scratch) & 4u) / 4u;
     int8_t *outside = (int8_t *)(columns + 2 * even_depth);
+    int8_t *spare = outside + p->input_c;
     const int8_t *first_block = (const int8_t *)weights;
     tyf_v6m_block block = {
         .columns = columns,
         .weights = first_block + (-p->output_c & 7),
         .schedule = schedule,
         .channels = channels,
-        .pixel_step = together == 4 ? p->output_c : 0,
+        .pixel_step = p->output_c,
         .weights_step = 8 * even_depth - 8,
         .weights_end = first_block + (p->output_c - 1) / 8 * 8 * even_depth + 8,
     };
     const bool is_clamped = p->activation_min > INT8_MIN || p->activation_max < INT8_MAX;
-    corner at[4] = {{0, 0}};
+    int8_t *first = output;
+    corner at[4];
     corner next = {-win->pad_h, -win->pad_w};
     int32_t left_in_row = win->output_w;
     memset(outside, (int)(uint8_t)(-p->input_offset), (size_t)p->input_c);
     columns[2 * even_depth - 2] = 0; /* an odd depth's last weight is zero */
     columns[2 * even_depth - 1] = 0;
-    for (int32_t done = 0; done < pixels;) {
-        /* The last block overlaps the one before. */
-        const int32_t fresh = pixels - done < together ? pixels - done : together;
+    for (int32_t left = pixels; left > 0; left -= 4, output += 4 * p->output_c) {
         for (int32_t i = 0; i < 4; i++) {
-            if (i + fresh < 4) {
-                at[i] = at[i + fresh];
-            } else {
-                at[i] = next;
+            at[i] = next;
+            if (i + 1 < left) { /* the last pixel fills up its block */
                 next.x += win->stride_w;
                 if (--left_in_row == 0) {
                     left_in_row = win->output_w;
@@ -124,20 +114,19 @@ static void convolve(const tyf_conv2d_s8_params *p, const int8_t *input, const u
                 }
             }
         }
-        if (together == 1) {
-            at[0] = at[1] = at[2] = at[3];
-        }
-        done += fresh;
         if (all_inside(win, at)) {
             pack_inside(p, input, at, columns);
         } else {
             pack_taps(p, input, at, outside, columns);
         }
-        block.output = output + (done - together) * p->output_c;
+        block.output = left < 4 ? spare : output;
         run_block(&block);
-        if (is_clamped) {
-            clamp_all(p, block.output, together * p->output_c);
+        if (left < 4) {
+            memcpy(output, spare, (size_t)(left * p->output_c));
         }
+    }
+    for (int32_t i = is_clamped ? pixels * p->output_c : 0; i != 0; i--, first++) {
+        *first = (int8_t)tyf_clamp(*first, p->activation_min, p->activation_max);
     }
 }
 

@@ -16,7 +16,8 @@
  * @param weights   int8, filters in blocks of eight that alternate byte by byte; the first block is filled up at its
  * front; depth is filled up to an even number with zeros
  * @param schedule  per filter and group of 2 to 10 products the distance to jump, see conv2d_block_v6m.S
- * @param scratch   TYF_CONV2D_V6M_SCRATCH_BYTES(depth, input_c), 8-byte aligned; depth = kernel_h * kernel_w * input_c
+ * @param scratch   TYF_CONV2D_V6M_SCRATCH_BYTES(depth, input_c, output_c), 4-byte aligned; depth = kernel_h * kernel_w
+ * * input_c
  *
  * One group.
  */
@@ -25,7 +26,7 @@ void tyf_conv2d_s8_v6m(const tyf_conv2d_s8_params *params, const int8_t *input, 
 void tyf_conv2d_knee_s8_v6m(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *weights,
                             const uint8_t *schedule, const int32_t *channels, void *scratch, int8_t *output);
 
-#define TYF_CONV2D_V6M_SCRATCH_BYTES(depth, input_c) (8 * ((depth) + 1) + 8 + (input_c))
+#define TYF_CONV2D_V6M_SCRATCH_BYTES(depth, input_c, output_c) (8 * ((depth) + 1) + 8 + (input_c) + 4 * (output_c))
 
 /**
  * Depthwise 3x3, stride 1 in both directions or (_s2) 2, no dilation, one output channel per input channel.
