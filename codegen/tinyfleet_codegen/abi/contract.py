@@ -220,7 +220,9 @@ _RANGE = re.compile(r"(?:\b(?P<member>\w+) )?\bin \[(?P<low>-?\d+), (?P<high>[^\
 
 def _argument(scope: _Scope, parameter: Parameter, text: str) -> Argument:
     depths = accumulate({"[": 1, "]": -1}.get(character, 0) for character in text)
-    end = next((at for at, depth in enumerate(depths) if depth == 0), len(text))
+    end = next((at for at, depth in enumerate(depths) if depth == 0), None)
+    if end is None:
+        raise scope.error(f"cannot read '{text}'")
     dimensions, rest = text[1:end], text[end + 1 :]
     count: Expression = 1
     for value in scope.values(dimensions):
@@ -282,7 +284,7 @@ class _Scope:
         found: list[Expression] = []
         for part in parts:
             if not isinstance(part, ast.Compare):
-                raise self._error(f"'{text}' is not a comparison")
+                raise self.error(f"'{text}' is not a comparison")
             sides = [self._values(side) for side in (part.left, *part.comparators)]
             for operator, left, right in zip(part.ops, sides, sides[1:], strict=False):
                 if isinstance(operator, ast.In):
@@ -293,6 +295,7 @@ class _Scope:
                     continue
                 name, is_swapped = _COMPARISONS[type(operator)]
                 pairs = zip(left, right, strict=True) if len(left) == len(right) else [(x, y) for x in left for y in right]
+                pairs = [(("from", x, y), 0) if isinstance(x, str) and isinstance(y, int) and y < 0 else (x, y) for x, y in pairs]
                 found += [(name, y, x) if is_swapped else (name, x, y) for x, y in pairs]
         return found
 
@@ -300,9 +303,10 @@ class _Scope:
         try:
             return ast.parse(text.replace("/", "//").replace("&&", " and ").strip(), mode="eval").body
         except SyntaxError:
-            raise self._error(f"cannot read '{text}'") from None
+            raise self.error(f"cannot read '{text}'") from None
 
-    def _error(self, what: str) -> SetupError:
+    def error(self, what: str) -> SetupError:
+        """What to raise."""
         return SetupError(f"contract of {self.kernel}: {what}", hint="docs/spec/blob.md has the grammar")
 
     def _values(self, node: ast.expr, bound: Mapping[str, list[Expression]] | None = None) -> list[Expression]:
@@ -325,7 +329,7 @@ class _Scope:
             if text in bound:
                 return bound[text]
             return self._values(self._parse(macro.body)) if macro is not None else self._field(text)
-        raise self._error(f"cannot read '{ast.unparse(node)}'")
+        raise self.error(f"cannot read '{ast.unparse(node)}'")
 
     def _call(self, name: str, arguments: list[list[Expression]]) -> Expression:
         """A macro, or one of our functions.
@@ -344,7 +348,7 @@ class _Scope:
             reach: list[Expression] = [("*", ("-", size, 1), step) for size, step in zip(arguments[0], steps, strict=True)]
             return reduce(lambda x, y: ("+", x, y), [1, *reach] if name == "span" else reach)
         if name not in self.headers.macros:
-            raise self._error(f"there is no macro '{name}'")
+            raise self.error(f"there is no macro '{name}'")
         macro = self.headers.macros[name]
         (value,) = self._values(self._parse(macro.body), dict(zip(macro.parameters, arguments, strict=True)))
         return value
@@ -356,5 +360,5 @@ class _Scope:
         exact = [p for p in found if re.fullmatch(rf"{re.escape(self.prefix + text)}(?:\[\d+\])?", p)]
         found = exact or found
         if len({re.sub(r"\[\d+\]$", "", p) for p in found}) != 1:
-            raise self._error(f"'{text}' names {len(found)} members of its parameters")
+            raise self.error(f"'{text}' names {len(found)} members of its parameters")
         return list(found)

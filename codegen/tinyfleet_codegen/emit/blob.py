@@ -43,7 +43,7 @@ class _Data:
         return self.places[data, align]
 
 
-class _Argument(NamedTuple):
+class Argument(NamedTuple):
     """What a call is given: an offset in the arena or among the constants, and the bytes there; None is NULL."""
 
     in_arena: bool
@@ -52,15 +52,22 @@ class _Argument(NamedTuple):
     fields: dict[str, int] | None = None
 
 
-class _Step(NamedTuple):
+class Step(NamedTuple):
     """One word for the head, then the arguments; an output's place when it ends a layer."""
 
     contract: Contract | None
-    arguments: list[_Argument]
+    arguments: list[Argument]
     output: tuple[int, int] | None
 
 
-_ABSENT = _Argument(False, 0, None)
+class Steps(NamedTuple):
+    """All calls of a model and the constants that they refer to."""
+
+    steps: list[Step]
+    data: _Data
+
+
+_ABSENT = Argument(False, 0, None)
 
 
 @dataclass(slots=True)
@@ -74,8 +81,8 @@ class _NodePrinter:
     headers: Headers
     contracts: dict[str, Contract]
     data: _Data
-    arguments: dict[str, _Argument] = field(default_factory=dict)
-    calls: list[_Step] = field(default_factory=list)
+    arguments: dict[str, Argument] = field(default_factory=dict)
+    calls: list[Step] = field(default_factory=list)
 
     def constant(self, name: str, c_type: str, values: npt.ArrayLike) -> str:
         code = SCALARS[c_type]
@@ -98,12 +105,12 @@ class _NodePrinter:
         tensor = self.graph.tensors[tensor_id]
         if tensor.data is not None:
             return self.constant(f"tensor {tensor_id}", C_TYPES[tensor.dtype], tensor.data)
-        return self._key(f"tensor {tensor_id}", _Argument(True, self.plan.offsets[tensor_id], tensor.bytes))
+        return self._key(f"tensor {tensor_id}", Argument(True, self.plan.offsets[tensor_id], tensor.bytes))
 
     def scratch(self) -> str:
         offset = self.plan.scratch[self.step]
         place = next(a for a in self.plan.allocations if not a.tensors and (a.first, a.offset) == (self.step, offset))
-        return self._key("scratch", _Argument(True, offset, place.bytes))
+        return self._key("scratch", Argument(True, offset, place.bytes))
 
     def call(self, kernel: str, *arguments: str) -> None:
         contract = self.contracts.get(kernel)
@@ -120,12 +127,12 @@ class _NodePrinter:
             contract.check(fields, [a.bytes for a in data], [a.offset if a.in_arena else None for a in data])
         except Violation as violation:
             raise UnsupportedOp(f"{self.node.label} cannot run from a blob: {violation}", hint="use --format c") from None
-        self.calls.append(_Step(contract, given, None))
+        self.calls.append(Step(contract, given, None))
 
     def _placed(self, name: str, data: bytes, align: int, fields: dict[str, int] | None = None) -> str:
-        return self._key(name, _Argument(False, self.data.place(data, max(align, 4)), len(data), fields))
+        return self._key(name, Argument(False, self.data.place(data, max(align, 4)), len(data), fields))
 
-    def _key(self, name: str, argument: _Argument) -> str:
+    def _key(self, name: str, argument: Argument) -> str:
         self.arguments[name] = argument
         return name
 
@@ -145,19 +152,29 @@ def print_blob(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) 
         QuantError: the front end's gains do not fit the input scale.
         DoesNotFit: the blob would be larger than 2 GiB.
     """
+    return _assemble(graph, plan, package, blob_steps(graph, plan, cpu_class))
+
+
+def blob_steps(graph: Graph, plan: Plan, cpu_class: str) -> Steps:
+    """The calls of a planned graph, each inside its kernel's contract.
+
+    Raises:
+        UnsupportedOp: a kernel cannot be called from a blob.
+    """
     headers, contracts, data = read_headers(cpu_class), dict(read_contracts(cpu_class)), _Data()
-    steps: list[_Step] = []
+    steps: list[Step] = []
     for position, node in enumerate(graph.nodes):
         printer = _NodePrinter(graph, plan, node, position, headers, contracts, data)
         kernel = choose_kernel(graph, node, cpu_class)
         (node.op if kernel is None else kernel).emit(graph, node, printer)
-        calls = printer.calls or [_Step(None, [], None)]
+        calls = printer.calls or [Step(None, [], None)]
         output = (plan.offsets[node.outputs[0]], graph.output_tensor(node).bytes)
         steps += [*calls[:-1], calls[-1]._replace(output=output)]
-    return _assemble(graph, plan, package, steps, data)
+    return Steps(steps, data)
 
 
-def _assemble(graph: Graph, plan: Plan, package: ModelPackage, steps: list[_Step], data: _Data) -> bytes:
+def _assemble(graph: Graph, plan: Plan, package: ModelPackage, content: Steps) -> bytes:
+    steps, data = content
     kernels = sorted({step.contract.id for step in steps if step.contract is not None})
     kernels_at = wire.HEADER_BYTES
     steps_at = kernels_at + 4 * len(kernels)
@@ -253,7 +270,7 @@ def with_checksum(blob: bytes) -> bytes:
     return blob[: wire.CRC_START - 4] + crc + blob[wire.CRC_START :]
 
 
-def _word(argument: _Argument, data_at: int) -> int:
+def _word(argument: Argument, data_at: int) -> int:
     if argument.in_arena:
         return argument.offset | wire.IN_ARENA
     return 0 if argument.bytes is None else data_at + argument.offset
