@@ -9,8 +9,9 @@ from tinyfleet_codegen.compiled import CompiledModel, Layer
 from tinyfleet_codegen.emit.blob import print_blob, print_blob_c
 from tinyfleet_codegen.emit.c import print_c
 from tinyfleet_codegen.emit.report import print_report
-from tinyfleet_codegen.errors import ConfigError, DoesNotFit
+from tinyfleet_codegen.errors import ConfigError
 from tinyfleet_codegen.firmware_tree import HOST_CLASS
+from tinyfleet_codegen.fitting import check_fits
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.passes import run_passes
 from tinyfleet_codegen.plan import plan_arena
@@ -44,26 +45,8 @@ def compile_graph(package: ModelPackage, target: Target | None) -> CompiledModel
     )
     model = CompiledModel(package, "host" if target is None else target.board, cpu_class, graph, plan, source, layers)
     if target is not None:
-        _check_fits(model, target)
+        check_fits(model, target)
     return model
-
-
-def _check_fits(model: CompiledModel, target: Target) -> None:
-    if model.arena_bytes > target.ram_bytes:
-        largest = max((a for a in model.plan.allocations if a.tensors), key=lambda a: a.bytes)
-        name = model.graph.tensors[largest.tensors[-1]].name
-        raise DoesNotFit(
-            f"the arena needs {model.arena_bytes} bytes, board {target.board} has {target.ram_bytes} of RAM "
-            f"(largest: {name}, {largest.bytes})",
-            hint="use a smaller input, fewer channels in the first layers, or a larger board",
-        )
-    if model.weights_bytes > target.flash_bytes:
-        heaviest = max(model.layers, key=lambda layer: layer.constant_bytes)
-        raise DoesNotFit(
-            f"weights need {model.weights_bytes} bytes, board {target.board} has {target.flash_bytes} of flash "
-            f"(largest: {heaviest.label}, {heaviest.constant_bytes})",
-            hint="use fewer channels in that layer, or a larger board",
-        )
 
 
 def compile_model(package: ModelPackage, board: str, output_dir: Path, *, blob: bool = False) -> CompiledModel:

@@ -9,6 +9,9 @@ from pathlib import Path
 from tinyfleet_codegen.errors import ConfigError, UsageError
 from tinyfleet_codegen.firmware_tree import firmware_dir
 
+HANDLER_STACK_BYTES = 1024
+"""Of interrupts and faults; in firmware/arch/cortex_m/link.ld too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -20,7 +23,8 @@ class Target:
         cpu: As in ``-mcpu=``.
         cpu_class: Which kernel variants fit: ``v6m``, ``v7m``, ``dsp`` or ``mve``.
         flash_bytes: Room for the application.
-        ram_bytes: Room for arena, stack and all static data.
+        ram_bytes: Room for arena, stacks and all static data.
+        stack_bytes: Of it reserved for the stacks of the program and of interrupts.
     """
 
     board: str
@@ -29,6 +33,7 @@ class Target:
     cpu_class: str
     flash_bytes: int
     ram_bytes: int
+    stack_bytes: int
 
 
 def board_names() -> tuple[str, ...]:
@@ -67,6 +72,7 @@ def load_target(board: str) -> Target:
             cpu_class=str(ours["cpu_class"]),
             flash_bytes=int(areas[image["area"]]["bytes"]) - int(image["header_bytes"]),
             ram_bytes=int(ours["memory"]["ram"]["bytes"]),
+            stack_bytes=int(ours["stack_bytes"]) + HANDLER_STACK_BYTES,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"board manifest {path} is incomplete: {error!r}") from error

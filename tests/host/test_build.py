@@ -15,7 +15,7 @@ from tinyfleet.platformio_build import build_firmware
 from tinyfleet.platformio_build.scons_package import package_version
 from tinyfleet.toolchain import find_arm_gcc
 from tinyfleet_codegen.compile import compile_model
-from tinyfleet_codegen.errors import BuildError, ImageError, SetupError, UsageError
+from tinyfleet_codegen.errors import BuildError, DoesNotFit, ImageError, SetupError, UsageError
 from tinyfleet_codegen.firmware_tree import firmware_dir
 
 BOARD = "mps2_an386"
@@ -109,15 +109,21 @@ def test_the_armv6m_board_runs_no_instruction_of_a_larger_core(model_dir: Path, 
         ("int main(void) { return 1 +; }", r"main\.c:1:\d+: error: expected expression"),
         ("int main(void); int main(void) { unsigned a = -1; return (int)a; }", "sign-conversion|changes value"),
         ("int main(void); extern int gone(void); int main(void) { return gone(); }", "undefined reference to `gone'"),
-        ("int main(void); char big[5000000]; int main(void) { return big[3]; }", "RAM|overflow"),
     ],
-    ids=["syntax", "warning", "link", "too large"],
+    ids=["syntax", "warning", "link"],
 )
 def test_refused_code_is_a_build_error_with_the_compilers_words(bad: str, message: str, model_dir: Path, app: Path, tmp_path: Path) -> None:
     (app / "main.c").write_text(bad + "\n")
     with pytest.raises(BuildError, match=message) as refused:
         build_firmware(BOARD, model_dir, tmp_path / "out", app=str(app))
     assert "build.log" in str(refused.value.hint)
+
+
+def test_a_board_without_enough_ram_is_refused_with_what_is_largest(model_dir: Path, app: Path, tmp_path: Path) -> None:
+    (app / "main.c").write_text("int main(void); char big[5000000]; int main(void) { return big[3]; }\n")
+    with pytest.raises(DoesNotFit, match=r"needs \d+ bytes more RAM than board mps2_an386 has") as caught:
+        build_firmware(BOARD, model_dir, tmp_path / "out", app=str(app))
+    assert caught.value.hint is not None and " holds " in caught.value.hint
 
 
 def test_missing_things_are_usage_errors(model_dir: Path, tmp_path: Path) -> None:

@@ -6,10 +6,17 @@ import json
 from typing import Any
 
 from tinyfleet_codegen.compiled import CompiledModel, TensorInfo
+from tinyfleet_codegen.fitting import find_peak
 
 
 def _tensor(info: TensorInfo) -> dict[str, Any]:
     return {"shape": list(info.shape), "dtype": info.dtype.name.lower(), "scale": info.scale, "zero_point": info.zero_point}
+
+
+def _peak(model: CompiledModel) -> dict[str, Any]:
+    peak = find_peak(model)
+    places = [{"name": name, "bytes": count} for name, count in peak.places]
+    return {"step": peak.step, "layer": peak.label, "bytes": peak.used_bytes, "places": places, "text": peak.text}
 
 
 def report_dict(model: CompiledModel) -> dict[str, Any]:
@@ -23,6 +30,7 @@ def report_dict(model: CompiledModel) -> dict[str, Any]:
         "weights_bytes": model.weights_bytes,
         "arena_bytes": model.arena_bytes,
         "arena_lower_bound_bytes": model.arena_lower_bound_bytes,
+        "peak": _peak(model),
         "input": _tensor(model.input),
         "output": _tensor(model.output),
         "labels": list(model.package.labels),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tinyfleet.board import load_board
 from tinyfleet.elf import elf_size
 from tinyfleet.platformio_build.scons_package import write_if_changed, write_scons_package
 from tinyfleet.toolchain import find_arm_gcc
-from tinyfleet_codegen.errors import BuildError, UsageError
+from tinyfleet_codegen.errors import BuildError, DoesNotFit, UsageError
 from tinyfleet_codegen.firmware_tree import firmware_dir
 
 _TIMEOUT_S = 600.0
@@ -54,6 +57,7 @@ def build_firmware(board: str, model_dir: Path, output_dir: Path, *, app: str = 
     Raises:
         UsageError: there is no such board, app or model.
         SetupError: the Arm compiler or PlatformIO is missing.
+        DoesNotFit: the firmware with this model is too large for the board.
         BuildError: the compiler or the linker refused; the message holds its first errors.
     """
     started = time.monotonic()
@@ -69,6 +73,7 @@ def build_firmware(board: str, model_dir: Path, output_dir: Path, *, app: str = 
     log = _run_platformio(project, board, gcc)
     (project / "build.log").write_text(log.text, encoding="utf-8")
     if log.exit_code != 0:
+        _refuse_overflow(log.text, board, model_dir)
         raise BuildError(_first_errors(log.text), hint=f"the whole output is in {project / 'build.log'}")
     built = project / "build" / board
     for suffix in (".elf", ".bin", ".map"):
@@ -138,6 +143,35 @@ def _run_platformio(project: Path, board: str, gcc: Path) -> _Log:
     except subprocess.TimeoutExpired as error:
         raise BuildError(f"PlatformIO did not finish within {_TIMEOUT_S:.0f} s in {project}") from error
     return _Log(run.returncode, run.stdout.decode(errors="replace"))
+
+
+def _refuse_overflow(log: str, board: str, model_dir: Path) -> None:
+    """Say what to change when the linker found no room.
+
+    Raises:
+        DoesNotFit: it did not.
+    """
+    overflows = {name: int(count) for name, count in re.findall(r"region `(\w+)' overflowed by (\d+) bytes?", log)}
+    if not overflows:
+        return
+    region, count = max(overflows.items(), key=lambda item: item[1])
+    report = _report(model_dir)
+    if region == "RAM" and "peak" in report:
+        hint = f"of {report['arena_bytes']} bytes for the model, {report['peak']['text']}: shrink those, or use a larger board"
+    elif region == "FLASH" and "weights_bytes" in report:
+        hint = f"{report['weights_bytes']} bytes are the model's weights: use fewer channels, or a larger board"
+    else:
+        hint = "use a smaller model or a larger board"
+    raise DoesNotFit(f"the firmware needs {count} bytes more {region} than board {board} has", hint=hint)
+
+
+def _report(model_dir: Path) -> dict[str, Any]:
+    """``report.json`` beside a generated model; empty when it is not there or not ours."""
+    try:
+        report = json.loads((model_dir / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return report if isinstance(report, dict) else {}
 
 
 def _first_errors(log: str) -> str:
