@@ -39,6 +39,7 @@ def main() -> int:
     campaign.facts |= {
         "graphs": total.graphs,
         "layers": total.layers,
+        "blob layers": total.blob_layers,
         "informative": f"{total.informative / max(1, total.layers):.0%}",
         "ops": dict(total.ops.most_common()),
     }

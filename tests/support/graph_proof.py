@@ -1,4 +1,4 @@
-"""Random models through the whole compiler: TFLite Micro = NumPy reference = the graph after all passes = compiled C, layer by layer."""
+"""Random models through the whole compiler: TFLite Micro = NumPy reference, before and after passes = blob = compiled C, by layer."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from tests.support import batch
 from tests.support.isolated import Isolated
 from tests.support.random_graphs import GraphSpec, build, describe, minimize
 from tinyfleet.cases import Cases
+from tinyfleet.engine import BlobModel
+from tinyfleet.engine.host_build import build_blob_library
 from tinyfleet.oracle import open_oracle
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.compiled import CompiledModel
+from tinyfleet_codegen.emit.blob import print_blob
+from tinyfleet_codegen.firmware_tree import HOST_CLASS
 from tinyfleet_codegen.kernels import KERNELS
 from tinyfleet_codegen.op import Array
 from tinyfleet_codegen.package import ModelPackage
@@ -35,10 +39,11 @@ MINIMIZE_COMPILED = 40
 
 @dataclass
 class Counts:
-    """What was compared. ``informative`` layers are those whose output is more than one value."""
+    """What was compared: layers of the reference or of compiled C, and of blobs; ``informative`` ones hold more than one value."""
 
     graphs: int = 0
     layers: int = 0
+    blob_layers: int = 0
     informative: int = 0
     ops: Counter[str] = field(default_factory=Counter)
     kernels: Counter[str] = field(default_factory=Counter)
@@ -47,6 +52,7 @@ class Counts:
         """Sum up."""
         self.graphs += other.graphs
         self.layers += other.layers
+        self.blob_layers += other.blob_layers
         self.informative += other.informative
         self.ops += other.ops
         self.kernels += other.kernels
@@ -82,7 +88,8 @@ def _require_equal(what: str, actual: Array, expected: Array) -> None:
 
 
 def check_reference(spec: GraphSpec) -> Counts:
-    """Every layer of the file's graph, and every layer that the passes left, equals TFLite Micro's on INPUTS inputs.
+    """On INPUTS inputs every layer of the file's graph equals TFLite Micro's, and so does every layer that the passes left: in NumPy,
+    and as a blob on the host.
 
     Raises:
         AssertionError: a layer differs.
@@ -92,6 +99,7 @@ def check_reference(spec: GraphSpec) -> Counts:
     written = read_tflite(model.package.tflite, model.name)
     oracle = open_oracle(model.package.tflite, model.name)
     outputs = [node.outputs[0] for node in written.nodes]
+    blob = BlobModel(print_blob(model.graph, model.plan, model.package, HOST_CLASS))
     counts = Counts(graphs=1)
     cases = Cases(model, INPUT_SEED)
     for case in range(INPUTS):
@@ -101,11 +109,14 @@ def check_reference(spec: GraphSpec) -> Counts:
             counts.layers += 1
             counts.ops[node.op.name] += 1
             counts.informative += len(set(actual.reshape(-1).tolist())) > 1
-        for node, actual in zip(model.graph.nodes, run_layers(model.graph, cases.input(case)), strict=True):
+        of_blob = blob.run_layers(cases.input(case))
+        for node, actual, got in zip(model.graph.nodes, run_layers(model.graph, cases.input(case)), of_blob, strict=True):
             # A pass may take channels out of a tensor; those that stay hold what they held.
             channels, wanted = model.graph.output_tensor(node).channels, expected[node.outputs[0]]
             left = wanted if channels is None else np.ascontiguousarray(wanted[..., list(channels)])
             _require_equal(f"after the passes, {node.label}, input {case}", actual, left)
+            _require_equal(f"blob, {node.label}, input {case}", np.frombuffer(got, left.dtype), left)
+            counts.blob_layers += 1
     return counts
 
 
@@ -144,7 +155,8 @@ def check_compiled(specs: Sequence[GraphSpec], board: str | None) -> tuple[Count
             return counts, [failed for spec in specs for failed in check_compiled([spec], board)[1]]
     failed = []
     for spec, model, of_model in zip(specs, models, layers, strict=True):
-        counts.add(Counts(1, INPUTS * len(model.layers), 0, Counter(), Counter(layer.kernel for layer in model.layers if layer.kernel)))
+        kernels = Counter(layer.kernel for layer in model.layers if layer.kernel)
+        counts.add(Counts(graphs=1, layers=INPUTS * len(model.layers), kernels=kernels))
         try:
             require_layers(model, target, of_model)
         except AssertionError as error:
@@ -159,6 +171,7 @@ def _minimized(seed: int, problem: str, smallest: GraphSpec, check: Callable[[Gr
 def prove_reference(specs: Iterable[GraphSpec]) -> tuple[Counts, list[Failure]]:
     """``check_reference`` of each, in a process that may crash."""
     total, failures = Counts(), []
+    build_blob_library()  # here, where it may take its time
     with Isolated(check_reference, timeout_s=TIMEOUT_S) as isolated:
         for spec in specs:
             outcome = isolated.call(spec)
@@ -173,7 +186,7 @@ def prove_reference(specs: Iterable[GraphSpec]) -> tuple[Counts, list[Failure]]:
 def specs_for_kernels(board: str, specs: Iterable[GraphSpec], count: int) -> list[GraphSpec]:
     """Of many graphs ``count`` whose kernels, those for the board's core first, have been seen the least."""
     seen: Counter[str] = Counter()
-    chosen = []
+    chosen: list[GraphSpec] = []
     wanted = {kernel.symbol for kernel in KERNELS.get(load_target(board).cpu_class, ())}
     for spec in specs:
         kernels = {layer.kernel for layer in compile_graph(package(spec), load_target(board)).layers}
