@@ -16,10 +16,12 @@ class Emulation:
     Attributes:
         machine: QEMU's name of the machine.
         icount_shift: One instruction takes ``2**icount_shift`` nanoseconds of guest time.
+        nvm: How the board reaches its NVM file: ``ram``, as the memory that the machine lets be a file, or ``semihosting``.
     """
 
     machine: str
     icount_shift: int
+    nvm: str = "ram"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def load_board(board_id: str) -> Board:
             baud=facts["uarts"][0]["baud"],
             upload_protocol=manifest["upload"]["protocol"],
             pyocd_target=facts.get("pyocd_target"),
-            emulation=Emulation(qemu["machine"], qemu["icount_shift"]) if qemu else None,
+            emulation=Emulation(**qemu) if qemu else None,
         )
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise ConfigError(f"board manifest {path} is not complete: {error!r}") from error

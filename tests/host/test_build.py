@@ -95,9 +95,10 @@ def test_equal_sources_in_other_places_give_equal_images(model_dir: Path, app: P
     assert images[0] == images[1]
 
 
-def test_the_armv6m_board_runs_no_instruction_of_a_larger_core(model_dir: Path, app: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("board", ["mps2_an385_v6m", "microbit"])
+def test_armv6m_boards_run_no_instruction_of_a_larger_core(board: str, model_dir: Path, app: Path, tmp_path: Path) -> None:
     # The linker raises the attribute to the largest of all objects, so the emulated Cortex-M3 cannot hide one.
-    built = build_firmware("mps2_an385_v6m", model_dir, tmp_path / "out", app=str(app))
+    built = build_firmware(board, model_dir, tmp_path / "out", app=str(app))
     readelf = find_arm_gcc().with_name("arm-none-eabi-readelf")
     attributes = subprocess.run([readelf, "-A", built.elf], capture_output=True, text=True, check=True, timeout=30).stdout
     assert re.search(r"Tag_CPU_arch: v6S?-M$", attributes, re.MULTILINE), attributes

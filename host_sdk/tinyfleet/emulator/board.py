@@ -196,10 +196,16 @@ class EmulatedBoard:
 
 def _machine(emulation: Emulation, nvm_bytes: int, nvm: Path) -> list[str]:
     """QEMU's arguments for the hardware. ``sleep=on``: without it an idle board's clock runs many times too fast."""
+    if emulation.nvm == "semihosting":
+        memory = ["-machine", emulation.machine, "-semihosting-config", f"enable=on,target=native,arg={_escaped(nvm)}"]
+    else:
+        memory = [
+            *("-machine", f"{emulation.machine},memory-backend=nvm"),
+            *("-object", f"memory-backend-file,id=nvm,mem-path={_escaped(nvm)},size={nvm_bytes},share=on"),
+        ]
     return [
         *("-nodefaults", "-no-user-config", "-display", "none"),
-        *("-machine", f"{emulation.machine},memory-backend=nvm"),
-        *("-object", f"memory-backend-file,id=nvm,mem-path={_escaped(nvm)},size={nvm_bytes},share=on"),
+        *memory,
         *("-icount", f"shift={emulation.icount_shift},align=off,sleep=on"),
     ]
 

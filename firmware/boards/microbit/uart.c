@@ -1,0 +1,118 @@
+/* nRF51 UART: received bytes go by interrupt into a ring; sending waits without burning board time. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cortex_m.h"
+#include "microbit.h"
+#include "tyf/core/config.h"
+#include "tyf/port/system.h"
+#include "tyf/port/uart.h"
+
+#define TASK_START_RX TYF_REGISTER(TYF_BOARD_UART_BASE + 0x000u)
+#define TASK_START_TX TYF_REGISTER(TYF_BOARD_UART_BASE + 0x008u)
+#define EVENT_RX TYF_REGISTER(TYF_BOARD_UART_BASE + 0x108u)
+#define EVENT_TX TYF_REGISTER(TYF_BOARD_UART_BASE + 0x11cu)
+#define INTERRUPTS_ON TYF_REGISTER(TYF_BOARD_UART_BASE + 0x304u)
+#define INTERRUPTS_OFF TYF_REGISTER(TYF_BOARD_UART_BASE + 0x308u)
+#define ENABLE TYF_REGISTER(TYF_BOARD_UART_BASE + 0x500u)
+#define TX_PIN TYF_REGISTER(TYF_BOARD_UART_BASE + 0x50cu)
+#define RX_PIN TYF_REGISTER(TYF_BOARD_UART_BASE + 0x514u)
+#define RX_DATA TYF_REGISTER(TYF_BOARD_UART_BASE + 0x518u)
+#define TX_DATA TYF_REGISTER(TYF_BOARD_UART_BASE + 0x51cu)
+#define BAUD_RATE TYF_REGISTER(TYF_BOARD_UART_BASE + 0x524u)
+
+#define ENABLED 4u
+#define INTERRUPT_RX (1u << 2)
+#define INTERRUPT_TX (1u << 7)
+#define BAUD_115200 0x01d7e000u
+
+_Static_assert(TYF_BOARD_UART_BAUD == 115200, "the only rate with its constant here");
+
+/* head and tail run freely; the difference is the fill. Each has one writer: the interrupt, the main loop. */
+static uint8_t ring[TYF_CFG_UART_RX_BYTES];
+static volatile uint32_t head, tail;
+static bool is_sending;
+
+/* Move what has arrived into the ring. With the ring full, bytes stay in the UART, and the interrupt stays off until
+ * there is room. Interrupts masked or in the handler. */
+static void receive(void) {
+    while (EVENT_RX) {
+        if (head - tail == sizeof ring) {
+            INTERRUPTS_OFF = INTERRUPT_RX;
+            return;
+        }
+        EVENT_RX = 0; /* before reading, which raises it again when more bytes wait */
+        ring[head % sizeof ring] = (uint8_t)RX_DATA;
+        head = head + 1u;
+    }
+    INTERRUPTS_ON = INTERRUPT_RX;
+}
+
+void tyf_microbit_uart_interrupt(void) {
+    INTERRUPTS_OFF = INTERRUPT_TX; /* its only purpose is to end the sleep in wait_until_sent() */
+    receive();
+}
+
+void tyf_microbit_uart_start(void) {
+    head = 0;
+    tail = 0;
+    is_sending = false;
+    TX_PIN = TYF_BOARD_UART_TX_PIN;
+    RX_PIN = TYF_BOARD_UART_RX_PIN;
+    BAUD_RATE = BAUD_115200;
+    ENABLE = ENABLED;
+    EVENT_RX = 0;
+    EVENT_TX = 0;
+    TASK_START_RX = 1;
+    TASK_START_TX = 1;
+    INTERRUPTS_ON = INTERRUPT_RX;
+    tyf_cortex_m_enable_irq(TYF_BOARD_UART_IRQ);
+}
+
+uint32_t tyf_port_uart_read(uint8_t *data, uint32_t capacity) {
+    uint32_t count = 0;
+    while (count < capacity && tail != head) {
+        data[count++] = ring[tail % sizeof ring];
+        tail = tail + 1u;
+    }
+    if (count > 0) {
+        uint32_t masked = tyf_cortex_m_mask();
+        receive();
+        tyf_cortex_m_unmask(masked);
+    }
+    return count;
+}
+
+/* Sleeps: busy waiting would let an emulated board's time run far ahead of the host's. */
+static void wait_until_sent(void) {
+    uint32_t masked = tyf_cortex_m_mask();
+    while (!EVENT_TX) {
+        INTERRUPTS_ON = INTERRUPT_TX;
+        tyf_port_watchdog_feed();
+        tyf_cortex_m_wait();
+        tyf_cortex_m_unmask(masked); /* let the interrupt that ended the sleep run */
+        masked = tyf_cortex_m_mask();
+    }
+    INTERRUPTS_OFF = INTERRUPT_TX;
+    tyf_cortex_m_unmask(masked);
+}
+
+void tyf_port_uart_write(const uint8_t *data, uint32_t bytes) {
+    for (uint32_t i = 0; i < bytes; i++) {
+        if (is_sending) {
+            wait_until_sent();
+        }
+        EVENT_TX = 0;
+        is_sending = true;
+        TX_DATA = data[i];
+    }
+}
+
+void tyf_port_idle(void) {
+    uint32_t masked = tyf_cortex_m_mask();
+    if (head == tail) {
+        tyf_cortex_m_wait(); /* an interrupt that came after the mask ends it at once: no wake-up is lost */
+    }
+    tyf_cortex_m_unmask(masked);
+}
