@@ -77,7 +77,6 @@ ON_REFERENCE_OR_BLOB = [
 ]
 
 IN_BOARD_CODE = [
-    Mutation("plan", "_Lifetimes.__init__", "Box(_aligned(count)", "Box(_aligned(count // 2)"),
     Mutation("kernels.dsp.tables", "pack_rows", "transpose(0, 2, 1, 3)", "transpose(0, 1, 2, 3)"),
     Mutation("kernels.dsp.tables", "pack_taps", "transpose(2, 0, 3, 1)", "transpose(2, 0, 1, 3)"),
     Mutation("kernels.dsp.tables", "as_halves", "256 * padded[:, 1::2] + padded[:, 0::2]", "256 * padded[:, 0::2] + padded[:, 1::2]"),
@@ -126,3 +125,13 @@ def test_a_broken_compiler_is_seen_in_board_code(tmp_path: Path) -> None:
         except AssertionError:
             unseen.discard(mutation)
     assert unseen == set()
+
+
+def test_borrowed_memory_that_is_too_small_is_seen(tmp_path: Path) -> None:
+    mutation = Mutation("plan", "_Lifetimes.__init__", "Box(_aligned(count)", "Box(_aligned(count // 2)")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert mutation.apply(monkeypatch)
+        models = [compile_graph(ModelPackage(f"g{spec.seed}", build(spec)), load_target(BOARD)) for spec in BOARD_SPECS]
+    with pytest.raises(AssertionError, match=r"outside of its arena|C on mps2_an386"):
+        for model, layers in zip(models, batch.run_layers(models, tmp_path, seed=INPUT_SEED, inputs=INPUTS, board=BOARD), strict=True):
+            require_layers(model, BOARD, layers)
