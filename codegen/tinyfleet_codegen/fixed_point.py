@@ -23,6 +23,7 @@ EXP_STEPS = (
     (3, 720401),
     (4, 242),
 )
+HALF_SQRT_2 = 1518500250  # sqrt(2) / 2
 RECIPROCAL_48_17 = 1515870810  # 48/17 in Q2.29
 RECIPROCAL_32_17 = 1010580540  # 32/17 in Q2.29
 
@@ -99,3 +100,25 @@ def reciprocal(x: npt.ArrayLike, integer_bits: int) -> tuple[Int64Array, Int64Ar
     headroom = 32 - np.frexp(value.astype(np.float64))[1].astype(np.int64)
     normalized = (value << headroom) - (1 << 31)
     return _one_over_one_plus(normalized), integer_bits - headroom
+
+
+def inverse_square_root(x: npt.ArrayLike) -> tuple[Int64Array, Int64Array]:
+    """1 / sqrt(x) for integers in [1, 2**27).
+
+    Returns:
+        ``(inverse, right)``: the result is ``inverse * 2**-(31 + right)``; five Newton steps in Q3.28.
+    """
+    value = np.asarray(x, np.int64)
+    bits = np.frexp(value.astype(np.float64))[1].astype(np.int64)
+    pairs = (31 - bits) // 2 - 1
+    # In [2**27, 2**29), then Q3.28 of half of that.
+    scaled = (value << (2 * pairs)) >> 1
+    half = rounding_shift_right(scaled, 1)
+    root = np.full_like(value, 1 << 28)
+    for _ in range(5):
+        cube = _saturating_shift_left(rounding_doubling_high_mul(rounding_doubling_high_mul(root, root), root), 6)
+        difference = rounding_doubling_high_mul((1 << 28) + (1 << 27), root) - rounding_doubling_high_mul(half, cube)
+        root = _saturating_shift_left(difference, 3)
+    inverse, right = rounding_doubling_high_mul(root, HALF_SQRT_2), 11 - pairs
+    inverse, right = np.where(right < 0, inverse << np.maximum(-right, 0), inverse), np.maximum(right, 0)
+    return np.where(value == 1, INT32_MAX, inverse), np.where(value == 1, 0, right)

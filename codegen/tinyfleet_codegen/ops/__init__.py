@@ -15,6 +15,7 @@ from tinyfleet_codegen.ops.dequantize import Dequantize
 from tinyfleet_codegen.ops.elu import Elu
 from tinyfleet_codegen.ops.expand_dims import ExpandDims
 from tinyfleet_codegen.ops.fully_connected import FullyConnected
+from tinyfleet_codegen.ops.gather import Gather
 from tinyfleet_codegen.ops.hard_swish import HardSwish
 from tinyfleet_codegen.ops.leaky_relu import LeakyRelu
 from tinyfleet_codegen.ops.logistic import Logistic
@@ -25,12 +26,17 @@ from tinyfleet_codegen.ops.minimum import Minimum
 from tinyfleet_codegen.ops.mul import Mul
 from tinyfleet_codegen.ops.pack import Pack
 from tinyfleet_codegen.ops.pad import Pad
+from tinyfleet_codegen.ops.padv2 import PadV2
 from tinyfleet_codegen.ops.prelu import Prelu
 from tinyfleet_codegen.ops.quantize import Quantize
 from tinyfleet_codegen.ops.read_variable import ReadVariable
+from tinyfleet_codegen.ops.reduce_max import ReduceMax
 from tinyfleet_codegen.ops.relu import Relu
 from tinyfleet_codegen.ops.relu6 import Relu6
 from tinyfleet_codegen.ops.reshape import Reshape
+from tinyfleet_codegen.ops.resize_bilinear import ResizeBilinear
+from tinyfleet_codegen.ops.resize_nearest_neighbor import ResizeNearestNeighbor
+from tinyfleet_codegen.ops.rsqrt import Rsqrt
 from tinyfleet_codegen.ops.shape import Shape
 from tinyfleet_codegen.ops.slice import Slice
 from tinyfleet_codegen.ops.softmax import Softmax
@@ -40,6 +46,7 @@ from tinyfleet_codegen.ops.squared_difference import SquaredDifference
 from tinyfleet_codegen.ops.squeeze import Squeeze
 from tinyfleet_codegen.ops.strided_slice import StridedSlice
 from tinyfleet_codegen.ops.sub import Sub
+from tinyfleet_codegen.ops.sum import Sum
 from tinyfleet_codegen.ops.tanh import Tanh
 from tinyfleet_codegen.ops.transpose import Transpose
 from tinyfleet_codegen.ops.unpack import Unpack
@@ -60,6 +67,7 @@ OPS: dict[str, Op] = {
         Elu(),
         ExpandDims(),
         FullyConnected(),
+        Gather(),
         HardSwish(),
         LeakyRelu(),
         Logistic(),
@@ -70,12 +78,17 @@ OPS: dict[str, Op] = {
         Mul(),
         Pack(),
         Pad(),
+        PadV2(),
         Prelu(),
         Quantize(),
         ReadVariable(),
+        ReduceMax(),
         Relu(),
         Relu6(),
         Reshape(),
+        ResizeBilinear(),
+        ResizeNearestNeighbor(),
+        Rsqrt(),
         Shape(),
         Slice(),
         Softmax(),
@@ -85,6 +98,7 @@ OPS: dict[str, Op] = {
         Squeeze(),
         StridedSlice(),
         Sub(),
+        Sum(),
         Tanh(),
         Transpose(),
         Unpack(),

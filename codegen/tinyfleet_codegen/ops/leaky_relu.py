@@ -10,7 +10,7 @@ from tinyfleet_codegen.errors import QuantError
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.lookup import LookupOp
 from tinyfleet_codegen.op import attrs_of
-from tinyfleet_codegen.quant import Int64Array, quantize_signed_multiplier, requantize
+from tinyfleet_codegen.quant import Int64Array, float32_quotient, quantize_signed_multiplier, requantize
 from tinyfleet_codegen.tflite.flatbuffer import Table
 
 
@@ -32,10 +32,12 @@ class LeakyRelu(LookupOp):
 
     def results(self, graph: Graph, node: Node, q: Int64Array) -> Int64Array:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
-        scale, alpha = np.float32(source.scale), np.float32(attrs_of(node, LeakyReluAttrs).alpha)
+        alpha = attrs_of(node, LeakyReluAttrs).alpha
         if not np.isfinite(alpha):
             raise QuantError(f"{node.label}: alpha must be finite, got {alpha}")
+        with np.errstate(over="ignore"):
+            scaled_alpha = np.float32(source.scale) * np.float32(alpha)
         x = q - source.zero_point
-        positive = requantize(x, *quantize_signed_multiplier(float(scale / np.float32(output.scale))))
-        negative = requantize(x, *quantize_signed_multiplier(float(scale * alpha / np.float32(output.scale))))
+        positive = requantize(x, *quantize_signed_multiplier(float(float32_quotient(source.scale, output.scale))))
+        negative = requantize(x, *quantize_signed_multiplier(float(float32_quotient(scaled_alpha, output.scale))))
         return np.where(x >= 0, positive, negative) + output.zero_point

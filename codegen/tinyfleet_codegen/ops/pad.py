@@ -32,6 +32,10 @@ class Pad(Op):
     def read_attrs(self, options: Table | None) -> None:
         return None
 
+    def fill(self, graph: Graph, node: Node) -> int:
+        """The quantized value of the border."""
+        return graph.output_tensor(node).zero_point
+
     def check(self, graph: Graph, node: Node) -> None:
         source, paddings, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
         for what, tensor in (("input", source), ("output", output)):
@@ -53,7 +57,7 @@ class Pad(Op):
     def reference(self, graph: Graph, node: Node, inputs: list[Array | None]) -> Array:
         x, paddings = inputs[0], data_of(graph.input_tensor(node, 1))
         assert x is not None
-        fill = graph.output_tensor(node).zero_point
+        fill = self.fill(graph, node)
         return np.pad(x, [(int(b), int(a)) for b, a in paddings], constant_values=np.int8(fill))
 
     def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
@@ -63,7 +67,7 @@ class Pad(Op):
         return forward_overlap(written, np.arange(source.elements))
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
-        source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        source = graph.input_tensor(node, 0)
         missing = 4 - len(source.shape)
         paddings = np.zeros((4, 2), np.int64)
         paddings[missing:] = data_of(graph.input_tensor(node, 1))
@@ -71,5 +75,5 @@ class Pad(Op):
         fields = {f"input_dims[{i}]": d for i, d in enumerate(shape)}
         fields |= {f"before[{i}]": int(paddings[i, 0]) for i in range(4)}
         fields |= {f"after[{i}]": int(paddings[i, 1]) for i in range(4)}
-        params = printer.params("tyf_pad_s8_params", {**fields, "value": output.zero_point})
+        params = printer.params("tyf_pad_s8_params", {**fields, "value": self.fill(graph, node)})
         printer.call("tyf_pad_s8", params, printer.tensor(node.inputs[0]), printer.tensor(node.outputs[0]))

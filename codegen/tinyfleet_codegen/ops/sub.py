@@ -7,7 +7,7 @@ import numpy as np
 from tinyfleet_codegen.elementwise import BinaryAttrs, BinaryOp, BinaryScales, read_binary_attrs
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.ops.add import LEFT_SHIFT
-from tinyfleet_codegen.quant import Int64Array, quantize_multiplier, requantize
+from tinyfleet_codegen.quant import Int64Array, float32_quotient, quantize_multiplier, requantize
 from tinyfleet_codegen.tflite.flatbuffer import Table
 
 
@@ -23,11 +23,12 @@ class Sub(BinaryOp):
 
     def scales(self, graph: Graph, node: Node) -> BinaryScales:
         a, b, output = (np.float32(t.scale) for t in (graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)))
-        twice_max = np.float32(2) * max(a, b)
+        with np.errstate(over="ignore"):
+            twice_max, unit = np.float32(2) * max(a, b), np.float32(1 << LEFT_SHIFT) * output
         return BinaryScales(
-            quantize_multiplier(float(a / twice_max)),
-            quantize_multiplier(float(b / twice_max)),
-            quantize_multiplier(float(twice_max / (np.float32(1 << LEFT_SHIFT) * output))),
+            quantize_multiplier(float(float32_quotient(a, twice_max))),
+            quantize_multiplier(float(float32_quotient(b, twice_max))),
+            quantize_multiplier(float(float32_quotient(twice_max, unit))),
         )
 
     def combine(self, scales: BinaryScales, a: Int64Array, b: Int64Array) -> Int64Array:

@@ -130,18 +130,26 @@ typedef struct {
     int32_t reduced[4]; /**< size of each reduced dimension, 1 for a kept one */
     int32_t input_offset;
     int32_t output_offset;
-    int32_t multiplier; /**< scale ratio over the element count */
+    int32_t multiplier; /**< scale ratio; for a mean, over the element count */
     int32_t shift;
-} tyf_mean_s8_params;
+} tyf_reduce_s8_params;
 
 /**
- * Mean over any of four dimensions.
+ * Sum or mean over any of four dimensions.
  *
  * @param input   [kept, reduced]
  * @param output  [kept]
  * @require shift in [-31, 30]
  */
-void tyf_mean_s8(const tyf_mean_s8_params *params, const int8_t *input, int8_t *output);
+void tyf_sum_s8(const tyf_reduce_s8_params *params, const int8_t *input, int8_t *output);
+
+/**
+ * Largest value over any of four dimensions; input and output have one scale.
+ *
+ * @param input   [kept, reduced]
+ * @param output  [kept]
+ */
+void tyf_reduce_max_s8(const tyf_reduce_s8_params *params, const int8_t *input, int8_t *output);
 
 /** One input of a function of two. */
 typedef struct {
@@ -289,5 +297,41 @@ typedef struct {
  * @require run_bytes >= 1 && product(dims) * run_bytes <= output_start + ahead(dims, output_strides) + run_bytes
  */
 void tyf_copy(const tyf_copy_params *params, const void *input, void *output);
+
+typedef struct {
+    int32_t rows, columns;
+    int32_t last_row, last_column; /**< largest offset of each kind */
+    int32_t run_bytes;
+} tyf_gather_params;
+
+/**
+ * Runs of bytes from where two tables say, in order: output[i, j] = input[row_offsets[i] + column_offsets[j]].
+ *
+ * @param row_offsets     [rows] in [0, last_row] bytes
+ * @param column_offsets  [columns] in [0, last_column] bytes
+ * @param input           [last_row + last_column + run_bytes]
+ * @param output          [rows, columns, run_bytes], overlaps nothing
+ * @require run_bytes >= 1
+ */
+void tyf_gather(const tyf_gather_params *params, const int32_t *row_offsets, const int32_t *column_offsets,
+                const void *input, void *output);
+
+typedef struct {
+    int32_t input_h, input_w;
+    int32_t output_h, output_w;
+    int32_t channels;
+    int32_t scale_h, scale_w; /**< distance of neighbours in units of 1/1024 input pixels */
+    int32_t start_h, start_w; /**< place of the first pixel in the same units, plus 512 */
+} tyf_resize_bilinear_s8_params;
+
+/**
+ * Bilinear interpolation. What lies before the first or beyond the last pixel is that pixel.
+ *
+ * @param input   [input_h, input_w, channels]
+ * @param output  [output_h, output_w, channels]
+ * @require (output_h - 1) * scale_h + start_h < input_h * 1024 + 512
+ * @require (output_w - 1) * scale_w + start_w < input_w * 1024 + 512
+ */
+void tyf_resize_bilinear_s8(const tyf_resize_bilinear_s8_params *params, const int8_t *input, int8_t *output);
 
 #endif
