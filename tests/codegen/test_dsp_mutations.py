@@ -36,6 +36,7 @@ ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
         "conv2d_s8_dsp.c": ("smlad r10, r6, r4, r10", "smlad r10, r6, r3, r10"),
         "conv2d_wide_s8_dsp.c": ("tyf_sxtb16_ror8(", "tyf_sxtb16("),
         "depthwise3x3_s8_dsp.c": ('"ldr r2, [r0], #2\\n"', '"ldr r2, [r0], #1\\n"'),
+        "depthwise1d_s8_dsp.c": ('"smlad r5, r7, r8, r5\\n"', '"smlad r5, r7, r9, r5\\n"'),
         "depthwise_conv2d_s8_dsp.c": ("oy * win->stride_h - win->pad_h", "oy * win->stride_h"),
         "fully_connected_s8_dsp.c": ('"smlad r11, r6, r7, r11\\n"', '"smlad r11, r5, r7, r11\\n"'),
         "fully_connected_wide_s8_dsp.c": ("(p->depth + 3) / 4", "p->depth / 4"),
@@ -45,6 +46,7 @@ ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
         "conv2d_s8_dsp.c": ("y = oy * win->stride_h - win->pad_h", "y = oy * win->stride_h"),
         "conv2d_wide_s8_dsp.c": ("p->output_c", "(p->output_c & ~1)"),
         "depthwise3x3_s8_dsp.c": ("w % 2 != 0", "0"),
+        "depthwise1d_s8_dsp.c": ("if ((outputs & 1) != 0)", "if (0)"),
         "depthwise_conv2d_s8_dsp.c": ("win->kernel_w + 1) / 2", "win->kernel_w) / 2"),
         "fully_connected_s8_dsp.c": ("memcpy(to + 4 * blocks, last, (size_t)left);", ""),
         "fully_connected_wide_s8_dsp.c": ("input += p->depth;", ""),
@@ -55,6 +57,7 @@ ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
         "../include/tyf/nn/dsp.h": ("round + (doubled >> 31)", "round"),  # of add, depthwise_conv2d and the wide ones
         "conv2d_s8_dsp.c": ('"add r0, " round ", r0, lsl #7\\n"', '"mov r0, " round "\\n"'),
         "depthwise3x3_s8_dsp.c": ('"add r12, r3, " sum ", asr #31\\n"', '"mov r12, r3\\n"'),
+        "depthwise1d_s8_dsp.c": ('"add r11, r9, r4, asr #31\\n"', '"mov r11, r9\\n"'),
         "fully_connected_s8_dsp.c": ('"add r5, r5, " sum ", asr #31\\n"', ""),
     },
 )
@@ -62,6 +65,7 @@ ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
 
 PACKING: dict[str, tuple[str, Callable[..., Any] | int]] = {
     "conv2d": ("as_halves", lambda rows: tables.as_halves(-rows)),
+    "depthwise1d": ("channel_table", lambda *args, together: tables.channel_table(*args, together=together)[::-1]),
     "depthwise3x3": ("_pair", lambda low, high: (low << 16) + (high & 0xFFFF)),
     "depthwise_conv2d": ("pack_taps", lambda weights: tables.pack_taps(weights[::-1])),
     "fully_connected": ("pack_rows", lambda weights, together: tables.pack_rows(np.roll(weights, 1, axis=0), together)),

@@ -88,6 +88,10 @@ def cases() -> Iterator[OpCase]:
     yield depthwise_case("depthwise_one_channel_multiplier_8", multiplier=8, size=(9, 4, 1), kernel=(4, 2), stride=(2, 2))
     yield depthwise_case("depthwise_dilated", dilation=(2, 2), size=(9, 9, 3))
     yield depthwise_case("depthwise_kx1", kernel=(5, 1), size=(15, 1, 8), same=False)
+    for taps, length, same in ((1, 5, True), (2, 2, True), (3, 30, False), (4, 9, True), (5, 28, False), (10, 24, False), (7, 3, True)):
+        yield depthwise_case(f"depthwise_column_{taps}_over_{length}", kernel=(taps, 1), size=(length, 1, 8), same=same)
+    yield depthwise_case("depthwise_row_6_over_11", kernel=(1, 6), size=(1, 11, 4), zero_points=(3, -128), activation=3)
+    yield depthwise_case("depthwise_column_ties", kernel=(3, 1), size=(9, 1, 4), per_channel=False, scales=(0.5, 0.5, 2.0), bias=False)
     yield depthwise_case("depthwise_even_kernel", kernel=(4, 2), size=(5, 7, 3))
     yield depthwise_case("depthwise_larger_than_image", kernel=(5, 5), size=(2, 3, 4))
     yield depthwise_case("depthwise_relu6", activation=3)

@@ -2,6 +2,7 @@
 
 from tinyfleet_codegen.kernels.dsp.add import AddDsp
 from tinyfleet_codegen.kernels.dsp.conv2d import Conv2DClampedDsp, Conv2DDsp, Conv2DWideDsp
+from tinyfleet_codegen.kernels.dsp.depthwise1d import Depthwise1DDsp
 from tinyfleet_codegen.kernels.dsp.depthwise3x3 import Depthwise3x3ClampedDsp, Depthwise3x3Dsp
 from tinyfleet_codegen.kernels.dsp.depthwise_conv2d import DepthwiseConv2DDsp
 from tinyfleet_codegen.kernels.dsp.fully_connected import FullyConnectedDsp, FullyConnectedWideDsp
@@ -12,6 +13,7 @@ KERNELS: tuple[Kernel, ...] = (
     Conv2DClampedDsp(),
     Conv2DDsp(),
     Conv2DWideDsp(),
+    Depthwise1DDsp(),
     Depthwise3x3ClampedDsp(),
     Depthwise3x3Dsp(),
     DepthwiseConv2DDsp(),

@@ -238,39 +238,6 @@ static void compute_plane(const tyf_window *win, const assembly *with, const int
     }
 }
 
-/* Four channels of `count` pixels into four planes: blocks of 4 x 4 bytes, transposed. */
-static void take_apart_row(const int8_t *input, int32_t pixel_bytes, int32_t count, int32_t plane_bytes, int8_t *to) {
-    const uint32_t even = 0x00FF00FFu;
-    int8_t *to2 = to + 2 * plane_bytes;
-    for (; count >= 4; count -= 4) {
-        const uint32_t a = tyf_load_word(input), b = tyf_load_word(input + pixel_bytes);
-        input += 2 * pixel_bytes;
-        const uint32_t c = tyf_load_word(input), d = tyf_load_word(input + pixel_bytes);
-        input += 2 * pixel_bytes;
-        uint32_t ac = tyf_low_halves(a, c), bd = tyf_low_halves(b, d);
-        uint32_t swapped = ((ac >> 8) ^ bd) & even;
-        tyf_store_word(to, ac ^ swapped << 8);
-        tyf_store_word(to + plane_bytes, bd ^ swapped);
-        ac = tyf_high_halves(a, c);
-        bd = tyf_high_halves(b, d);
-        swapped = ((ac >> 8) ^ bd) & even;
-        tyf_store_word(to2, ac ^ swapped << 8);
-        tyf_store_word(to2 + plane_bytes, bd ^ swapped);
-        to += 4;
-        to2 += 4;
-    }
-    for (; count > 0; count--) {
-        const uint32_t pixel = tyf_load_word(input);
-        input += pixel_bytes;
-        to[0] = (int8_t)pixel;
-        to[plane_bytes] = (int8_t)(pixel >> 8);
-        to2[0] = (int8_t)(pixel >> 16);
-        to2[plane_bytes] = (int8_t)(pixel >> 24);
-        to++;
-        to2++;
-    }
-}
-
 static int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
@@ -290,7 +257,7 @@ __attribute__((noinline)) static void convolve(const tyf_depthwise_conv2d_s8_par
     for (int32_t c = 0; c < p->input_c; c += 4) {
         int8_t *inside = planes + win->pad_h * pitch + win->pad_w;
         for (int32_t y = 0; y < rows; y++) {
-            take_apart_row(input + y * win->input_w * p->input_c + c, p->input_c, columns, plane_bytes,
+            tyf_take_apart(input + y * win->input_w * p->input_c + c, p->input_c, columns, plane_bytes,
                            inside + y * pitch);
         }
         for (int32_t i = 0; i < 4; i++) {

@@ -200,4 +200,38 @@ static inline void tyf_widen(const int8_t *source, int32_t groups, uint32_t offs
     }
 }
 
+/** Four channels of `count` pixels into four planes, `plane_bytes` apart: blocks of 4 x 4 bytes, transposed. */
+static inline void tyf_take_apart(const int8_t *input, int32_t pixel_bytes, int32_t count, int32_t plane_bytes,
+                                  int8_t *to) {
+    const uint32_t even = 0x00FF00FFu;
+    int8_t *to2 = to + 2 * plane_bytes;
+    for (; count >= 4; count -= 4) {
+        const uint32_t a = tyf_load_word(input), b = tyf_load_word(input + pixel_bytes);
+        input += 2 * pixel_bytes;
+        const uint32_t c = tyf_load_word(input), d = tyf_load_word(input + pixel_bytes);
+        input += 2 * pixel_bytes;
+        uint32_t ac = tyf_low_halves(a, c), bd = tyf_low_halves(b, d);
+        uint32_t swapped = ((ac >> 8) ^ bd) & even;
+        tyf_store_word(to, ac ^ swapped << 8);
+        tyf_store_word(to + plane_bytes, bd ^ swapped);
+        ac = tyf_high_halves(a, c);
+        bd = tyf_high_halves(b, d);
+        swapped = ((ac >> 8) ^ bd) & even;
+        tyf_store_word(to2, ac ^ swapped << 8);
+        tyf_store_word(to2 + plane_bytes, bd ^ swapped);
+        to += 4;
+        to2 += 4;
+    }
+    for (; count > 0; count--) {
+        const uint32_t pixel = tyf_load_word(input);
+        input += pixel_bytes;
+        to[0] = (int8_t)pixel;
+        to[plane_bytes] = (int8_t)(pixel >> 8);
+        to2[0] = (int8_t)(pixel >> 16);
+        to2[plane_bytes] = (int8_t)(pixel >> 24);
+        to++;
+        to2++;
+    }
+}
+
 #endif

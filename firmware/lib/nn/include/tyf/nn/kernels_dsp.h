@@ -131,6 +131,29 @@ void tyf_depthwise3x3_clamped_s8_dsp(const tyf_depthwise_conv2d_s8_params *param
     (4 * (TYF_DEPTHWISE3X3_DSP_SPAN(h, stride) * TYF_DEPTHWISE3X3_DSP_SPAN(w, stride) + 1))
 
 /**
+ * A kernel of one column over an image of one column, of stride 1 without dilation, with at least two outputs: a
+ * convolution of each channel in one dimension. (One row over one row has the same bytes.)
+ *
+ * @param input     [input_h, input_c]
+ * @param stream    [input_c, 3 * TYF_DEPTHWISE1D_DSP_WORDS(kernel_h) + 4] in the order of use; for each channel, of
+ *                  doubled weights w as pairs of int16, first one low: for each four inputs (w0, w2), (w1, w3),
+ *                  (w-1, w1) of the weights that meet them, the last for the next output, as is the first of the
+ *                  odd inputs; then 2 * (bias + input_offset * sum of weights), multiplier, round and shift
+ * @param scratch   [TYF_DEPTHWISE1D_DSP_SCRATCH_BYTES(output_h, kernel_h)]
+ * @param output    [output_h, input_c]; may be the input
+ * @require input_w == 1 && kernel_w == 1 && output_w == 1 && output_h >= 2 && stride_h == 1 && dilation_h == 1
+ * @require input_c % 4 == 0 && depth_multiplier == 1
+ */
+void tyf_depthwise1d_s8_dsp(const tyf_depthwise_conv2d_s8_params *params, const int8_t *input, const uint32_t *stream,
+                            void *scratch, int8_t *output);
+
+/** Words of inputs that two neighbouring outputs read. */
+#define TYF_DEPTHWISE1D_DSP_WORDS(taps) (((taps) + 4) / 4)
+
+/** Four channels, and what is read past the last. */
+#define TYF_DEPTHWISE1D_DSP_SCRATCH_BYTES(outputs, taps) (4 * ((outputs) - 2 + 4 * TYF_DEPTHWISE1D_DSP_WORDS(taps)))
+
+/**
  * @param input     [rows, depth]
  * @param weights   [TYF_DSP_UP(units, 4), (depth + 3) / 4]; per four units and four weights of each, four
  *                  words; units and depth padded with zeros
