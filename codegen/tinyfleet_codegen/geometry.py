@@ -8,9 +8,9 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from tinyfleet_codegen.errors import ShapeError, UnsupportedOp
+from tinyfleet_codegen.errors import QuantError, ShapeError, UnsupportedOp
 from tinyfleet_codegen.ir import NUMPY_DTYPES, Node, Tensor
-from tinyfleet_codegen.quant import round_half_away
+from tinyfleet_codegen.quant import INT32_MAX, round_half_away
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -76,19 +76,29 @@ def window_axis(node: Node, size: int, *, kernel: int, stride: int, dilation: in
 
 
 def activation_range(activation: Activation, tensor: Tensor) -> tuple[int, int]:
-    """Clamp range of a quantized output, as TensorFlow Lite computes it."""
+    """Clamp range of a quantized output, as TensorFlow Lite computes it.
+
+    Raises:
+        QuantError: the scale is so small that the bounds leave int32.
+    """
     limits = np.iinfo(NUMPY_DTYPES[tensor.dtype])
-
-    def quantize(real: float) -> int:
-        return tensor.zero_point + round_half_away(float(np.float32(real) / np.float32(tensor.scale)))
-
-    low, high = {
-        Activation.NONE: (limits.min, limits.max),
-        Activation.RELU: (quantize(0.0), limits.max),
-        Activation.RELU_N1_TO_1: (quantize(-1.0), quantize(1.0)),
-        Activation.RELU6: (quantize(0.0), quantize(6.0)),
+    real_low, real_high = {
+        Activation.NONE: (None, None),
+        Activation.RELU: (0.0, None),
+        Activation.RELU_N1_TO_1: (-1.0, 1.0),
+        Activation.RELU6: (0.0, 6.0),
     }[activation]
-    return max(int(limits.min), low), min(int(limits.max), high)
+    low = int(limits.min) if real_low is None else max(int(limits.min), _quantize(real_low, tensor))
+    high = int(limits.max) if real_high is None else min(int(limits.max), _quantize(real_high, tensor))
+    return low, high
+
+
+def _quantize(real: float, tensor: Tensor) -> int:
+    with np.errstate(over="ignore"):
+        steps = float(np.float32(real) / np.float32(tensor.scale))
+    if abs(steps) > INT32_MAX:
+        raise QuantError(f"tensor '{tensor.name}': its scale {tensor.scale} is too small for a fused activation up to {real}")
+    return tensor.zero_point + round_half_away(steps)
 
 
 def pad_for_windows(x: Float64Array, rows: Axis, columns: Axis) -> Float64Array:

@@ -62,7 +62,7 @@ ON_REFERENCE_OR_BLOB = [
     Mutation("passes.remove_channels", "_cut_quantization", "quant.scales[i] for i in left", "quant.scales[i] for i in range(len(left))"),
     # Arithmetic.
     Mutation("geometry", "window_axis", "extent - size) // 2", "extent - size + 1) // 2"),
-    Mutation("geometry", "activation_range", "quantize(6.0)", "quantize(6.0) + 1"),
+    Mutation("geometry", "activation_range", "(0.0, 6.0)", "(0.0, 5.9)"),
     Mutation("convolution", "shifted_inputs", "ky * rows.dilation", "ky"),
     Mutation("quant", "requantize", "rounding_shift_right(rounding", "np.right_shift(rounding"),
     Mutation("ops.softmax", "_constants", "/ 2.0**shift", "/ 2.0 ** (shift + 1)"),

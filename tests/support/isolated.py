@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import resource
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -33,7 +34,8 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], memory_bytes: int | Non
         try:
             reply = (work(message[0]), None)
         except Exception as error:  # the process's outermost loop; what it is gets reported
-            reply = (None, f"{type(error).__name__}: {error}")
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            reply = (None, f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})")
         pipe.send(reply)
 
 

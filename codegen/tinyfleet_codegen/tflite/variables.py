@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyfleet_codegen.errors import FormatError, ShapeError, UnsupportedOp
 from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node, State, Tensor
-from tinyfleet_codegen.op import Array, require_same_quant
+from tinyfleet_codegen.op import Array, require_arity, require_same_quant
 from tinyfleet_codegen.ops.call_once import CallOnceAttrs
 from tinyfleet_codegen.ops.var_handle import VarHandleAttrs
 
@@ -46,6 +46,7 @@ class _Resolver:
 
     def take(self, node: Node) -> None:
         """The next operator."""
+        _require_arity(node)
         if node.op.name == "CALL_ONCE":
             if self._current:
                 raise UnsupportedOp(f"{node.label} after a variable was read or assigned is not supported")
@@ -120,6 +121,16 @@ def resolve_variables(tensors: Sequence[Tensor], nodes: Sequence[Node], read_sub
     return Resolved(tuple(resolver.tensors), tuple(resolver.nodes), states)
 
 
+_ARITY = {"CALL_ONCE": (0, 0), "VAR_HANDLE": (0, 1), "READ_VARIABLE": (1, 1), "ASSIGN_VARIABLE": (2, 0)}
+"""Inputs and outputs in the file, which are not those that such a node has in the graph."""
+
+
+def _require_arity(node: Node) -> None:
+    inputs, outputs = _ARITY.get(node.op.name, (len(node.inputs), len(node.outputs)))
+    if (len(node.inputs), len(node.outputs)) != (inputs, outputs):
+        raise ShapeError(f"{node.label} has {len(node.inputs)} inputs and {len(node.outputs)} outputs, expected {inputs} and {outputs}")
+
+
 def _variable_of(node: Node, variables: dict[int, str]) -> str:
     handle = node.inputs[0]
     if handle not in variables:
@@ -145,6 +156,7 @@ def _run_once(call: Node, tensors: Sequence[Tensor], nodes: Sequence[Node]) -> d
     variables: dict[int, str] = {}
     assigned: dict[str, Array] = {}
     for node in nodes:
+        _require_arity(node)
         if node.op.name == "VAR_HANDLE":
             assert isinstance(node.attrs, VarHandleAttrs)
             variables[node.outputs[0]] = node.attrs.variable
@@ -156,9 +168,11 @@ def _run_once(call: Node, tensors: Sequence[Tensor], nodes: Sequence[Node]) -> d
         inputs = [None if i is None else values[i] for i in wanted]
         if is_assignment:
             value = inputs[0]
-            assert value is not None
+            if value is None:
+                raise ShapeError(f"{node.label} assigns nothing")
             assigned[_variable_of(node, variables)] = value
         else:
+            require_arity(node)
             node.op.check(graph, node)
             values[node.outputs[0]] = node.op.reference(graph, node, inputs)
     return assigned
