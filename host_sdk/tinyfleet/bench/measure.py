@@ -31,8 +31,10 @@ _STARTUP_LIMIT = 100_000
 _REPORT = struct.Struct("<III")
 _TIMEOUT_S = 120.0
 _CONSTANT = re.compile(r"op\d+_(.+)")
-_PER_MODEL_CODE = ("params", "scale", "lut")
-"""Constants of the generated code that are no packed weights and grow with no channel: they count as code."""
+_COUNTS_AS_CODE = ("params", "scale", "table")
+"""Constants of the generated code that are neither weights nor per channel: settings of a call, tables of a function's values."""
+_WEIGHTS = ("weights", "stream", "records")
+"""Packed weights, some with the biases and scalings of their channels among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class FlashSplit:
     """Bytes of flash by what they are for; they add up to the image.
 
     Attributes:
-        weights_bytes: Packed weights.
+        weights_bytes: Packed weights, in some packings with biases and scalings between them.
         tables_bytes: Biases, multipliers, shifts and what else there is per channel.
         code_bytes: All else: kernels, generated code, start-up, drivers, C library, padding.
     """
@@ -130,9 +132,9 @@ def split_flash(elf: Path, flash_bytes: int) -> FlashSplit:
     weights = tables = 0
     for symbol in elf_symbols(elf):
         name = _CONSTANT.fullmatch(symbol.name)
-        if name is None or name[1] in _PER_MODEL_CODE:
+        if name is None or name[1] in _COUNTS_AS_CODE:
             continue
-        if name[1] == "weights" or name[1].startswith("tensor"):
+        if name[1] in _WEIGHTS or name[1].startswith("tensor"):
             weights += symbol.size
         else:
             tables += symbol.size
