@@ -35,13 +35,14 @@ def compile_graph(package: ModelPackage, target: Target | None) -> CompiledModel
         Layer(
             op_index=node.index,
             op=node.op.name,
-            kernel=kernel,
+            kernel=printed.kernel,
             output_name=graph.output_tensor(node).name,
             output_shape=graph.output_tensor(node).shape,
             macs=node.op.macs(graph, node),
-            constant_bytes=constant_bytes,
+            weights_bytes=printed.weights_bytes,
+            tables_bytes=printed.tables_bytes,
         )
-        for node, (kernel, constant_bytes) in zip(graph.nodes, source.calls, strict=True)
+        for node, printed in zip(graph.nodes, source.layers, strict=True)
     )
     model = CompiledModel(package, "host" if target is None else target.board, cpu_class, graph, plan, source, layers)
     if target is not None:

@@ -31,12 +31,18 @@ class Layer:
     output_name: str
     output_shape: tuple[int, ...]
     macs: int
-    constant_bytes: int
+    weights_bytes: int
+    tables_bytes: int
 
     @property
     def label(self) -> str:
         """For messages, for example ``op 3 (CONV_2D)``."""
         return f"op {self.op_index} ({self.op})"
+
+    @property
+    def constant_bytes(self) -> int:
+        """Its weights and tables in flash."""
+        return self.weights_bytes + self.tables_bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,6 +27,7 @@ class Symbol:
     name: str
     address: int
     size: int
+    is_function: bool = False
 
 
 def elf_size(elf: Path) -> tuple[int, int]:
@@ -61,8 +62,24 @@ def elf_symbols(elf: Path) -> list[Symbol]:
         for name_at, address, symbol_bytes, info, _, _ in _SYMBOL.iter_unpack(data[offset : offset + size]):
             name = names[name_at:].split(b"\0", 1)[0].decode(errors="replace")
             if name:
-                symbols.append(Symbol(name, address & ~1 if info & _STT_MASK == _STT_FUNC else address, symbol_bytes))
+                is_function = info & _STT_MASK == _STT_FUNC
+                symbols.append(Symbol(name, address & ~1 if is_function else address, symbol_bytes, is_function))
     return symbols
+
+
+def elf_words(elf: Path) -> Iterator[tuple[int, int]]:
+    """Address and value of every aligned 32-bit word that the ELF loads.
+
+    Raises:
+        ImageError: the file is not an ELF as :func:`elf_size` takes.
+    """
+    data = elf.read_bytes()
+    for _, kind, flags, address, offset, size, *_ in _sections(elf, data):
+        if flags & _SHF_ALLOC and kind != _SHT_NOBITS:
+            skipped = -address % 4
+            count = max(0, min(size, len(data) - offset) - skipped) // 4
+            words = struct.unpack_from(f"<{count}I", data, offset + skipped)
+            yield from zip(range(address + skipped, address + skipped + 4 * count, 4), words, strict=True)
 
 
 def _sections(elf: Path, data: bytes) -> Iterator[tuple[int, ...]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from tinyfleet_codegen.emit.constants import ConstantKind, constant_kind
 from tinyfleet_codegen.errors import QuantError
 from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node, Tensor
 from tinyfleet_codegen.kernels import KERNELS, choose_kernel
@@ -27,12 +29,21 @@ C_TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
+class LayerSource:
+    """What one layer became: its kernel (empty when it needs none) and the bytes of its constants."""
+
+    kernel: str
+    weights_bytes: int
+    tables_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class CSource:
-    """The generated files, and for each layer its kernel (empty when it needs none) and the bytes of its constants."""
+    """The generated files, and each layer."""
 
     model_c: str
     model_h: str
-    calls: tuple[tuple[str, int], ...]
+    layers: tuple[LayerSource, ...]
 
 
 @dataclass(slots=True)
@@ -46,20 +57,20 @@ class _NodePrinter:
     declarations: list[str] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
     kernel: str = ""
-    constant_bytes: int = 0
+    constant_bytes: Counter[ConstantKind] = field(default_factory=Counter)
 
     def constant(self, name: str, c_type: str, values: npt.ArrayLike) -> str:
         symbol = f"{self.node.symbol}_{name}"
         array = np.asarray(values)
         self.declarations.append(c_array(f"static const {c_type} {symbol}", array))
         sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2}
-        self.constant_bytes += array.size * sizes.get(c_type, 4)
+        self.constant_bytes[constant_kind(name)] += array.size * sizes.get(c_type, 4)
         return symbol
 
     def table(self, name: str, c_type: str, rows: npt.NDArray[np.int64]) -> str:
         symbol = f"{self.node.symbol}_{name}"
         self.declarations.append(c_struct_array(f"static const {c_type} {symbol}", rows))
-        self.constant_bytes += rows.size * 4
+        self.constant_bytes[constant_kind(name)] += rows.size * 4
         return symbol
 
     def params(self, c_type: str, fields: dict[str, int], name: str = "params") -> str:
@@ -83,6 +94,11 @@ class _NodePrinter:
     def call(self, kernel: str, *arguments: str) -> None:
         self.kernel = kernel
         self.statements.append(f"    {kernel}({', '.join(arguments)});\n")
+
+    @property
+    def layer(self) -> LayerSource:
+        """What was printed."""
+        return LayerSource(self.kernel, self.constant_bytes[ConstantKind.WEIGHTS], self.constant_bytes[ConstantKind.TABLES])
 
 
 def print_c(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) -> CSource:
@@ -119,7 +135,7 @@ def print_c(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) -> 
 {steps}}}
 
 {_reset(graph, plan)}{print_descriptor(graph, plan, package)}"""
-    return CSource(model_c, print_header(graph, plan, package), tuple((p.kernel, p.constant_bytes) for p in printers))
+    return CSource(model_c, print_header(graph, plan, package), tuple(p.layer for p in printers))
 
 
 def print_descriptor(graph: Graph, plan: Plan, package: ModelPackage) -> str:

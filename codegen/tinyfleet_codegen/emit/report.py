@@ -28,6 +28,10 @@ def report_dict(model: CompiledModel) -> dict[str, Any]:
         "board": model.board,
         "macs": model.macs,
         "weights_bytes": model.weights_bytes,
+        "flash": {
+            "weights_bytes": sum(layer.weights_bytes for layer in model.layers),
+            "tables_bytes": sum(layer.tables_bytes for layer in model.layers),
+        },
         "arena_bytes": model.arena_bytes,
         "arena_lower_bound_bytes": model.arena_lower_bound_bytes,
         "peak": _peak(model),
@@ -44,6 +48,8 @@ def report_dict(model: CompiledModel) -> dict[str, Any]:
                 "output_shape": list(layer.output_shape),
                 "macs": layer.macs,
                 "constant_bytes": layer.constant_bytes,
+                "weights_bytes": layer.weights_bytes,
+                "tables_bytes": layer.tables_bytes,
             }
             for position, layer in enumerate(model.layers)
         ],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import struct
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tinyfleet.link.opening import open_pipe
 from tinyfleet.oracle import open_oracle
 from tinyfleet.platformio_build import build_firmware
 from tinyfleet_codegen.compile import compile_model
+from tinyfleet_codegen.emit.constants import ConstantKind, constant_kind
 from tinyfleet_codegen.errors import LinkTimeout, ProtocolError
 from tinyfleet_codegen.package import ModelPackage
 
@@ -30,11 +32,7 @@ _READY_SYMBOL = "tyf_bench_receive"
 _STARTUP_LIMIT = 100_000
 _REPORT = struct.Struct("<III")
 _TIMEOUT_S = 120.0
-_CONSTANT = re.compile(r"op\d+_(.+)")
-_COUNTS_AS_CODE = ("params", "scale", "table")
-"""Constants of the generated code that are neither weights nor per channel: settings of a call, tables of a function's values."""
-_WEIGHTS = ("weights", "stream", "records")
-"""Packed weights, some with the biases and scalings of their channels among them."""
+_CONSTANT = re.compile(r"op(\d+)(?:_\d+)?_(.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,21 +121,22 @@ def measure(package: ModelPackage, board: str, work_dir: Path) -> Measurement:
     )
 
 
+def firmware_elf(work_dir: Path, board: str) -> Path:
+    """The program that :func:`measure` left in its folder."""
+    return work_dir / board / "firmware" / "firmware.elf"
+
+
 def split_flash(elf: Path, flash_bytes: int) -> FlashSplit:
     """Split an image by the names of the generated constants (``op<index>_<name>``).
 
     Raises:
         ImageError: the file is not an ELF.
     """
-    weights = tables = 0
+    sizes = Counter[ConstantKind]()
     for symbol in elf_symbols(elf):
-        name = _CONSTANT.fullmatch(symbol.name)
-        if name is None or name[1] in _COUNTS_AS_CODE:
-            continue
-        if name[1] in _WEIGHTS or name[1].startswith("tensor"):
-            weights += symbol.size
-        else:
-            tables += symbol.size
+        if name := _CONSTANT.fullmatch(symbol.name):
+            sizes[constant_kind(name[2])] += symbol.size
+    weights, tables = sizes[ConstantKind.WEIGHTS], sizes[ConstantKind.TABLES]
     return FlashSplit(weights, tables, flash_bytes - weights - tables)
 
 

@@ -8,62 +8,14 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
+from tinyfleet.arena_plot import WIDTH, arena_places, draw_arena, short_op
 from tinyfleet_codegen.compiled import CompiledModel
-
-WIDTH = 760
 
 
 def arena_plot(model: CompiledModel) -> str:
     """Where each activation lies: memory upwards, layers to the right."""
     plan = model.plan
-    steps = len(model.layers) + 2  # the input before the first layer, the output after the last
-    left, top, height, bottom = 70, 10, 240, 46
-    column = (WIDTH - left - 10) / steps
-
-    def x(step: int) -> float:
-        return left + (step + 1) * column
-
-    def y(offset: float) -> float:
-        return top + height * (1 - offset / plan.arena_bytes)
-
-    parts = []
-    for share in (0, 0.5, 1):
-        at = y(round(plan.arena_bytes * share))
-        parts.append(f'<text x="{left - 6}" y="{at + 4:.1f}" text-anchor="end">{plan.arena_bytes * share:.0f} B</text>')
-        parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH - 10}" y1="{at:.1f}" y2="{at:.1f}"/>')
-    for i, place in enumerate(sorted(plan.allocations, key=lambda a: a.first)):
-        kind = f"tensor{i % 2}" if place.tensors else "scratch"
-        name = (
-            model.graph.tensors[place.tensors[0]].name.split(";")[0] if place.tensors else f"scratch of {model.layers[place.first].label}"
-        )
-        box_width, box_height = (place.last - place.first + 1) * column - 2, height * place.bytes / plan.arena_bytes
-        title = f"{name}: {place.bytes} bytes at {place.offset}"
-        parts.append(
-            f'<rect class="{kind}" x="{x(place.first):.1f}" y="{y(place.offset + place.bytes):.1f}" width="{box_width:.1f}"'
-            f' height="{max(box_height, 2):.1f}" rx="2"><title>{escape(title)}</title></rect>'
-        )
-        if box_height >= 14:
-            parts.append(
-                f'<text x="{x(place.first) + box_width / 2:.1f}" y="{y(place.offset + place.bytes / 2) + 4:.1f}"'
-                f' class="on" text-anchor="middle">{place.bytes}</text>'
-            )
-    for step, label in enumerate(["input", *(layer.op for layer in model.layers), "output"]):
-        at = left + (step + 0.5) * column
-        parts.append(
-            f'<text x="{at:.1f}" y="{top + height + 14}" transform="rotate(18 {at:.1f} {top + height + 14})">{escape(_short(label))}</text>'
-        )
-    return _svg(top + height + bottom, parts)
-
-
-def _short(op: str) -> str:
-    names = {
-        "FULLY_CONNECTED": "dense",
-        "CONV_2D": "conv",
-        "MAX_POOL_2D": "max pool",
-        "DEPTHWISE_CONV_2D": "depthwise",
-        "AVERAGE_POOL_2D": "avg pool",
-    }
-    return names.get(op, op.lower())
+    return draw_arena(arena_places(model), [short_op(layer.op) for layer in model.layers], plan.arena_bytes, plan.lower_bound_bytes)
 
 
 def confusion_plot(confusion: npt.NDArray[np.int64], labels: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from tinyfleet_codegen.compiled import CompiledModel
 def render_report(report: DemoReport, model: RecipeModel, compiled: CompiledModel, timeline: Timeline) -> str:
     """The page's text."""
     f = report.figures
-    style = importlib.resources.files("tinyfleet.demo").joinpath("report.css").read_text(encoding="utf-8")
+    style = importlib.resources.files("tinyfleet").joinpath("page.css").read_text(encoding="utf-8")
     tiles = [
         (f"{f.float_accuracy:.1%}", f"float accuracy, {f.host_checked} windows of unseen people"),
         (f"{f.int8_accuracy:.1%}", "int8 accuracy on the same"),
