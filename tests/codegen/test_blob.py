@@ -9,7 +9,7 @@ import pytest
 
 from tests.codegen.test_ops import CASES, INPUTS, SEED, assert_batch_equals_oracle
 from tests.support import mlperf, standins
-from tests.support.batch import compile_cases, run_layers, run_on_board, run_on_host
+from tests.support.batch import MACHINES, compile_cases, run_layers, run_on_board, run_on_host
 from tinyfleet.cases import Cases
 from tinyfleet.oracle import open_oracle
 from tinyfleet_codegen.compile import compile_graph
@@ -28,8 +28,9 @@ def test_op_cases_as_host_blobs_equal_the_oracle_under_sanitizers(tmp_path: Path
 
 
 @pytest.mark.timeout(600)
-def test_op_cases_as_board_blobs_equal_the_oracle(tmp_path: Path) -> None:
-    assert_batch_equals_oracle(run_on_board(compile_cases(CASES, BOARD), tmp_path, seed=SEED, inputs=INPUTS, board=BOARD, blobs=True))
+@pytest.mark.parametrize("board", MACHINES)
+def test_op_cases_as_board_blobs_equal_the_oracle(board: str, tmp_path: Path) -> None:
+    assert_batch_equals_oracle(run_on_board(compile_cases(CASES, board), tmp_path, seed=SEED, inputs=INPUTS, board=board, blobs=True))
 
 
 @cache
@@ -39,8 +40,18 @@ def packages() -> tuple[ModelPackage, ...]:
     return found or tuple(ModelPackage(name, make()) for name, make in standins.STANDINS.items())
 
 
+def _boards() -> list[object]:
+    """The host and every board; of boards with the same kernels all but the first only in the full run."""
+    classes = [load_target(board).cpu_class for board in MACHINES]
+    full = pytest.mark.full
+    return [
+        None,
+        *(pytest.param(b, marks=[full] * (classes.index(c) != i)) for i, (b, c) in enumerate(zip(MACHINES, classes, strict=True))),
+    ]
+
+
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("board", [None, BOARD])
+@pytest.mark.parametrize("board", _boards())
 def test_models_as_blobs_equal_c_in_every_layer_and_the_oracle(board: str | None, tmp_path: Path) -> None:
     target = None if board is None else load_target(board)
     models = [compile_graph(package, target) for package in packages()]

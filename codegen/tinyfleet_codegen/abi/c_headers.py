@@ -32,7 +32,7 @@ _STRUCT = re.compile(rf"(?P<doc>{_COMMENT})?\s*typedef struct \{{(?P<body>.*?)\}
 _KERNEL = re.compile(rf"(?P<doc>{_COMMENT})?\s*\bvoid (?P<name>tyf_\w+)\((?P<parameters>[^()]*)\);", re.DOTALL)
 _MACRO = re.compile(r"^#define (?P<name>TYF_\w+)(?:\((?P<parameters>[\w, ]+)\))? +(?P<body>\S.*)$", re.MULTILINE)
 _MEMBER = re.compile(r"^(?P<name>\w+)(?:\[(?P<count>\w+)\])?$")
-_PARAMETER = re.compile(r"^(?P<const>const )?(?P<type>\w+) \*(?P<name>\w+)$")
+_PARAMETER = re.compile(r"^(?P<const>const )?(?P<type>\w+) (?P<star>\*?)(?P<name>\w+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +58,21 @@ class Struct:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A pointer that a kernel takes."""
+    """What a kernel takes: a pointer, or an int32."""
 
     name: str
     type: str
     is_const: bool
+    is_pointer: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Prototype:
-    """A kernel. ``parameters`` is None when one of them is not a pointer: such a kernel cannot be called from a blob."""
+    """A kernel."""
 
     name: str
     doc: str
-    parameters: tuple[Parameter, ...] | None
+    parameters: tuple[Parameter, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def read_headers(cpu_class: str) -> Headers:
             # Kernels that follow each other without a line between them share one comment.
             doc = _prose(match["doc"]) if match["doc"] else doc if not text[end : match.start()].strip() else ""
             end = match.end()
-            kernels[match["name"]] = Prototype(match["name"], doc, _parameters(match["parameters"]))
+            kernels[match["name"]] = Prototype(match["name"], doc, _parameters(match["name"], match["parameters"]))
     return headers
 
 
@@ -129,11 +130,14 @@ def _prose(comment: str | None) -> str:
     return re.sub(r"^\s*\* ?", "", (comment or "").removeprefix("/**").removesuffix("*/"), flags=re.MULTILINE).strip()
 
 
-def _parameters(text: str) -> tuple[Parameter, ...] | None:
-    matches = [_PARAMETER.match(" ".join(part.split())) for part in text.split(",")]
-    if not all(matches):
-        return None
-    return tuple(Parameter(m["name"], m["type"], bool(m["const"])) for m in matches if m)
+def _parameters(kernel: str, text: str) -> tuple[Parameter, ...]:
+    found = []
+    for part in text.split(","):
+        match = _PARAMETER.match(" ".join(part.split()))
+        if match is None or (not match["star"] and match["type"] != "int32_t"):
+            raise SetupError(f"parameter '{part.strip()}' of {kernel} is neither a pointer to data nor an int32_t")
+        found.append(Parameter(match["name"], match["type"], bool(match["const"]), bool(match["star"])))
+    return tuple(found)
 
 
 def _struct(headers: Headers, name: str, doc: str, body: str) -> Struct:

@@ -15,7 +15,7 @@ import ast
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, reduce
 from itertools import accumulate
 from typing import TypeAlias
@@ -76,7 +76,9 @@ class Argument:
         count: The same in elements.
         is_written: The kernel writes there.
         is_alone: It must share no byte with another argument. What the planner lets overlap gives other values at worst.
-        is_optional: NULL is allowed.
+        is_optional: NULL is allowed when the kernel touches nothing there.
+        is_scalar: It is an int32, of which a blob holds the address.
+        measure: A C function that tells how many bytes the kernel reads there, and what it is given beside them; else None.
     """
 
     name: str
@@ -87,7 +89,9 @@ class Argument:
     is_written: bool
     is_alone: bool
     is_optional: bool
+    is_scalar: bool
     range: Range | None
+    measure: tuple[str, Expression, Expression] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +110,14 @@ class Contract:
         A kernel that wants other bytes behind the same types is another kernel and needs another name.
         """
         layout = "" if self.params is None else " ".join(f"{f.code}{f.offset}:{f.path}" for f in self.params.fields)
-        types = ",".join(f"{'' if a.is_written else 'const '}{a.c_type}" for a in self.arguments)
+        types = ",".join(f"{'' if a.is_written else 'const '}{a.c_type}{'' if a.is_scalar else ' *'}" for a in self.arguments)
         return zlib.crc32(f"{self.name}({types}){{{layout}}}".encode())
 
     def check(self, fields: Mapping[str, int], sizes: list[int | None], places: list[int | None]) -> None:
         """Refuse parameters with which the kernel would leave its arguments.
 
         Args:
-            fields: Values of the parameters by path; absent ones are 0.
+            fields: Values of the parameters by path and of scalars by name; absent ones are 0.
             sizes: Bytes behind each argument; None for NULL.
             places: Offset of each argument in the arena; None for those that are not there.
 
@@ -124,10 +128,11 @@ class Contract:
             _evaluate(requirement, fields)
         spans = list(zip(self.arguments, places, self.sizes(fields), strict=True))
         for (argument, place, wanted), size in zip(spans, sizes, strict=True):
+            if wanted == 0 and argument.is_optional:
+                continue
             if size is None:
-                if not argument.is_optional:
-                    raise Violation(f"{self.name}: {argument.name} is NULL")
-            elif not 1 <= wanted <= size:
+                raise Violation(f"{self.name}: {argument.name} is NULL")
+            if not 1 <= wanted <= size:
                 raise Violation(f"{self.name}: {argument.name} has {size} bytes, the kernel touches {wanted}")
             if argument.is_alone and place is not None:
                 for other, at, touched in spans:
@@ -183,17 +188,16 @@ def read_contracts(cpu_class: str) -> Mapping[str, Contract]:
 
 
 def _contract(headers: Headers, kernel: Prototype) -> Contract | None:
-    if kernel.parameters is None:
-        return None
-    has_params = bool(kernel.parameters) and kernel.parameters[0].name == "params"
+    has_params = kernel.parameters[0].name == "params"
     params = headers.structs[kernel.parameters[0].type] if has_params else None
-    scope = _Scope(headers, kernel.name, params)
+    scalars = tuple(p.name for p in kernel.parameters if not p.is_pointer)
+    scope = _Scope(headers, kernel.name, params, scalars)
     requirements: list[Expression] = []
     if params is not None:
         for path, struct in (("", params.name), *params.parts):
             for tag, text in _tags(headers.structs[struct].doc):
                 if tag == "require":
-                    requirements += _Scope(headers, kernel.name, params, f"{path}." if path else "").requirements(text)
+                    requirements += _Scope(headers, kernel.name, params, (), f"{path}." if path else "").requirements(text)
     described: dict[str, str] = {}
     for tag, text in _tags(kernel.doc):
         if tag == "require":
@@ -203,9 +207,16 @@ def _contract(headers: Headers, kernel: Prototype) -> Contract | None:
             described[name] = rest
     arguments = []
     for parameter in kernel.parameters[1:] if has_params else kernel.parameters:
-        if not described.get(parameter.name, "").startswith("["):
+        text = described.get(parameter.name, "")
+        if not parameter.is_pointer:
+            arguments.append(_argument(scope, parameter, "[1]"))
+        elif match := _MEASURED.match(text):
+            count, length = scope.values(match[2])
+            arguments.append(replace(_argument(scope, parameter, "[1]"), measure=(match[1], count, length)))
+        elif text.startswith("["):
+            arguments.append(_argument(scope, parameter, text))
+        else:
             return None
-        arguments.append(_argument(scope, parameter, described[parameter.name]))
     return Contract(kernel.name, params, tuple(arguments), tuple(requirements))
 
 
@@ -215,6 +226,7 @@ def _tags(doc: str) -> list[tuple[str, str]]:
     return [(tag, " ".join(text.split())) for tag, text in found]
 
 
+_MEASURED = re.compile(r"measured by (\w+)\((.*)\)")
 _RANGE = re.compile(r"(?:\b(?P<member>\w+) )?\bin \[(?P<low>-?\d+), (?P<high>[^\]]+)\]")
 
 
@@ -236,10 +248,12 @@ def _argument(scope: _Scope, parameter: Parameter, text: str) -> Argument:
         bytes=count if size == 1 else _fold("*", count, size),
         count=count,
         align=align,
-        is_written=not parameter.is_const,
+        is_written=parameter.is_pointer and not parameter.is_const,
         is_alone="overlaps nothing" in rest or (parameter.name == "scratch" and "may lie over" not in rest),
         is_optional="or NULL" in rest,
+        is_scalar=not parameter.is_pointer,
         range=_range(scope, parameter, rest),
+        measure=None,
     )
 
 
@@ -269,6 +283,7 @@ class _Scope:
     headers: Headers
     kernel: str
     params: Struct | None
+    scalars: tuple[str, ...] = ()
     prefix: str = ""
 
     def values(self, text: str) -> list[Expression]:
@@ -324,23 +339,30 @@ class _Scope:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             return [self._call(node.func.id, [self._values(argument, bound) for argument in node.args])]
         if isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
-            text = ast.unparse(node)
-            macro = self.headers.macros.get(text)
-            if text in bound:
-                return bound[text]
-            return self._values(self._parse(macro.body)) if macro is not None else self._field(text)
+            return self._named(ast.unparse(node), bound)
         raise self.error(f"cannot read '{ast.unparse(node)}'")
+
+    def _named(self, text: str, bound: Mapping[str, list[Expression]]) -> list[Expression]:
+        """A parameter of the macro that is read, a scalar of the kernel, a macro, or a member."""
+        macro = self.headers.macros.get(text)
+        if text in bound:
+            return bound[text]
+        if text in self.scalars:
+            return [text]
+        return self._values(self._parse(macro.body)) if macro is not None else self._field(text)
 
     def _call(self, name: str, arguments: list[list[Expression]]) -> Expression:
         """A macro, or one of our functions.
 
-        ``min(a, b)``, ``max(a, b)``, ``product(array)``; ``span(dims, strides)``: elements from the first to the last that loops of
-        these sizes reach; ``ahead(dims, strides)`` and ``behind(dims, strides)``: how far they go from where they start, when
-        strides may be negative.
+        ``min(a, b)``, ``max(a, b)``; ``zero(a)``: 1 when a is 0, else 0; ``product(array)``; ``span(dims, strides)``: elements
+        from the first to the last that loops of these sizes reach; ``ahead(dims, strides)`` and ``behind(dims, strides)``: how
+        far they go from where they start, when strides may be negative.
         """
         if name in ("min", "max"):
             ((left,), (right,)) = arguments
             return (name, left, right)
+        if name == "zero":
+            return ("-", 1, ("min", 1, arguments[0][0]))
         if name == "product":
             return reduce(lambda x, y: _fold("*", x, y), arguments[0])
         if name in ("span", "ahead", "behind"):

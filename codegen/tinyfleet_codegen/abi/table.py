@@ -49,8 +49,9 @@ def _size_assert(struct: Struct) -> str:
 
 
 def _definitions(headers: Headers, contract: Contract) -> str:
-    count = len(contract.arguments) + (contract.params is not None)
-    arguments = ", ".join(f"a[{i}]" for i in range(count))
+    first = int(contract.params is not None)
+    given = [f"*(const int32_t *)a[{i}]" if a.is_scalar else f"a[{i}]" for i, a in enumerate(contract.arguments, first)]
+    arguments = ", ".join(["a[0]"] * first + given)
     program = ", ".join(_program(headers, contract))
     return f"""static void call_{contract.name}(void *const *a) {{
     {contract.name}({arguments});
@@ -66,9 +67,9 @@ def _row(contract: Contract) -> str:
     if contract.params is not None:
         arguments.insert(0, f"TYF_ARGUMENT_ALIGN({contract.params.align.bit_length() - 1}) | TYF_ARGUMENT_IN_BLOB")
         bytes_ = contract.params.bytes
-    return (
-        f"    {{{contract.id}u, call_{contract.name}, contract_{contract.name}, {bytes_}, {len(arguments)}, {{{', '.join(arguments)}}}}},\n"
-    )
+    measures = [argument.measure[0] for argument in contract.arguments if argument.measure is not None]
+    members = [f"{contract.id}u", f"call_{contract.name}", f"contract_{contract.name}", *(measures or ["NULL"])]
+    return f"    {{{', '.join(members)}, {bytes_}, {len(arguments)}, {{{', '.join(arguments)}}}}},\n"
 
 
 def _flags(argument: Argument) -> str:
@@ -76,15 +77,26 @@ def _flags(argument: Argument) -> str:
     flags += ["TYF_ARGUMENT_IN_ARENA"] * argument.is_written
     flags += ["TYF_ARGUMENT_ALONE"] * argument.is_alone
     flags += ["TYF_ARGUMENT_OPTIONAL"] * argument.is_optional
-    flags += ["TYF_ARGUMENT_IN_BLOB"] * (argument.range is not None)
+    flags += ["TYF_ARGUMENT_IN_BLOB"] * (argument.range is not None or argument.is_scalar or argument.measure is not None)
     return " | ".join(flags)
 
 
 def _program(headers: Headers, contract: Contract) -> list[str]:
     codes: list[str] = []
+    positions = list(enumerate(contract.arguments, start=contract.params is not None))
+    for position, argument in positions:
+        if argument.is_scalar:
+            codes += ["TYF_CONTRACT_NUMBER8(4)", f"TYF_CONTRACT_EXTENT({position})"]
     for requirement in contract.requirements:
         codes += _expression(contract, requirement)
-    for position, argument in enumerate(contract.arguments, start=contract.params is not None):
+    for position, argument in positions:
+        if argument.is_scalar:
+            continue
+        if argument.measure is not None:
+            for expression in argument.measure[1:]:
+                codes += _expression(contract, expression)
+            codes.append(f"TYF_CONTRACT_MEASURE({position})")
+            continue
         codes += _expression(contract, argument.bytes)
         codes.append(f"TYF_CONTRACT_EXTENT({position})")
         if argument.range is not None:
@@ -104,6 +116,9 @@ def _expression(contract: Contract, expression: Expression, depth: int = 1) -> l
     if isinstance(expression, int):
         return [f"TYF_CONTRACT_NUMBER8({expression})" if expression < 256 else f"TYF_CONTRACT_NUMBER32({expression})"]
     if isinstance(expression, str):
+        for position, argument in enumerate(contract.arguments, start=contract.params is not None):
+            if argument.is_scalar and argument.name == expression:
+                return [f"TYF_CONTRACT_SCALAR({position})"]
         field = _field(contract, expression)
         return [f"TYF_CONTRACT_{_LOADS[field.code]}({field.offset})"]
     operator, left, right = expression

@@ -50,6 +50,7 @@ class Argument(NamedTuple):
     offset: int
     bytes: int | None
     fields: dict[str, int] | None = None
+    """Values of the parameters by path; of a scalar, its value by the empty one."""
 
 
 class Step(NamedTuple):
@@ -58,6 +59,16 @@ class Step(NamedTuple):
     contract: Contract | None
     arguments: list[Argument]
     output: tuple[int, int] | None
+
+    @property
+    def fields(self) -> dict[str, int]:
+        """What the contract's expressions may name: members of the parameters and scalars."""
+        if self.contract is None:
+            return {}
+        first = int(self.contract.params is not None)
+        fields = dict((self.arguments[0].fields or {}) if first else {})
+        scalars = [(a, d) for a, d in zip(self.contract.arguments, self.arguments[first:], strict=True) if a.is_scalar]
+        return fields | {a.name: (d.fields or {})[""] for a, d in scalars}
 
 
 class Steps(NamedTuple):
@@ -101,7 +112,7 @@ class _NodePrinter:
 
     def tensor(self, tensor_id: int | None) -> str:
         if tensor_id is None:
-            return self._key("NULL", _ABSENT)
+            return "NULL"
         tensor = self.graph.tensors[tensor_id]
         if tensor.data is not None:
             return self.constant(f"tensor {tensor_id}", C_TYPES[tensor.dtype], tensor.data)
@@ -119,15 +130,22 @@ class _NodePrinter:
                 f"{self.node.label}: {kernel} cannot run from a blob: its comment in {', '.join(self.headers.files)} lacks the contract",
                 hint="use --format c",
             )
-        given = [self.arguments[argument] for argument in arguments]
-        fields = given[0].fields if contract.params is not None else {}
-        assert fields is not None
+        step = Step(contract, [self._argument(argument) for argument in arguments], None)
+        data = step.arguments[contract.params is not None :]
         try:
-            data = given[contract.params is not None :]
-            contract.check(fields, [a.bytes for a in data], [a.offset if a.in_arena else None for a in data])
+            contract.check(step.fields, [a.bytes for a in data], [a.offset if a.in_arena else None for a in data])
         except Violation as violation:
             raise UnsupportedOp(f"{self.node.label} cannot run from a blob: {violation}", hint="use --format c") from None
-        self.calls.append(Step(contract, given, None))
+        self.calls.append(step)
+
+    def _argument(self, expression: str) -> Argument:
+        """What an expression stands for; besides those of this printer, a number or NULL."""
+        if expression not in self.arguments:
+            if expression == "NULL":
+                return _ABSENT
+            value = int(expression)
+            self._placed(expression, struct.pack("<i", value), 4, {"": value})
+        return self.arguments[expression]
 
     def _placed(self, name: str, data: bytes, align: int, fields: dict[str, int] | None = None) -> str:
         return self._key(name, Argument(False, self.data.place(data, max(align, 4)), len(data), fields))

@@ -1,7 +1,5 @@
 #include "contract.h"
 
-#include <stddef.h>
-
 #include "tyf/core/bytes.h"
 
 /* The integers of a table lie in [low, low + width]. */
@@ -75,6 +73,10 @@ bool tyf_contract_holds(const tyf_kernel *kernel, tyf_span spans[TYF_KERNEL_ARGU
             value = value < 0 ? 0 : value;
             code += 2;
             break;
+        case TYF_CODE_SCALAR:
+            value = (int32_t)tyf_get_u32_le(spans[code[1]].data);
+            code += 2;
+            break;
         case TYF_CODE_NUMBER8:
             value = code[1];
             code += 2;
@@ -85,23 +87,32 @@ bool tyf_contract_holds(const tyf_kernel *kernel, tyf_span spans[TYF_KERNEL_ARGU
             break;
         case TYF_CODE_EXTENT: {
             tyf_span *span = &spans[code[1]];
-            const uint32_t wanted = *--top;
-            const bool is_absent = span->there == 0; /* only where NULL is allowed */
-            if (wanted == 0 || (wanted > span->there && !is_absent)) {
+            const bool may_be_unused = (kernel->arguments[code[1]] & TYF_ARGUMENT_OPTIONAL) != 0;
+            span->touched = *--top;
+            if ((span->touched == 0 && !may_be_unused) || span->touched > span->there) {
                 return false;
             }
-            span->touched = is_absent ? 0 : wanted;
             code += 2;
             continue;
         }
         case TYF_CODE_RANGE: {
             const uint32_t width = *--top;
             const uint32_t count = *--top;
-            const uint8_t *data = spans[code[1]].data;
-            if (data != NULL && !in_range(data, count, code, width)) {
+            if (!in_range(spans[code[1]].data, count, code, width)) {
                 return false;
             }
             code += 6;
+            continue;
+        }
+        case TYF_CODE_MEASURE: {
+            const uint32_t length = *--top;
+            const uint32_t count = *--top;
+            tyf_span *span = &spans[code[1]];
+            span->touched = kernel->measure(span->data, span->there, count, length);
+            if (span->touched == 0 || span->touched > span->there) {
+                return false;
+            }
+            code += 2;
             continue;
         }
         default: {

@@ -139,3 +139,32 @@ void tyf_conv2d_knee_s8_v6m(const tyf_conv2d_s8_params *p, const int8_t *input, 
                             const uint8_t *schedule, const int32_t *channels, void *scratch, int8_t *output) {
     convolve(p, input, weights, schedule, channels, scratch, output, tyf_v6m_conv_block_knee);
 }
+
+/* The chain of steps in conv2d_block_v6m.S: how many may be skipped, bytes of one, from the first chain to the second.
+ */
+#define CHAIN 8u
+#define STEP_BYTES 12u
+#define SECOND_CHAIN (CHAIN * STEP_BYTES + 26u)
+
+uint32_t tyf_conv2d_v6m_schedule_bytes(const uint8_t *schedule, uint32_t bytes, uint32_t filters, uint32_t depth) {
+    uint32_t at = 0, left = depth;
+    while (filters != 0) {
+        if (at == bytes) {
+            return 0;
+        }
+        const uint32_t distance = schedule[at++];
+        const bool is_last = distance >= SECOND_CHAIN;
+        const uint32_t skipped = is_last ? distance - SECOND_CHAIN : distance;
+        const uint32_t products = CHAIN + 2u - skipped / STEP_BYTES;
+        if (skipped % STEP_BYTES != 0 || skipped > CHAIN * STEP_BYTES || products > left ||
+            is_last != (products == left)) {
+            return 0;
+        }
+        left -= products;
+        if (is_last) {
+            left = depth;
+            filters--;
+        }
+    }
+    return at;
+}

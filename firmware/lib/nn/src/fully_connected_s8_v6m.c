@@ -54,3 +54,22 @@ void tyf_fully_connected_shared_s8_v6m(const tyf_fully_connected_s8_params *p, c
                                        const int32_t *scalings, int8_t *output) {
     dense(p, input, weights, schedule, starts, scalings, 0, output);
 }
+
+uint32_t tyf_dense_v6m_schedule_bytes(const uint8_t *schedule, uint32_t bytes, uint32_t blocks, uint32_t depth) {
+    uint32_t at = 0, left = depth;
+    while (blocks != 0) {
+        if (at == bytes) {
+            return 0;
+        }
+        const uint32_t length = schedule[at++];
+        if (length > left || (length == 0) != (left == 0)) {
+            return 0;
+        }
+        left -= length;
+        if (length == 0) {
+            left = depth;
+            blocks--;
+        }
+    }
+    return at;
+}

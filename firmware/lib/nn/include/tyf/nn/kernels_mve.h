@@ -16,48 +16,155 @@
 #define TYF_CONV2D_MVE_SCRATCH_BYTES(depth, output_c)                                                                  \
     (TYF_MVE_COLUMNS * (((depth) + 15) / 16 * 16 + ((output_c) % 4 == 0 ? 0 : ((output_c) + 3) / 4 * 4)))
 
+/*
+ * What blobs are checked against, in terms that contracts know: no scratch memory where a convolution reads and writes
+ * its pixels where they are, else TYF_CONV2D_MVE_SCRATCH_BYTES.
+ */
+#define TYF_CONV2D_MVE_IN_PLACE(window, stride, pixels, input_c, output_c)                                             \
+    (zero((window) * (stride) - 1) * min(1, (pixels) / 4) * zero((input_c) % 16) * zero((output_c) % 4))
+#define TYF_CONV2D_MVE_TOUCHED(window, stride, pixels, input_c, output_c)                                              \
+    ((1 - TYF_CONV2D_MVE_IN_PLACE(window, stride, pixels, input_c, output_c)) * TYF_MVE_COLUMNS *                      \
+     (TYF_DSP_UP((window) * (input_c), 16) + (1 - zero((output_c) % 4)) * TYF_DSP_UP(output_c, 4)))
+
 /**
- * 2-D convolution without groups and dilation. `_relu`: the output's zero point is -128. `_deep`: depth above 128.
+ * 2-D convolution without groups and dilation, depth at most 128. The stream holds per four filters, 3 and 2, then 1
+ * and 0: bias four times each, 16 weights each for every 16 of the depth (padded with zeros), multiplier, round and 24
+ * - shift each; see conv2d_tile_mve.S.
  *
- * @param stream   per four filters, 3 and 2, then 1 and 0: bias four times each, 16 weights each for every 16 of the
- *                 depth (padded with zeros), multiplier, round and 24 - shift each; see conv2d_tile_mve.S
- * @param scratch  TYF_CONV2D_MVE_SCRATCH_BYTES; 16-byte aligned
+ * @param input    [input_h, input_w, input_c]
+ * @param stream   [(output_c + 3) / 4, 28 + TYF_DSP_UP(kernel_h * kernel_w * input_c, 16)]
+ * @param scratch  [TYF_CONV2D_MVE_TOUCHED(kernel_h * kernel_w, stride_h * stride_w, output_h * output_w, input_c,
+ *                 output_c)] or NULL, 16-byte aligned
+ * @param output   [output_h, output_w, output_c]
+ * @require dilation_h == 1 && dilation_w == 1 && kernel_h * kernel_w * input_c <= 128
  */
 void tyf_conv2d_s8_mve(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *stream, void *scratch,
                        int8_t *output);
+
+/**
+ * The same when the output's zero point is -128.
+ *
+ * @param input    [input_h, input_w, input_c]
+ * @param stream   [(output_c + 3) / 4, 28 + TYF_DSP_UP(kernel_h * kernel_w * input_c, 16)]
+ * @param scratch  [TYF_CONV2D_MVE_TOUCHED(kernel_h * kernel_w, stride_h * stride_w, output_h * output_w, input_c,
+ *                 output_c)] or NULL, 16-byte aligned
+ * @param output   [output_h, output_w, output_c]
+ * @require dilation_h == 1 && dilation_w == 1 && kernel_h * kernel_w * input_c <= 128 && output_offset == -128
+ */
 void tyf_conv2d_relu_s8_mve(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *stream,
                             void *scratch, int8_t *output);
+
+/**
+ * The same for a depth above 128.
+ *
+ * @param input    [input_h, input_w, input_c]
+ * @param stream   [(output_c + 3) / 4, 28 + TYF_DSP_UP(kernel_h * kernel_w * input_c, 16)]
+ * @param scratch  [TYF_CONV2D_MVE_TOUCHED(kernel_h * kernel_w, stride_h * stride_w, output_h * output_w, input_c,
+ *                 output_c)] or NULL, 16-byte aligned
+ * @param output   [output_h, output_w, output_c]
+ * @require dilation_h == 1 && dilation_w == 1 && kernel_h * kernel_w * input_c > 128
+ */
 void tyf_conv2d_deep_s8_mve(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *stream,
                             void *scratch, int8_t *output);
+
+/**
+ * The same for a depth above 128 and a zero point of -128.
+ *
+ * @param input    [input_h, input_w, input_c]
+ * @param stream   [(output_c + 3) / 4, 28 + TYF_DSP_UP(kernel_h * kernel_w * input_c, 16)]
+ * @param scratch  [TYF_CONV2D_MVE_TOUCHED(kernel_h * kernel_w, stride_h * stride_w, output_h * output_w, input_c,
+ *                 output_c)] or NULL, 16-byte aligned
+ * @param output   [output_h, output_w, output_c]
+ * @require dilation_h == 1 && dilation_w == 1 && kernel_h * kernel_w * input_c > 128 && output_offset == -128
+ */
 void tyf_conv2d_deep_relu_s8_mve(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *stream,
                                  void *scratch, int8_t *output);
 
-/** Bytes of a line of one plane, and lines, for 3x3 windows at `output` places; TYF_DEPTHWISE3X3_MVE_LINE_LIMIT bounds. */
+/** Bytes of a line of one plane, and lines, for 3x3 windows at `output` places; TYF_DEPTHWISE3X3_MVE_LINE_LIMIT bounds.
+ */
 #define TYF_DEPTHWISE3X3_MVE_LINE_BYTES(output, stride) (((output) + 3) / 4 * 4 * (stride) + 2)
 #define TYF_DEPTHWISE3X3_MVE_LINES(output, stride) ((output) * (stride) + 2)
 #define TYF_DEPTHWISE3X3_MVE_LINE_LIMIT 84
 
 /** Scratch memory; u is the axis along the lines, see `columns_across`. */
 #define TYF_DEPTHWISE3X3_MVE_SCRATCH_BYTES(output_u, output_v, stride)                                                 \
-    (((output_u) + 3) / 4 * 16 + 4 * TYF_DEPTHWISE3X3_MVE_LINE_BYTES(output_u, stride) *                               \
-                                     TYF_DEPTHWISE3X3_MVE_LINES(output_v, stride))
+    (((output_u) + 3) / 4 * 16 +                                                                                       \
+     4 * TYF_DEPTHWISE3X3_MVE_LINE_BYTES(output_u, stride) * TYF_DEPTHWISE3X3_MVE_LINES(output_v, stride))
+
+/** One of two values, by 0 or 1. */
+#define TYF_MVE_AXIS(which, first, second) ((1 - (which)) * (first) + (which) * (second))
 
 /**
- * 3x3 depthwise convolution with stride 1 or 2, no dilation, multiplier 1, channels a multiple of 4. At least two outputs
- * across the lines. `_relu`: the output's zero point is -128.
+ * 3x3 depthwise convolution with stride 1, no dilation, multiplier 1, channels a multiple of 4. The stream holds per
+ * channel 0, three rows of weights as bytes 0 .. 2, 0, multiplier, round, 24 - shift, bias. At least two outputs across
+ * the lines lie in 65,536 bytes.
  *
- * @param columns_across  0: lines run along the rows of the image; 1: along its columns. Two outputs across the lines lie
- *                        in 65,536 bytes.
- * @param stream          per channel 9 words: 0, three rows of weights as bytes 0 .. 2, 0, multiplier, round, 24 - shift,
- *                        bias
- * @param scratch         TYF_DEPTHWISE3X3_MVE_SCRATCH_BYTES; 16-byte aligned
+ * @param columns_across  0: lines run along the rows of the image; 1: along its columns
+ * @param input           [input_h, input_w, input_c]
+ * @param stream          [input_c, 9]
+ * @param scratch         [TYF_DEPTHWISE3X3_MVE_SCRATCH_BYTES(TYF_MVE_AXIS(columns_across, output_w, output_h),
+ *                        TYF_MVE_AXIS(columns_across, output_h, output_w), 1)], 16-byte aligned
+ * @param output          [output_h, output_w, input_c]
+ * @require kernel_h == 3 && kernel_w == 3 && stride_h == 1 && stride_w == 1 && dilation_h == 1
+ * @require dilation_w == 1 && input_c % 4 == 0 && depth_multiplier == 1 && columns_across <= 1
+ * @require TYF_MVE_AXIS(columns_across, output_h, output_w) >= 2
+ * @require TYF_DEPTHWISE3X3_MVE_LINE_BYTES(TYF_MVE_AXIS(columns_across, output_w, output_h), 1) <= 84
+ * @require TYF_MVE_AXIS(columns_across, 2 * output_w, output_h * output_w) * input_c <= 65536
  */
 void tyf_depthwise3x3_s1_s8_mve(const tyf_depthwise_conv2d_s8_params *params, int32_t columns_across,
                                 const int8_t *input, const uint32_t *stream, void *scratch, int8_t *output);
+
+/**
+ * The same when the output's zero point is -128.
+ *
+ * @param columns_across  0: lines run along the rows of the image; 1: along its columns
+ * @param input           [input_h, input_w, input_c]
+ * @param stream          [input_c, 9]
+ * @param scratch         [TYF_DEPTHWISE3X3_MVE_SCRATCH_BYTES(TYF_MVE_AXIS(columns_across, output_w, output_h),
+ *                        TYF_MVE_AXIS(columns_across, output_h, output_w), 1)], 16-byte aligned
+ * @param output          [output_h, output_w, input_c]
+ * @require kernel_h == 3 && kernel_w == 3 && stride_h == 1 && stride_w == 1 && dilation_h == 1
+ * @require dilation_w == 1 && input_c % 4 == 0 && depth_multiplier == 1 && columns_across <= 1 && output_offset == -128
+ * @require TYF_MVE_AXIS(columns_across, output_h, output_w) >= 2
+ * @require TYF_DEPTHWISE3X3_MVE_LINE_BYTES(TYF_MVE_AXIS(columns_across, output_w, output_h), 1) <= 84
+ * @require TYF_MVE_AXIS(columns_across, 2 * output_w, output_h * output_w) * input_c <= 65536
+ */
 void tyf_depthwise3x3_s1_relu_s8_mve(const tyf_depthwise_conv2d_s8_params *params, int32_t columns_across,
                                      const int8_t *input, const uint32_t *stream, void *scratch, int8_t *output);
+
+/**
+ * The same with stride 2.
+ *
+ * @param columns_across  0: lines run along the rows of the image; 1: along its columns
+ * @param input           [input_h, input_w, input_c]
+ * @param stream          [input_c, 9]
+ * @param scratch         [TYF_DEPTHWISE3X3_MVE_SCRATCH_BYTES(TYF_MVE_AXIS(columns_across, output_w, output_h),
+ *                        TYF_MVE_AXIS(columns_across, output_h, output_w), 2)], 16-byte aligned
+ * @param output          [output_h, output_w, input_c]
+ * @require kernel_h == 3 && kernel_w == 3 && stride_h == 2 && stride_w == 2 && dilation_h == 1
+ * @require dilation_w == 1 && input_c % 4 == 0 && depth_multiplier == 1 && columns_across <= 1
+ * @require TYF_MVE_AXIS(columns_across, output_h, output_w) >= 2
+ * @require TYF_DEPTHWISE3X3_MVE_LINE_BYTES(TYF_MVE_AXIS(columns_across, output_w, output_h), 2) <= 84
+ * @require TYF_MVE_AXIS(columns_across, 2 * output_w, output_h * output_w) * input_c <= 65536
+ */
 void tyf_depthwise3x3_s2_s8_mve(const tyf_depthwise_conv2d_s8_params *params, int32_t columns_across,
                                 const int8_t *input, const uint32_t *stream, void *scratch, int8_t *output);
+
+/**
+ * The same with stride 2 and a zero point of -128.
+ *
+ * @param columns_across  0: lines run along the rows of the image; 1: along its columns
+ * @param input           [input_h, input_w, input_c]
+ * @param stream          [input_c, 9]
+ * @param scratch         [TYF_DEPTHWISE3X3_MVE_SCRATCH_BYTES(TYF_MVE_AXIS(columns_across, output_w, output_h),
+ *                        TYF_MVE_AXIS(columns_across, output_h, output_w), 2)], 16-byte aligned
+ * @param output          [output_h, output_w, input_c]
+ * @require kernel_h == 3 && kernel_w == 3 && stride_h == 2 && stride_w == 2 && dilation_h == 1
+ * @require dilation_w == 1 && input_c % 4 == 0 && depth_multiplier == 1 && columns_across <= 1 && output_offset == -128
+ * @require TYF_MVE_AXIS(columns_across, output_h, output_w) >= 2
+ * @require TYF_DEPTHWISE3X3_MVE_LINE_BYTES(TYF_MVE_AXIS(columns_across, output_w, output_h), 2) <= 84
+ * @require TYF_MVE_AXIS(columns_across, 2 * output_w, output_h * output_w) * input_c <= 65536
+ */
 void tyf_depthwise3x3_s2_relu_s8_mve(const tyf_depthwise_conv2d_s8_params *params, int32_t columns_across,
                                      const int8_t *input, const uint32_t *stream, void *scratch, int8_t *output);
 
