@@ -21,7 +21,7 @@ from tinyfleet_codegen.firmware_tree import CPU_CLASSES, HOST_CLASS
 from tinyfleet_codegen.target import load_target
 
 CLASSES = (HOST_CLASS, *CPU_CLASSES)
-PARTIAL = {"tyf_copy"}
+PARTIAL = {"tyf_copy", "tyf_gather"}
 """Kernels that touch a part of a tensor."""
 
 
