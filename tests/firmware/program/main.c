@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "fuzz_parsers.h"
 #include "mlperf.h"
 #include "tyf/cbor/reader.h"
 #include "tyf/core/bytes.h"
@@ -157,6 +158,8 @@ static uint32_t handle(int letter, const uint8_t *data, uint32_t bytes) {
         return ring_read(data);
     case 'Z': /* see fuzz.h */
         return fuzz(data, bytes, reply);
+    case 'Y': /* see fuzz_parsers.h */
+        return fuzz_parsers(data, bytes, reply);
     case 'M': /* see mlperf.h */
         return mlperf_start(data, reply);
     case 'm':

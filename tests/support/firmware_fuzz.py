@@ -1,0 +1,98 @@
+"""Damaged bytes into every C parser of what comes from outside, inside ``tests/firmware/program``, under sanitizers.
+
+The blob opener has a program of its own: ``tests/support/blob_fuzz.py``.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import cbor2
+
+from tests.firmware.program_process import GROUP_OS, GROUP_TINYFLEET, READ, WRITE, FirmwareProgram, message, nvm_image
+from tinyfleet_codegen.wire.nvm import BOOT_MAGIC, BOOT_SLOT_OFFSETS
+
+MESSAGES = [
+    message(WRITE, GROUP_OS, 0, {"d": "some text that is echoed"}),
+    message(READ, GROUP_OS, 2, {}),
+    message(WRITE, GROUP_OS, 5, {}),
+    message(READ, GROUP_OS, 6, {}, version=0),
+    message(READ, GROUP_OS, 7, {"format": "snr"}),
+    message(READ, GROUP_TINYFLEET, 0, {}),
+    message(READ, GROUP_TINYFLEET, 1, {}),
+    message(WRITE, GROUP_TINYFLEET, 2, {"off": 0, "data": bytes(24)}),
+    message(WRITE, GROUP_TINYFLEET, 2, {"off": 10, "data": bytes(14)}),
+    message(READ, GROUP_TINYFLEET, 2, {"off": 2}),
+    message(WRITE, GROUP_TINYFLEET, 3, {"seed": 9, "first": 0, "count": 3}),
+    message(WRITE, GROUP_TINYFLEET, 3, {"seed": 9, "first": 0, "layers": True, "from": 1}),
+    message(READ, GROUP_TINYFLEET, 4, {"since": 0, "max": 20}),
+    message(WRITE, GROUP_TINYFLEET, 5, {"stream": 3, "off": 0, "data": bytes(300)}),
+    message(WRITE, GROUP_TINYFLEET, 5, {"stream": 3, "off": 50, "data": bytes(300)}),
+    message(READ, GROUP_TINYFLEET, 6, {"x": [1, {"y": [2.5, None]}], "z": b"abc"}),
+    message(WRITE, GROUP_OS, 0, {"d": "x" * 900}),
+]
+MAPS = [
+    *(data[8:] for data in MESSAGES),
+    b"\xbf\x61d\x9f\x01\x02\xff\x63off\x1a\xff\xff\xff\xff\xff",  # indefinite map and array
+    bytes.fromhex("a2616401616402"),  # a key twice
+    cbor2.dumps({"max": 2**64 - 1, "since": -1, "layers": False, "seed": 1.5, "data": cbor2.CBORTag(0, "2026-01-01")}),
+    cbor2.dumps({"d": [[[[[["deep"]]]]]], "off": {"a": {"b": {"c": {}}}}}),
+    cbor2.dumps({"": b"", "data": b"\x00" * 30, "stream": 0, "first": 2**32}),
+]
+
+
+@cache
+def nvm_images() -> list[bytes]:
+    """A board that never booted, and one with both boot slots; what lies behind the slots is of no interest."""
+    fresh = nvm_image()
+    booted = bytearray(fresh)
+    for number, offset in enumerate(BOOT_SLOT_OFFSETS):
+        slot = struct.pack("<II32s", BOOT_MAGIC, 7 + number, bytes(32))
+        booted[offset : offset + len(slot) + 4] = slot + struct.pack("<I", zlib.crc32(slot))
+    return [fresh[: BOOT_SLOT_OFFSETS[1] + 64], bytes(booted[: BOOT_SLOT_OFFSETS[1] + 64])]
+
+
+COMMANDS = ["name%", "profile%", "timestamp%", "help%", "db load 24%", "db load 2560%", "db 00112233445566778899aabbccddeeff%", "db print%"]
+COMMANDS += ["infer 1 0%", "infer 2 1%", "infer%", "results%", "db load 640%db " + "7f" * 31 + "%", "%%%", "x" * 300, "infer 10 99%db%"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parser:
+    """A target: how to ask the program for it, and what is damaged."""
+
+    name: str
+    letter: str
+    head: bytes
+    corpus: Sequence[bytes]
+
+    def run(self, program: FirmwareProgram, seed: int, rounds: int) -> int:
+        """Damage and parse; how many were accepted, where the target tells.
+
+        Raises:
+            AssertionError: the program ended, with what it or a sanitizer said.
+        """
+        items = b"".join(struct.pack("<H", len(data)) + data for data in self.corpus)
+        reply = program.ask(self.letter, self.head + struct.pack("<II", seed & 0xFFFFFFFF, rounds) + items)
+        assert int.from_bytes(reply[:4], "little") == rounds, reply
+        return int.from_bytes(reply[4:8], "little")
+
+
+PARSERS = (
+    Parser("CBOR map", "Y", b"c", MAPS),
+    Parser("console frame", "Y", b"f", MESSAGES),
+    Parser("NVM image", "Y", b"n", nvm_images()),
+    Parser("SMP server", "Z", b"", MESSAGES),
+    Parser("benchmark command", "z", b"", [text.encode() for text in COMMANDS]),
+)
+MONITOR_SIZES = (490, 12)
+"""Input and output bytes of the benchmark monitor's model."""
+
+
+def prepare(program: FirmwareProgram) -> None:
+    """Switch the board on and start the benchmark monitor."""
+    program.power_on(nvm_image())
+    program.ask("M", struct.pack("<II", *MONITOR_SIZES))
