@@ -6,16 +6,19 @@
 
 /* What all pixels share, in the order in which the assembly copies it to its stack. */
 typedef struct {
-    int32_t groups; /* of four weights in a filter */
+    int32_t rounds; /* of eight groups of four weights */
+    int32_t skip;   /* bytes of code that the first round leaves out */
     int32_t step;   /* bytes from the first pixel to the second; 0 when there is none: its byte is overwritten */
     int32_t output_c;
 } tile;
 
 /* clang-format off */
 
+#define GROUP_BYTES 48
+
 /* Sixteen products: 256 times the sums of four weights of two channels for two pixels. */
 #define GROUP                                                                                                          \
-    "ldm r0!, {r2-r5}\n"                                                                                               \
+    "ldm.w r0!, {r2-r5}\n"                                                                                             \
     "ldrd r6, r7, [r1], #8\n"                                                                                          \
     "smlad r8, r6, r2, r8\n"                                                                                           \
     "smlad r10, r6, r4, r10\n"                                                                                         \
@@ -53,31 +56,30 @@ typedef struct {
 #define TWO_PIXELS(FINISH)                                                                                             \
     __asm volatile(                                                                                                    \
         "push {r4-r11, lr}\n"                                                                                          \
-        "sub sp, #16\n"                                                                                                \
+        "sub sp, #20\n"                                                                                                \
         "mov r12, r2\n"                                                                                                \
-        "ldm r3, {r3-r5}\n"                                                                                            \
-        "add r5, r2\n"                                                                                                 \
-        "strd r0, r3, [sp, #0]\n" /* columns, groups */                                                                \
-        "strd r4, r5, [sp, #8]\n" /* step, where the first pixel ends */                                               \
+        "ldm r3, {r3-r6}\n"                                                                                            \
+        "add r6, r2\n"                                                                                                 \
+        "strd r0, r3, [sp, #0]\n" /* columns, rounds of eight groups */                                                \
+        "strd r5, r6, [sp, #8]\n" /* step, where the first pixel ends */                                               \
+        "str r4, [sp, #16]\n"     /* bytes of code that the first round skips */                                       \
         "1:\n"                                                                                                         \
+        "ldr r2, [sp, #16]\n"                                                                                          \
         "ldrd r0, lr, [sp, #0]\n"                                                                                      \
         "ldm r1!, {r8, r9}\n"                                                                                          \
         "mov r10, r8\n"                                                                                                \
         "mov r11, r9\n"                                                                                                \
-        "subs lr, #4\n"                                                                                                \
-        "blt 3f\n"                                                                                                     \
+        "add pc, r2\n" /* from four bytes on */                                                                        \
+        "nop\n"                                                                                                        \
         "2:\n"                                                                                                         \
-        GROUP GROUP GROUP GROUP                                                                                        \
-        "subs lr, #4\n"                                                                                                \
-        "bge 2b\n"                                                                                                     \
-        "3:\n"                                                                                                         \
-        "adds lr, #4\n"                                                                                                \
-        "beq 5f\n"                                                                                                     \
-        "4:\n"                                                                                                         \
         GROUP                                                                                                          \
+        "3:\n"                                                                                                         \
+        ".if 3b - 2b != 48\n"                                                                                          \
+        ".error \"a group is not GROUP_BYTES\"\n"                                                                      \
+        ".endif\n"                                                                                                     \
+        GROUP GROUP GROUP GROUP GROUP GROUP GROUP                                                                      \
         "subs lr, #1\n"                                                                                                \
-        "bne 4b\n"                                                                                                     \
-        "5:\n"                                                                                                         \
+        "bne 2b\n"                                                                                                     \
         "ldm r1!, {r2-r7}\n"                                                                                           \
         FINISH("r8", "r2", "r3", "r4")                                                                                 \
         FINISH("r10", "r2", "r3", "r4")                                                                                \
@@ -90,7 +92,7 @@ typedef struct {
         "strb r9, [r12], #1\n"                                                                                         \
         "cmp r12, r3\n"                                                                                                \
         "bne 1b\n"                                                                                                     \
-        "add sp, #16\n"                                                                                                \
+        "add sp, #20\n"                                                                                                \
         "pop {r4-r11, pc}\n")
 
 __attribute__((naked, noinline)) static void two_pixels(const uint32_t *columns, const uint32_t *stream, int8_t *first,
@@ -172,7 +174,7 @@ __attribute__((noinline)) static void convolve(const tyf_conv2d_s8_params *p, co
     /* Bytes after the window meet weights of zero; they need only be defined. */
     memset(s.window + depth, 0, (size_t)(4 * groups - depth));
     const int32_t pixels = win->output_h * win->output_w;
-    tile where = {groups, p->output_c, p->output_c};
+    tile where = {(groups + 7) / 8, (-groups & 7) * GROUP_BYTES, p->output_c, p->output_c};
     int8_t *to = output;
     int32_t pixel = 0;
     for (int32_t oy = 0; oy < win->output_h; oy++) {
