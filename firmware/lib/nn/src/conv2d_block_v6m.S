@@ -28,7 +28,7 @@
 #define WEIGHTS_END 28
 
 /* r0 columns, r1 weights - columns, r2 schedule, r6 and r7 high sums, r8 and r9 the group, r10 and r11 low sums,
- * r12 channels, lr output */
+ * r12 channels, lr output - r1 */
 .macro product
     ldrsb r3, [r0, r1]
     ldm r0!, {r4, r5}
@@ -54,8 +54,8 @@
     adcs r7, r5
 .endm
 
-/* One shifted sum to its place in the output; clamped ones leave the straight line. */
-.macro finish value, pixel, knee
+/* One shifted sum to its place in the output, r3 or r3 + r4; clamped ones leave the straight line. */
+.macro finish value, pixel, knee, beside
     cmp \value, r8
     bhs 40\pixel\()f
 .ifnb \knee
@@ -64,9 +64,10 @@
 .endif
     scale \value, r1, r2, r9, r0
 30\pixel:
+.ifnb \beside
+    strb \value, [r3, r4]
+.else
     strb \value, [r3]
-.if \pixel < 3
-    add r3, r10
 .endif
 .endm
 
@@ -100,11 +101,12 @@
     str r2, [sp, #12]
     ldr r2, [r0, #CHANNELS]
     mov r12, r2
-    ldr r2, [r0, #OUTPUT]
-    mov lr, r2
-    ldr r2, [r0, #SCHEDULE]
     ldr r3, [r0, #WEIGHTS]
     subs r1, r3, r1
+    ldr r2, [r0, #OUTPUT]
+    subs r2, r2, r1
+    mov lr, r2
+    ldr r2, [r0, #SCHEDULE]
 
 10: /* a filter */
     mov r3, r12
@@ -134,44 +136,44 @@
 .endr
     drain
 
-    /* Sums of pixels 0 to 3 into r4, r6, r5, r7. */
+    /* Sums of pixels 0 to 3 into r4, r6, r5, r7; the output's address to r3. */
     push {r1, r2}
-    mov r4, r10
-    lsls r3, r6, #16
-    subs r4, r4, r3
-    mov r5, r11
-    lsls r3, r7, #16
-    subs r5, r5, r3
-    ldr r0, [sp, #8 + 4]
-    mov r10, r0
-    mov r3, r12
-.ifnb \knee
-    ldm r3!, {r0, r1, r2}
-    mov r8, r0
-    mov r11, r1
-    mov r12, r2
-    ldm r3!, {r0, r1, r2}
-    mov r9, r0
-    str r3, [sp, #8 + 16]
-.else
-    ldm r3!, {r0, r1}
-    mov r8, r0
-    mov r9, r1
-    ldm r3!, {r1, r2}
-    mov r12, r3
-.endif
     mov r3, lr
+    adds r3, r3, r1
+    mov r4, r10
+    lsls r0, r6, #16
+    subs r4, r4, r0
+    mov r5, r11
+    lsls r0, r7, #16
+    subs r5, r5, r0
+    mov r0, r12
+.ifnb \knee
+    ldm r0!, {r1, r2}
+    mov r8, r1
+    mov r11, r2
+    ldm r0!, {r1, r2}
+    mov r12, r1
+    mov r9, r2
+    ldm r0!, {r1, r2}
+    str r0, [sp, #8 + 16]
+.else
+    ldm r0!, {r1, r2}
+    mov r8, r1
+    mov r9, r2
+    ldm r0!, {r1, r2}
+    mov r12, r0
+.endif
     finish r4, 0, \knee
-    finish r6, 1, \knee
+    ldr r4, [sp, #8 + 4]
+    finish r6, 1, \knee, beside
+    adds r3, r3, r4
+    adds r3, r3, r4
     finish r5, 2, \knee
-    finish r7, 3, \knee
+    finish r7, 3, \knee, beside
 .ifnb \knee
     ldr r3, [sp, #8 + 16]
     mov r12, r3
 .endif
-    mov r3, lr
-    adds r3, #1
-    mov lr, r3
     pop {r1, r2}
     adds r1, #1
     lsls r3, r1, #29
@@ -183,6 +185,9 @@
     beq 70f
     ldr r3, [sp, #8]
     adds r1, r1, r3
+    mov r4, lr
+    subs r4, r4, r3
+    mov lr, r4
     b 10b
     finish_clamped r4, 0, \knee
     finish_clamped r6, 1, \knee

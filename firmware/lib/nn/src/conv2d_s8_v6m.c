@@ -28,20 +28,19 @@ typedef struct {
     int32_t y, x;
 } corner;
 
-/* The windows of four pixels, row by row, where all of them lie inside the image. */
-static void pack_inside(const tyf_conv2d_s8_params *p, const int8_t *input, const corner *at, uint32_t *columns) {
-    const tyf_window *win = &p->window;
-    const int32_t row_bytes = win->input_w * p->input_c;
-    const uint32_t count = (uint32_t)(win->kernel_w * p->input_c);
-    const int8_t *rows[4];
-    for (int32_t i = 0; i < 4; i++) {
-        rows[i] = input + at[i].y * row_bytes + at[i].x * p->input_c;
-    }
-    for (int32_t ky = win->kernel_h; ky != 0; ky--) {
+/* The windows of four pixels, row by row from where they begin: all of them lie inside the image. */
+static void pack_inside(const tyf_conv2d_s8_params *p, const int8_t *rows[4], uint32_t *columns) {
+    const int32_t row_bytes = p->window.input_w * p->input_c;
+    const uint32_t count = (uint32_t)(p->window.kernel_w * p->input_c);
+    for (int32_t ky = p->window.kernel_h;;) {
         columns = tyf_v6m_pack(rows, columns, count);
-        for (int32_t i = 0; i < 4; i++) {
-            rows[i] += row_bytes;
+        if (--ky == 0) {
+            return;
         }
+        rows[0] += row_bytes;
+        rows[1] += row_bytes;
+        rows[2] += row_bytes;
+        rows[3] += row_bytes;
     }
 }
 
@@ -63,14 +62,9 @@ static void pack_taps(const tyf_conv2d_s8_params *p, const int8_t *input, const 
     }
 }
 
-static bool all_inside(const tyf_window *win, const corner *at) {
-    const int32_t last_y = win->input_h - win->kernel_h, last_x = win->input_w - win->kernel_w;
-    for (int32_t i = 0; i < 4; i++) {
-        if (at[i].y < 0 || at[i].y > last_y || at[i].x < 0 || at[i].x > last_x) {
-            return false;
-        }
-    }
-    return win->dilation_h == 1 && win->dilation_w == 1;
+/* Places along an axis at which a window of `kernel` lies inside `input`, from 0 on. */
+static uint32_t count_inside(int32_t input, int32_t kernel, int32_t dilation) {
+    return dilation == 1 && kernel <= input ? (uint32_t)(input - kernel + 1) : 0;
 }
 
 static void convolve(const tyf_conv2d_s8_params *p, const int8_t *input, const uint32_t *weights,
@@ -79,7 +73,9 @@ static void convolve(const tyf_conv2d_s8_params *p, const int8_t *input, const u
     const tyf_window *win = &p->window;
     const int32_t depth = win->kernel_h * win->kernel_w * p->input_c;
     const int32_t even_depth = depth + (depth & 1);
-    const int32_t pixels = win->output_h * win->output_w;
+    const uint32_t inside_h = count_inside(win->input_h, win->kernel_h, win->dilation_h);
+    const uint32_t inside_w = count_inside(win->input_w, win->kernel_w, win->dilation_w);
+    const int32_t step_bytes = win->stride_w * p->input_c;
     /* The block counts filters by the distance of weights and columns modulo 8. */
     uint32_t *columns = (uint32_t *)scratch + (((uintptr_t)weights ^ (uintptr_t)scratch) & 4u) / 4u;
     int8_t *outside = (int8_t *)(columns + 2 * even_depth);
@@ -90,43 +86,54 @@ static void convolve(const tyf_conv2d_s8_params *p, const int8_t *input, const u
         .weights = first_block + (-p->output_c & 7),
         .schedule = schedule,
         .channels = channels,
+        .output = output,
         .pixel_step = p->output_c,
         .weights_step = 8 * even_depth - 8,
         .weights_end = first_block + (p->output_c - 1) / 8 * 8 * even_depth + 8,
     };
-    const bool is_clamped = p->activation_min > INT8_MIN || p->activation_max < INT8_MAX;
-    int8_t *first = output;
-    corner at[4];
-    corner next = {-win->pad_h, -win->pad_w};
+    corner at[4], next = {-win->pad_h, -win->pad_w};
     int32_t left_in_row = win->output_w;
+    const int8_t *from = input + (next.y * win->input_w + next.x) * p->input_c;
     memset(outside, (int)(uint8_t)(-p->input_offset), (size_t)p->input_c);
     columns[2 * even_depth - 2] = 0; /* an odd depth's last weight is zero */
     columns[2 * even_depth - 1] = 0;
-    for (int32_t left = pixels; left > 0; left -= 4, output += 4 * p->output_c) {
+    for (int32_t left = win->output_h * win->output_w; left > 0; left -= 4) {
+        const int8_t *rows[4];
+        bool all_inside = true;
         for (int32_t i = 0; i < 4; i++) {
             at[i] = next;
+            rows[i] = from;
+            all_inside = all_inside && (uint32_t)next.y < inside_h && (uint32_t)next.x < inside_w;
             if (i + 1 < left) { /* the last pixel fills up its block */
                 next.x += win->stride_w;
+                from += step_bytes;
                 if (--left_in_row == 0) {
                     left_in_row = win->output_w;
                     next.x = -win->pad_w;
                     next.y += win->stride_h;
+                    from = input + (next.y * win->input_w + next.x) * p->input_c;
                 }
             }
         }
-        if (all_inside(win, at)) {
-            pack_inside(p, input, at, columns);
+        if (all_inside) {
+            pack_inside(p, rows, columns);
         } else {
             pack_taps(p, input, at, outside, columns);
         }
-        block.output = left < 4 ? spare : output;
-        run_block(&block);
-        if (left < 4) {
-            memcpy(output, spare, (size_t)(left * p->output_c));
+        if (left >= 4) {
+            run_block(&block);
+            block.output += 4 * p->output_c;
+        } else {
+            int8_t *last = block.output;
+            block.output = spare;
+            run_block(&block);
+            memcpy(last, spare, (size_t)(left * p->output_c));
         }
     }
-    for (int32_t i = is_clamped ? pixels * p->output_c : 0; i != 0; i--, first++) {
-        *first = (int8_t)tyf_clamp(*first, p->activation_min, p->activation_max);
+    if (p->activation_min > INT8_MIN || p->activation_max < INT8_MAX) {
+        for (int32_t i = win->output_h * win->output_w * p->output_c; i != 0; i--, output++) {
+            *output = (int8_t)tyf_clamp(*output, p->activation_min, p->activation_max);
+        }
     }
 }
 
