@@ -75,6 +75,12 @@ def test_contracts_say_what_kernels_are_given(board: str | None) -> None:
     assert set(used) >= {"tyf_copy", "tyf_softmax_s8", "tyf_pad_s8"}
 
 
+@pytest.mark.parametrize("cpu_class", CLASSES)
+def test_every_kernel_has_a_contract(cpu_class: str) -> None:
+    missing = set(read_headers(cpu_class).kernels) - set(read_contracts(cpu_class))
+    assert not missing, "docs/spec/blob.md says what the comments of these kernels lack"
+
+
 def contract_of(kernel: str) -> Contract:
     return read_contracts(HOST_CLASS)[kernel]
 

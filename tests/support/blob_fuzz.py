@@ -39,17 +39,30 @@ class FuzzResult:
     finding: str
 
 
-def build_fuzzer(folder: Path) -> Path:
-    """Compile the program; kernels wrap on overflow, as the values in a hostile blob are not bounded (nor used as addresses)."""
+def build_fuzzer(folder: Path, table: str | None = None) -> Path:
+    """Compile the program; kernels wrap on overflow, as the values in a hostile blob are not bounded (nor used as addresses).
+
+    Args:
+        folder: Keeps the objects, so that another table costs little.
+        table: C source of the table of kernels, when it is not the right one.
+    """
     lib = firmware_dir() / "lib"
-    table = folder / "kernel_table.c"
-    table.write_text(print_kernel_table(HOST_CLASS))
-    sources = [table, PROGRAM / "main.c", *sorted((lib / "model/src").glob("*.c")), lib / "core/src/crc.c", *kernel_sources(HOST_CLASS)]
+    sources = [PROGRAM / "main.c", *sorted((lib / "model/src").glob("*.c")), lib / "core/src/crc.c", *kernel_sources(HOST_CLASS)]
     includes = [f"-I{lib / name / 'include'}" for name in ("core", "model", "nn")]
-    command = [*find_host_cc(), *STRICT, *SANITIZE, "-O2", "-fwrapv", "-D_GNU_SOURCE", *includes, *map(str, sources)]
-    result = subprocess.run([*command, "-o", str(folder / "fuzz")], capture_output=True, text=True, timeout=300, check=False)
+    command = [*find_host_cc(), *STRICT, *SANITIZE, "-O2", "-fwrapv", "-D_GNU_SOURCE", *includes]
+    objects = folder / "objects"
+    if not objects.exists():
+        objects.mkdir()
+        _run([*command, "-c", *map(str, sources)], objects)
+    (folder / "kernel_table.c").write_text(table or print_kernel_table(HOST_CLASS))
+    program = folder / "fuzz"
+    _run([*command, str(folder / "kernel_table.c"), *map(str, sorted(objects.glob("*.o"))), "-o", str(program)], folder)
+    return program
+
+
+def _run(command: list[str], folder: Path) -> None:
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr[:4000]
-    return folder / "fuzz"
 
 
 @cache
