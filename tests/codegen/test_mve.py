@@ -18,9 +18,12 @@ import pytest
 
 from tests.support import batch
 from tests.support.batch import compile_cases, run_on_board
+from tests.support.binary_case import binary_case
 from tests.support.op_cases import OpCase
 from tests.support.op_cases.conv2d import conv_case
 from tests.support.op_cases.depthwise_conv2d import depthwise_case
+from tests.support.op_cases.fully_connected import dense_case
+from tests.support.pool_case import pool_case
 from tinyfleet.cases import Cases
 from tinyfleet.oracle import open_oracle
 from tinyfleet.toolchain import find_host_cc
@@ -28,8 +31,10 @@ from tinyfleet_codegen import firmware_tree
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.kernels import dsp, mve
+from tinyfleet_codegen.kernels.mve import depthwise_line
 from tinyfleet_codegen.kernels.mve.conv2d import conv2d_scratch_bytes
 from tinyfleet_codegen.kernels.mve.depthwise3x3 import LINE_LIMIT, depthwise3x3_scratch_bytes, line_bytes
+from tinyfleet_codegen.kernels.mve.fully_connected import fully_connected_scratch_bytes
 from tinyfleet_codegen.op import Array
 from tinyfleet_codegen.package import ModelPackage
 
@@ -39,25 +44,33 @@ INPUTS = 6
 RELU = (-3, -128)
 """Zero points of input and output under which sums below zero are clamped away."""
 PLAIN = (5, -9)
-PREFIXES = {"conv2d": "mve_conv", "depthwise3x3": "mve_dw", "depthwise": "mve_dw"}
+PREFIXES = {"conv2d": "mve_conv", "depthwise": "mve_dw", "fully": "mve_dense", "add": "mve_add", "pool2d": "mve_pool"}
 """First word of a kernel's file -> how the names of its cases begin."""
 SYMBOLS = {kernel.symbol for kernel in mve.KERNELS} - {kernel.symbol for kernel in dsp.KERNELS}
 ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
     {
         "conv2d_tile_mve.S": ("vqdmlah.s32 q1, \\second, r12", "nop"),
         "depthwise_planes_mve.S": ("vqdmlah.s32 q5, q7, r2", "nop"),
+        "fully_connected_rows_mve.S": ("vqdmlah.s32 q5, q7, r0", "nop"),
+        "add_s8_mve.c": ("if (!is_relu) {", "if (is_relu) {"),
+        "pool2d_s8_mve.c": ("half = count / 2", "half = 0"),
     },
     {
         "conv2d_tile_mve.S": ("add r9, #128", "add r9, #112"),
         "depthwise_planes_mve.S": ("    vshl.i32 q3, q2, #8", "    vmov q3, q2"),
+        "fully_connected_rows_mve.S": ("subs r7, #1\n    bne 2b", "subs r7, #1"),
+        "add_s8_mve.c": ("1 << 19", "1 << 18"),
+        "pool2d_s8_mve.c": ("vdupq_n_s8(INT8_MIN)", "vdupq_n_s8(0)"),
     },
     {
-        "conv2d_s8_mve.c": ("x + win->kernel_w > win->input_w", "x + win->kernel_w > win->input_w + 1"),
-        "depthwise3x3_s8_mve.c": ("pair_read - back * stride * 4 * line", "pair_read"),
+        "conv2d_s8_mve.c": ("smaller(win->input_w - x, win->kernel_w) - left", "win->kernel_w - left"),
+        "depthwise_s8_mve.c": ("pair_read - back * stride * 4 * line", "pair_read"),
+        "fully_connected_s8_mve.c": ("input += p->depth;", ""),
     },
     {
         "conv2d_s8_mve.c": ("step = win->stride_w * p->input_c", "step = p->input_c"),
-        "depthwise3x3_s8_mve.c": ("(u->output - 1) * stride + 3 - u->pad", "(u->output - 1) * stride + 2 - u->pad"),
+        "depthwise_s8_mve.c": ("first + i / 2 + 4 * (i % 2)", "first + i"),
+        "conv2d_columns_mve.S": ("    add r10, r6\n    le lr, 2b", "    add r10, r5\n    le lr, 2b"),
     },
     {"../include/tyf/nn/mve.h": ("vmaxq_s8(", "vminq_s8(")},
 )
@@ -88,9 +101,27 @@ def cases() -> Iterator[OpCase]:
                 name = f"mve_dw_s{stride}_{label}_{size[0]}x{size[1]}x{size[2]}"
                 yield depthwise_case(name, size=size, stride=(stride, stride), **kwargs)
             yield depthwise_case(f"mve_dw_s{stride}_{label}_valid", size=(10, 11, 4), stride=(stride, stride), same=False, **kwargs)
+        for size, kernel in (((30, 1, 8), (3, 1)), ((24, 1, 4), (10, 1)), ((1, 9, 8), (1, 5)), ((5, 17, 4), (13, 1)), ((15, 3, 4), (1, 2))):
+            name = f"mve_dw_line_{label}_{size[0]}x{size[1]}x{size[2]}"
+            yield depthwise_case(name, size=size, kernel=kernel, same=kernel != (10, 1), **kwargs)
+        kwargs["scales"] = (0.05, 0.02, 0.2)
+        for depth, units in ((16, 8), (128, 3), (129, 9), (37, 17), (400, 12)):
+            yield dense_case(f"mve_dense_{label}_{depth}x{units}", shape=(1, depth), depth=depth, units=units, per_channel=True, **kwargs)
+        yield dense_case(f"mve_dense_{label}_rows", shape=(1, 3, 20), depth=20, units=5, **kwargs)
+        for count in (16, 19, 32, 3):
+            shape = (1, 1, 1, count)
+            yield binary_case(f"mve_add_{label}_{count}", "ADD", shape, shape, zero_points=(7, -5, zero_points[1]))
+    for op, kind in (("AVERAGE_POOL_2D", "average"), ("MAX_POOL_2D", "max")):
+        for channels in (8, 16, 21):
+            yield pool_case(f"mve_pool_{kind}_{channels}", op, size=(7, 6, channels), kernel=(3, 2), same=True)
+        yield pool_case(f"mve_pool_{kind}_255", op, size=(17, 15, 4), kernel=(17, 15), stride=(1, 1), zero_point=-128)
     yield conv_case("mve_conv_1x1_relu6", size=(5, 5, 16), kernel=(1, 1), activation=3, scales=(0.05, 0.01, 0.1))
     yield conv_case("mve_conv_1x1_ties", size=(6, 6, 16), kernel=(1, 1), per_channel=False, scales=(0.5, 0.25, 32.0), bias=False)
     yield conv_case("mve_conv_3x3_ties", size=(6, 6, 16), per_channel=False, scales=(0.5, 0.25, 64.0), zero_points=(0, 0), bias=False)
+    ties = {"scales": (0.5, 0.5, 16.0), "bias": False, "zero_points": (0, 0)}
+    yield dense_case("mve_dense_ties", shape=(1, 7, 16), depth=16, units=16, **ties)
+    square = (1, 16, 16, 1)
+    yield binary_case("mve_add_ties", "ADD", square, square, scales=(0.5, 0.5, 1.0), zero_points=(0, 0, 0))
     yield conv_case("mve_conv_1x1_dead", size=(5, 5, 16), filters=6, kernel=(1, 1), dead=(0, 5), zero_points=(3, 90))
     yield depthwise_case("mve_dw_relu6", size=(6, 7, 4), activation=3, scales=(0.05, 0.02, 0.1))
     yield depthwise_case("mve_dw_ties", size=(6, 7, 4), per_channel=False, scales=(0.5, 0.25, 8.0), bias=False)
@@ -142,10 +173,11 @@ def change_kernels(changes: dict[str, tuple[str, str]], folder: Path, monkeypatc
 @pytest.mark.parametrize(
     ("file", "before", "after"),
     [
+        ("fully_connected_rows_mve.S", "    vpst\n    vstrbt.16 q5, [r5], #8", "    vstrb.16 q5, [r5], #8"),
         ("conv2d_tile_mve.S", "movlt r6, r0", "movlt r6, #4"),
         ("depthwise_planes_mve.S", "    vpst\n    vstrbt.16 q7, [r3, q6]", "    vstrb.16 q7, [r3, q6]"),
     ],
-    ids=["conv2d", "depthwise"],
+    ids=["dense", "conv2d", "depthwise"],
 )
 def test_a_write_outside_is_seen(file: str, before: str, after: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The bytes of the output stay right.
@@ -172,7 +204,13 @@ def test_sizes_equal_the_header(tmp_path: Path) -> None:
         for v in outputs
         for s in (1, 2)
     )
-    lines += 'printf("%d", TYF_DEPTHWISE3X3_MVE_LINE_LIMIT);'
+    lines += "".join(
+        f'printf("%d %d ", TYF_DEPTHWISE_LINE_MVE_LINE_BYTES({u}), TYF_DEPTHWISE_LINE_MVE_SCRATCH_BYTES({u}, {v}));'
+        for u in outputs
+        for v in outputs
+    )
+    lines += "".join(f'printf("%d ", TYF_FULLY_CONNECTED_MVE_SCRATCH_BYTES({d}));' for d in depths)
+    lines += 'printf("%d %d", TYF_DEPTHWISE3X3_MVE_LINE_LIMIT, TYF_DEPTHWISE_LINE_MVE_TAPS);'
     (tmp_path / "sizes.c").write_text(f'#include <stdio.h>\n#include "tyf/nn/kernels_mve.h"\nint main(void) {{ {lines} }}\n')
     subprocess.run(
         [*find_host_cc(), f"-I{firmware_dir() / 'lib/nn/include'}", "sizes.c", "-o", "sizes"], cwd=tmp_path, check=True, timeout=60
@@ -183,4 +221,8 @@ def test_sizes_equal_the_header(tmp_path: Path) -> None:
         for v in outputs:
             for s in (1, 2):
                 expected += [line_bytes(u, s), depthwise3x3_scratch_bytes(u, v, s)]
-    assert [int(word) for word in printed.split()] == [*expected, LINE_LIMIT]
+    for u in outputs:
+        for v in outputs:
+            expected += [depthwise_line.line_bytes(u), depthwise_line.depthwise_line_scratch_bytes(u, v)]
+    expected += [fully_connected_scratch_bytes(d) for d in depths]
+    assert [int(word) for word in printed.split()] == [*expected, LINE_LIMIT, depthwise_line.MAX_TAPS]

@@ -8,8 +8,8 @@ from tinyfleet_codegen.convolution import ConvolutionAttrs
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels.dsp.tables import bounds_hold
 from tinyfleet_codegen.kernels.kernel import Kernel
-from tinyfleet_codegen.kernels.mve.tables import Words, channel_constants, clamps_negative, int32_words
-from tinyfleet_codegen.op import CallPrinter, attrs_of, data_of
+from tinyfleet_codegen.kernels.mve.tables import clamps_negative, depthwise_stream
+from tinyfleet_codegen.op import Array, CallPrinter, attrs_of, data_of
 from tinyfleet_codegen.ops.depthwise_conv2d import depthwise_conv2d_params
 
 LINE_LIMIT = 84
@@ -64,22 +64,18 @@ class Depthwise3x3Mve(Kernel):
             printer.params("tyf_depthwise_conv2d_s8_params", depthwise_conv2d_params(graph, node)),
             str(across),
             printer.tensor(node.inputs[0]),
-            printer.constant("stream", "uint32_t", _stream(graph, node, across)),
+            printer.constant("stream", "uint32_t", depthwise_stream(graph, node, _planes(graph, node, across))),
             printer.scratch(),
             printer.tensor(node.outputs[0]),
         )
 
 
-def _stream(graph: Graph, node: Node, across: int) -> Words:
-    """``stream`` of the kernel, 9 words a channel."""
+def _planes(graph: Graph, node: Node, across: int) -> Array:
+    """Weights of each channel as the kernel's lines, ``[channels, 16]``."""
     weights = data_of(graph.input_tensor(node, 1))[0]
-    planes = weights.transpose(2, 1, 0) if across else weights.transpose(2, 0, 1)
-    count = len(planes)
-    constants = channel_constants(graph, node, planes.reshape(count, 9), 3, together=1)
-    lines = np.zeros((count, 5, 4), np.int8)
-    lines[:, 1:4, :3] = planes
-    words = np.concatenate([lines.view("<i4").reshape(count, 5), constants[:, [1, 2, 3, 0]].astype("<i4")], axis=1)
-    return int32_words(words.astype(np.int64))
+    lines = np.zeros((weights.shape[2], 4, 4), np.int8)
+    lines[:, :3, :3] = weights.transpose(2, 1, 0) if across else weights.transpose(2, 0, 1)
+    return lines.reshape(-1, 16)
 
 
 def line_bytes(output: int, stride: int) -> int:

@@ -60,3 +60,16 @@ def filter_stream(weights: Array, constants: npt.NDArray[np.int64]) -> Words:
             parts.append(as_words(padded[pair].transpose(1, 0, 2)))
             parts.append(int32_words(constants[pair, 1:]))
     return np.concatenate(parts)
+
+
+def depthwise_stream(graph: Graph, node: Node, weights: Array) -> Words:
+    """``stream`` of the depthwise kernels, 9 words a channel.
+
+    Args:
+        weights: ``[channels, 16]``.
+    """
+    constants = channel_constants(graph, node, weights, 3, together=1)
+    words = np.zeros((len(weights), 9), "<i4")
+    words[:, 1:5] = np.ascontiguousarray(weights).view("<i4")
+    words[:, 5:] = constants[:, [1, 2, 3, 0]]
+    return as_words(words)

@@ -3,8 +3,8 @@
  * into a column. The core, conv2d_tile_mve.S, takes runs of pixels at one distance.
  */
 #include <stdbool.h>
+#include <string.h>
 
-#include "tyf/nn/dsp.h"
 #include "tyf/nn/kernels_mve.h"
 #include "tyf/nn/mve.h"
 
@@ -26,6 +26,21 @@ void tyf_mve_tile_relu(const tyf_mve_run *run);
 void tyf_mve_tile_deep(const tyf_mve_run *run);
 void tyf_mve_tile_deep_relu(const tyf_mve_run *run);
 
+/* Of conv2d_columns_mve.S; it knows the offsets of these members. */
+typedef struct {
+    const int8_t *source;
+    int8_t *column;
+    int32_t pixels;
+    int32_t pixel_step;  /* bytes from window to window */
+    int32_t column_step; /* from column to column */
+    int32_t rows;
+    int32_t row_step;        /* from row to row of a window */
+    int32_t row_bytes;       /* of a row of a window */
+    int32_t column_row_step; /* from row to row of a column */
+} tyf_mve_windows;
+
+void tyf_mve_copy_windows(const tyf_mve_windows *windows);
+
 typedef struct {
     const tyf_conv2d_s8_params *p;
     const int8_t *input;
@@ -37,6 +52,14 @@ typedef struct {
     int32_t padded_depth;
     int32_t padded_output_c;
 } layer;
+
+static int32_t larger(int32_t a, int32_t b) {
+    return a > b ? a : b;
+}
+
+static int32_t smaller(int32_t a, int32_t b) {
+    return a < b ? a : b;
+}
 
 /* The core writes pixels in groups of four, so fewer go one by one. */
 static void run_core(const layer *l, const int8_t *input, int32_t step, int32_t pixels, int8_t *output,
@@ -63,7 +86,7 @@ static void run_pixels(const layer *l, const int8_t *input, int32_t step, int32_
         return;
     }
     for (int32_t done = 0; done < pixels; done += TYF_MVE_COLUMNS) {
-        const int32_t count = pixels - done < TYF_MVE_COLUMNS ? pixels - done : TYF_MVE_COLUMNS;
+        const int32_t count = smaller(pixels - done, TYF_MVE_COLUMNS);
         run_core(l, input + done * step, step, count, l->tile, l->padded_output_c);
         for (int32_t i = 0; i < count; i++) {
             tyf_mve_copy(l->tile + i * l->padded_output_c, output_c, output);
@@ -72,42 +95,60 @@ static void run_pixels(const layer *l, const int8_t *input, int32_t step, int32_
     }
 }
 
+/* Columns of pixels of one row whose windows all leave the image in the same way. */
+static void fill_columns(const layer *l, int32_t oy, int32_t ox, int32_t pixels, int8_t *column) {
+    const tyf_conv2d_s8_params *p = l->p;
+    const tyf_window *win = &p->window;
+    const int32_t y = oy * win->stride_h - win->pad_h, x = ox * win->stride_w - win->pad_w;
+    const int32_t top = larger(-y, 0), left = larger(-x, 0);
+    const int32_t rows = smaller(win->input_h - y, win->kernel_h) - top;
+    const int32_t taps = smaller(win->input_w - x, win->kernel_w) - left;
+    const int32_t row_bytes = win->kernel_w * p->input_c;
+    if (rows != win->kernel_h || taps != win->kernel_w) {
+        memset(column, (int)(uint8_t)(-p->input_offset), (size_t)(pixels * l->padded_depth));
+    }
+    if (rows <= 0 || taps <= 0) {
+        return;
+    }
+    const tyf_mve_windows windows = {
+        .source = l->input + ((y + top) * win->input_w + x + left) * p->input_c,
+        .column = column + top * row_bytes + left * p->input_c,
+        .pixels = pixels,
+        .pixel_step = win->stride_w * p->input_c,
+        .column_step = l->padded_depth,
+        .rows = rows,
+        .row_step = win->input_w * p->input_c,
+        .row_bytes = taps * p->input_c,
+        .column_row_step = row_bytes,
+    };
+    tyf_mve_copy_windows(&windows);
+}
+
 /* Pixels from `first` on, through columns. What lies behind the window of a column meets weights of zero. */
 static void run_windows(const layer *l, int32_t first, int8_t *output) {
     const tyf_conv2d_s8_params *p = l->p;
     const tyf_window *win = &p->window;
-    const int32_t pixels = win->output_h * win->output_w;
-    const int32_t row_bytes = win->kernel_w * p->input_c;
-    const int32_t pitch = win->input_w * p->input_c;
-    const mve_pred16_t part = vctp8q((uint32_t)row_bytes);
+    /* Columns of the output from inner_begin to inner_end have windows that lie between the image's sides. */
+    const int32_t inner_begin = (win->pad_w + win->stride_w - 1) / win->stride_w;
+    const int32_t inner_end = larger(win->input_w - win->kernel_w + win->pad_w + win->stride_w, 0) / win->stride_w;
     int32_t oy = first / win->output_w, ox = first % win->output_w;
+    int32_t left = win->output_h * win->output_w - first;
     int32_t filled = 0;
-    int8_t *column = l->columns;
-    for (int32_t pixel = first; pixel < pixels; pixel++) {
-        const int32_t y = oy * win->stride_h - win->pad_h, x = ox * win->stride_w - win->pad_w;
-        if (x < 0 || y < 0 || x + win->kernel_w > win->input_w || y + win->kernel_h > win->input_h) {
-            tyf_copy_window(p, l->input, oy, ox, column);
-        } else {
-            const int8_t *source = l->input + y * pitch + x * p->input_c;
-            int8_t *to = column;
-            for (int32_t ky = win->kernel_h; ky != 0; ky--) {
-                if (row_bytes <= 16) {
-                    tyf_mve_copy_part(source, part, to);
-                } else {
-                    tyf_mve_copy(source, row_bytes, to);
-                }
-                source += pitch;
-                to += row_bytes;
-            }
+    while (left > 0) {
+        int32_t count = 1;
+        if (ox >= inner_begin && ox < inner_end) {
+            count = smaller(smaller(inner_end, win->output_w) - ox, TYF_MVE_COLUMNS - filled);
         }
-        column += l->padded_depth;
-        if (++filled == TYF_MVE_COLUMNS || pixel == pixels - 1) {
+        fill_columns(l, oy, ox, count, l->columns + filled * l->padded_depth);
+        filled += count;
+        left -= count;
+        if (filled == TYF_MVE_COLUMNS || left == 0) {
             run_pixels(l, l->columns, l->padded_depth, filled, output);
             output += filled * p->output_c;
-            column = l->columns;
             filled = 0;
         }
-        if (++ox == win->output_w) {
+        ox += count;
+        if (ox == win->output_w) {
             ox = 0;
             oy++;
         }
@@ -127,7 +168,7 @@ static int32_t run_direct(const layer *l, int8_t *output) {
     int32_t pixels = 0;
     for (int32_t row = 0; row < rows; row++) {
         const int32_t readable = (input_bytes - row * row_step - l->padded_depth + step) / step;
-        const int32_t count = readable < row_pixels ? readable : row_pixels;
+        const int32_t count = smaller(readable, row_pixels);
         if (count < 4) {
             break;
         }

@@ -1,17 +1,20 @@
 /*
- * The core of DEPTHWISE_CONV_2D 3x3 for Helium: four channels at a time are laid out as planes, where a gather of eight
- * halfwords takes a window of 4x4 pixels, and one VMLADAVA all products of an output.
+ * The core of DEPTHWISE_CONV_2D for Helium: four channels at a time are laid out as planes, where a gather of eight
+ * halfwords takes a window of 4x4 pixels, or a load 16 pixels of a line, and one VMLADAVA all products of an output.
  *
  *     void tyf_mve_depthwise_s1(const tyf_mve_planes *planes);        stride 1: a window holds 2x2 outputs
  *     void tyf_mve_depthwise_s1_relu(const tyf_mve_planes *planes);   outputs below the zero point are clamped away
  *     void tyf_mve_depthwise_s2(const tyf_mve_planes *planes);        stride 2: a window holds one output
  *     void tyf_mve_depthwise_s2_relu(const tyf_mve_planes *planes);
+ *     void tyf_mve_depthwise_line(const tyf_mve_planes *planes);      stride 1, up to 13 weights along a line
+ *     void tyf_mve_depthwise_line_relu(const tyf_mve_planes *planes);
  *
  * u runs along the lines of a plane, v across them; either may be the image's columns. A step makes 4 outputs along u by
- * 2 along v. The last step of a line, and the last pair of lines, overlap the ones before instead of leaving the plane;
+ * 2 along v, or 8 along u. The last step of a line, and the last pair of lines, overlap the ones before instead of leaving the plane;
  * where that cannot be, a mask keeps lanes of the last step from being stored.
  *
- * Stream of a channel, 9 words: 0, three rows of weights as bytes 0 .. 2, 0, multiplier, round, 24 - shift, bias.
+ * Stream of a channel, 9 words: 0, three rows of weights as bytes 0 .. 2 and 0, or 16 weights of a line, multiplier,
+ * round, 24 - shift, bias.
  * Requantisation as in conv2d_tile_mve.S; with relu VQRDMLASH multiplies and adds `round` at once.
  */
     .syntax unified
@@ -71,6 +74,17 @@
     add r1, #2
     vmladava.s8 r4, q7, q0
     vmladava.s8 r6, q7, q1
+    vmladava.s8 r12, q7, q2
+    vmladava.s8 lr, q7, q3
+.elseif \stride == 0
+    vldrb.8 q6, [r1], #4
+    vmladava.s8 r0, q6, q0
+    vmladava.s8 r2, q6, q1
+    vmladava.s8 r4, q6, q2
+    vmladava.s8 r6, q6, q3
+    vldrb.8 q7, [r1], #4
+    vmladava.s8 r8, q7, q0
+    vmladava.s8 r10, q7, q1
     vmladava.s8 r12, q7, q2
     vmladava.s8 lr, q7, q3
 .else
@@ -175,7 +189,11 @@
     ldr r5, [sp, #F_STREAM]
     ldr r6, [sp, #F_PLANES]
     vldrw.32 q0, [r5, #4]
-.if \stride == 1
+.if \stride == 0
+    vldrb.8 q1, [r5, #3]
+    vldrb.8 q2, [r5, #2]
+    vldrb.8 q3, [r5, #1]
+.elseif \stride == 1
     vldrw.32 q2, [r5]
     vshl.i32 q1, q0, #8
     vshl.i32 q3, q2, #8
@@ -253,3 +271,5 @@
     depthwise tyf_mve_depthwise_s1_relu, 1, 1
     depthwise tyf_mve_depthwise_s2, 2, 0
     depthwise tyf_mve_depthwise_s2_relu, 2, 1
+    depthwise tyf_mve_depthwise_line, 0, 0
+    depthwise tyf_mve_depthwise_line_relu, 0, 1

@@ -168,4 +168,131 @@ void tyf_depthwise3x3_s2_s8_mve(const tyf_depthwise_conv2d_s8_params *params, in
 void tyf_depthwise3x3_s2_relu_s8_mve(const tyf_depthwise_conv2d_s8_params *params, int32_t columns_across,
                                      const int8_t *input, const uint32_t *stream, void *scratch, int8_t *output);
 
+/** Most weights along a line: four outputs share a load of 16. */
+#define TYF_DEPTHWISE_LINE_MVE_TAPS 13
+
+/** Bytes of a line of one plane for windows at `output` places; TYF_DEPTHWISE3X3_MVE_LINE_LIMIT bounds. */
+#define TYF_DEPTHWISE_LINE_MVE_LINE_BYTES(output) (((output) + 7) / 8 * 8 + TYF_DEPTHWISE_LINE_MVE_TAPS - 1)
+
+/** Scratch memory; u is the axis along the lines. */
+#define TYF_DEPTHWISE_LINE_MVE_SCRATCH_BYTES(output_u, output_v)                                                       \
+    (((output_u) + 7) / 8 * 16 + 4 * TYF_DEPTHWISE_LINE_MVE_LINE_BYTES(output_u) * (output_v) + 16)
+
+/**
+ * Depthwise convolution of 1 x n or n x 1, stride 1, no dilation, multiplier 1, channels a multiple of 4. The stream
+ * holds per channel 0, 16 weights padded with zeros, multiplier, round, 24 - shift, bias. A line of outputs lies in
+ * 65,536 bytes.
+ *
+ * @param columns_across  1 for n x 1
+ * @param input           [input_h, input_w, input_c]
+ * @param stream          [input_c, 9]
+ * @param scratch         [TYF_DEPTHWISE_LINE_MVE_SCRATCH_BYTES(TYF_MVE_AXIS(columns_across, output_w, output_h),
+ *                        TYF_MVE_AXIS(columns_across, output_h, output_w))], 16-byte aligned
+ * @param output          [output_h, output_w, input_c]
+ * @require TYF_MVE_AXIS(columns_across, kernel_h, kernel_w) == 1 && columns_across <= 1
+ * @require TYF_MVE_AXIS(columns_across, kernel_w, kernel_h) <= TYF_DEPTHWISE_LINE_MVE_TAPS
+ * @require stride_h == 1 && stride_w == 1 && dilation_h == 1 && dilation_w == 1 && input_c % 4 == 0
+ * @require depth_multiplier == 1
+ * @require TYF_DEPTHWISE_LINE_MVE_LINE_BYTES(TYF_MVE_AXIS(columns_across, output_w, output_h)) <= 84
+ * @require TYF_MVE_AXIS(columns_across, output_w, output_h * output_w) * input_c <= 65536
+ */
+void tyf_depthwise_line_s8_mve(const tyf_depthwise_conv2d_s8_params *params, int32_t columns_across,
+                               const int8_t *input, const uint32_t *stream, void *scratch, int8_t *output);
+
+/**
+ * The same when the output's zero point is -128.
+ *
+ * @param columns_across  1 for n x 1
+ * @param input           [input_h, input_w, input_c]
+ * @param stream          [input_c, 9]
+ * @param scratch         [TYF_DEPTHWISE_LINE_MVE_SCRATCH_BYTES(TYF_MVE_AXIS(columns_across, output_w, output_h),
+ *                        TYF_MVE_AXIS(columns_across, output_h, output_w))], 16-byte aligned
+ * @param output          [output_h, output_w, input_c]
+ * @require TYF_MVE_AXIS(columns_across, kernel_h, kernel_w) == 1 && columns_across <= 1
+ * @require TYF_MVE_AXIS(columns_across, kernel_w, kernel_h) <= TYF_DEPTHWISE_LINE_MVE_TAPS
+ * @require stride_h == 1 && stride_w == 1 && dilation_h == 1 && dilation_w == 1 && input_c % 4 == 0
+ * @require depth_multiplier == 1 && output_offset == -128
+ * @require TYF_DEPTHWISE_LINE_MVE_LINE_BYTES(TYF_MVE_AXIS(columns_across, output_w, output_h)) <= 84
+ * @require TYF_MVE_AXIS(columns_across, output_w, output_h * output_w) * input_c <= 65536
+ */
+void tyf_depthwise_line_relu_s8_mve(const tyf_depthwise_conv2d_s8_params *params, int32_t columns_across,
+                                    const int8_t *input, const uint32_t *stream, void *scratch, int8_t *output);
+
+/** Scratch memory of a dense layer. */
+#define TYF_FULLY_CONNECTED_MVE_SCRATCH_BYTES(depth) ((depth) % 16 == 0 ? 0 : ((depth) + 15) / 16 * 16)
+
+/**
+ * Dense layer. The stream holds per eight units, in the order 0 2 4 6 1 3 5 7: bias of each, 16 weights of each for
+ * every 16 of the depth (padded with zeros), multiplier of each, round of each, 24 - shift of each.
+ *
+ * @param input    [rows, depth]
+ * @param stream   [TYF_DSP_UP(units, 8), 4 + TYF_DSP_UP(depth, 16) / 4]
+ * @param scratch  [(1 - zero(depth % 16)) * TYF_DSP_UP(depth, 16)] or NULL
+ * @param output   [rows, units]
+ */
+void tyf_fully_connected_s8_mve(const tyf_fully_connected_s8_params *params, const int8_t *input,
+                                const uint32_t *stream, void *scratch, int8_t *output);
+
+/**
+ * The same when the output's zero point is -128.
+ *
+ * @param input    [rows, depth]
+ * @param stream   [TYF_DSP_UP(units, 8), 4 + TYF_DSP_UP(depth, 16) / 4]
+ * @param scratch  [(1 - zero(depth % 16)) * TYF_DSP_UP(depth, 16)] or NULL
+ * @param output   [rows, units]
+ * @require output_offset == -128
+ */
+void tyf_fully_connected_relu_s8_mve(const tyf_fully_connected_s8_params *params, const int8_t *input,
+                                     const uint32_t *stream, void *scratch, int8_t *output);
+
+/** ADD of two tensors of one shape. */
+typedef struct {
+    int32_t elements;
+    int32_t multiplier; /**< of the sum */
+    int32_t round;      /**< 2^(shift - 1) + (output_offset << shift) */
+    int32_t left;       /**< 24 - shift; shift to the right, 1 .. 22 */
+    int32_t activation_min;
+    int32_t activation_max;
+} tyf_mve_add;
+
+/**
+ * @param shifted    [elements]; the input of the larger scale, which the arithmetic multiplies by 2^19
+ * @param looked_up  [elements]; the other input
+ * @param table      [256] for each value of `looked_up`, 0 .. 127, -128 .. -1: what it is scaled to, plus offset of
+ *                   `shifted` * 2^19
+ * @param output     [elements]; may be one of the inputs
+ */
+void tyf_add_s8_mve(const tyf_mve_add *params, const int8_t *shifted, const int8_t *looked_up, const int32_t *table,
+                    int8_t *output);
+
+/**
+ * The same when the output's zero point is -128.
+ *
+ * @param shifted    [elements]; the input of the larger scale, which the arithmetic multiplies by 2^19
+ * @param looked_up  [elements]; the other input
+ * @param table      [256] for each value of `looked_up`, 0 .. 127, -128 .. -1: what it is scaled to, plus offset of
+ *                   `shifted` * 2^19
+ * @param output     [elements]; may be one of the inputs
+ */
+void tyf_add_relu_s8_mve(const tyf_mve_add *params, const int8_t *shifted, const int8_t *looked_up,
+                         const int32_t *table, int8_t *output);
+
+/**
+ * Mean of the elements inside the image, ties away from zero.
+ *
+ * @param input   [input_h, input_w, channels]
+ * @param output  [output_h, output_w, channels]
+ * @require dilation_h == 1 && dilation_w == 1 && kernel_h * kernel_w <= 255
+ */
+void tyf_average_pool2d_s8_mve(const tyf_pool2d_s8_params *params, const int8_t *input, int8_t *output);
+
+/**
+ * Largest element inside the image.
+ *
+ * @param input   [input_h, input_w, channels]
+ * @param output  [output_h, output_w, channels]
+ * @require dilation_h == 1 && dilation_w == 1
+ */
+void tyf_max_pool2d_s8_mve(const tyf_pool2d_s8_params *params, const int8_t *input, int8_t *output);
+
 #endif
