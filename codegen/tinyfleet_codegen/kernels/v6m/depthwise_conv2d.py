@@ -37,7 +37,11 @@ class Depthwise3x3V6M(Kernel):
         return channels is not None and not channels.have_knee and int(channels.weights.min()) > -128
 
     def scratch_bytes(self, graph: Graph, node: Node) -> int:
-        return depthwise_3x3_scratch_bytes(graph.output_tensor(node).shape[2])
+        _, height, width, _ = graph.output_tensor(node).shape
+        return depthwise_3x3_scratch_bytes(height if self._is_turned(graph, node) else width)
+
+    def _is_turned(self, graph: Graph, node: Node) -> bool:
+        return is_turned(*graph.input_tensor(node, 0).shape[1:3], graph.output_tensor(node).shape[2])
 
     def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
         # A channel's output row is written after the input row of the same number was read for the last time, and no other
@@ -51,7 +55,7 @@ class Depthwise3x3V6M(Kernel):
             self.symbol,
             printer.params("tyf_depthwise_conv2d_s8_params", depthwise_conv2d_params(graph, node)),
             printer.tensor(node.inputs[0]),
-            printer.constant("records", "uint32_t", pack_records(channels)),
+            printer.constant("records", "uint32_t", pack_records(channels, self._is_turned(graph, node))),
             printer.scratch(),
             printer.tensor(node.outputs[0]),
         )
@@ -62,6 +66,9 @@ class Depthwise3x3Stride2V6M(Depthwise3x3V6M):
 
     symbol = "tyf_depthwise_conv2d_3x3_s2_s8_v6m"
     stride = 2
+
+    def _is_turned(self, graph: Graph, node: Node) -> bool:
+        return False
 
 
 class DepthwiseConv2DV6M(Kernel):
@@ -99,14 +106,25 @@ class DepthwiseConv2DV6M(Kernel):
         )
 
 
-def depthwise_3x3_scratch_bytes(output_w: int) -> int:
+def depthwise_3x3_scratch_bytes(length: int) -> int:
     """TYF_DEPTHWISE_3X3_V6M_SCRATCH_BYTES of kernels_v6m.h."""
-    return 36 * ((output_w + 1) // 2) + 24
+    return 36 * ((length + 1) // 2) + 24
 
 
-def pack_records(channels: Channels) -> npt.NDArray[np.uint32]:
-    """``[channels, 8]`` words: each kernel row as bytes w0, w2 and halfword w1, then start, high, low, offset, limit."""
+def is_turned(input_h: int, input_w: int, output_w: int) -> bool:
+    """TYF_DEPTHWISE_3X3_V6M_IS_TURNED of kernels_v6m.h."""
+    return input_w < input_h and input_w == output_w
+
+
+def pack_records(channels: Channels, turned: bool) -> npt.NDArray[np.uint32]:
+    """``[channels, 8]`` words: each kernel row as bytes w0, w2 and halfword w1, then start, high, low, offset, limit.
+
+    Args:
+        turned: Kernel columns instead of rows.
+    """
     rows = channels.weights.reshape(-1, 3, 3)
+    if turned:
+        rows = rows.transpose(0, 2, 1)
     words: Int64Array = (rows[..., 0] & 0xFF) | (rows[..., 2] & 0xFF) << 8 | (rows[..., 1] & 0xFFFF) << 16
     start, limit, offset, high, low = channels.table(knee=False).T
     return np.concatenate([words, np.stack([start, high, low, offset, limit], axis=1)], axis=1).astype(np.uint32)

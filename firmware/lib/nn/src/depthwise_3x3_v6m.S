@@ -5,7 +5,8 @@
  *     tyf_v6m_depthwise_3x3_s2(const tyf_v6m_depthwise *work);    stride 2
  *
  * Three input rows of the channel are kept as pairs of pixels in words, in a ring of three slots that alternate in memory,
- * so that one pointer reaches all of them; a new row takes the place of the oldest, and the weights move instead.
+ * so that one pointer reaches all of them; a new row takes the place of the oldest, and the weights move instead. What is a
+ * row is the caller's choice: the columns of an image that is higher than wide will do.
  *
  * Stride 1: (a1 + 65536 * a0) * (w0 + 65536 * w1) has a1 * w0 in its low half and a1 * w1 + a0 * w0 in its high half,
  * three products that two neighbouring outputs need; (a2 + 65536 * a3) * (w2 + 65536 * w1) has the other three of a row.
@@ -33,6 +34,8 @@
 #define ODD 52
 #define PAD_WORD 56
 #define PAIRS 60
+#define PIXEL_STEP 64
+#define OUTPUT_ROW_BYTES 68
 
 /* The frame: what is read in one LDM comes first. */
 #define F_START 0
@@ -69,6 +72,7 @@
     str r1, [sp, #F_RECORD]
     ldr r1, [r0, #CHANNELS]
     str r1, [sp, #F_CHANNELS]
+    ldr r1, [r0, #PIXEL_STEP]
     str r1, [sp, #F_STEP]
 .endm
 
@@ -218,12 +222,12 @@
 .macro end_outputs
 36:
     ldr r5, [sp, #F_WORK]
-    ldr r4, [r5, #CHANNELS]
+    ldr r4, [r5, #PIXEL_STEP]
     str r4, [sp, #F_STEP]
-    ldr r3, [r5, #ODD]
-    muls r3, r4
-    adds r7, r7, r3
-    str r7, [sp, #F_OUT]
+    ldr r3, [sp, #F_OUT]
+    ldr r4, [r5, #OUTPUT_ROW_BYTES]
+    adds r3, r3, r4
+    str r3, [sp, #F_OUT]
 .endm
 
 /* The next output row at `again` after `fill` new input rows, the next channel, or the end. */

@@ -23,6 +23,8 @@ typedef struct {
     int32_t odd;       /* outputs after those */
     int32_t pad_word;  /* zero point in both halves */
     int32_t pairs;     /* of a row in the ring */
+    int32_t pixel_step;
+    int32_t output_row_bytes;
 } tyf_v6m_depthwise;
 
 /* What depthwise_taps_v6m.S reads, by offset. */
@@ -65,17 +67,36 @@ static tyf_v6m_depthwise begin(const tyf_depthwise_conv2d_s8_params *p, const in
         .pairs_out = win->output_w / 2,
         .odd = win->output_w & 1,
         .pad_word = (int32_t)((uint32_t)-p->input_offset * 65537u),
+        .pixel_step = p->input_c,
+        .output_row_bytes = win->output_w * p->input_c,
     };
 }
 
 void tyf_depthwise_conv2d_3x3_s8_v6m(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input,
                                      const uint32_t *records, void *scratch, int8_t *output) {
+    const tyf_window *win = &p->window;
     tyf_v6m_depthwise work = begin(p, input, records, scratch, output);
+    int32_t length = win->output_w;
+    int32_t pixels = win->input_w;
+    if (TYF_DEPTHWISE_3X3_V6M_IS_TURNED(win->input_h, win->input_w, win->output_w)) {
+        /* Columns for rows: a row has a price of its own, so that few long ones are cheaper. */
+        length = win->output_h;
+        pixels = win->input_h;
+        work.pixel_step = work.row_bytes;
+        work.row_bytes = p->input_c;
+        work.output_row_bytes = p->input_c;
+        work.input_h = win->input_w;
+        work.output_h = win->output_w;
+        work.pad_h = win->pad_w;
+        work.lead = win->pad_h;
+        work.pairs_out = length / 2;
+        work.odd = length & 1;
+    }
     /* With a lead, the first pair is padding and one pixel. */
-    const int32_t pixels = p->window.input_w - work.lead;
+    pixels -= work.lead;
     work.whole = pixels / 2;
     work.rest = pixels & 1;
-    work.pairs = (p->window.output_w + 1) / 2 + 1;
+    work.pairs = (length + 1) / 2 + 1;
     tyf_v6m_depthwise_3x3(&work);
     clamp_all(p, output);
 }

@@ -53,7 +53,10 @@ void tyf_conv2d_knee_s8_v6m(const tyf_conv2d_s8_params *params, const int8_t *in
  */
 uint32_t tyf_conv2d_v6m_schedule_bytes(const uint8_t *schedule, uint32_t bytes, uint32_t filters, uint32_t depth);
 
-#define TYF_DEPTHWISE_3X3_V6M_SCRATCH_BYTES(output_w) (36 * (((output_w) + 1) / 2) + 24)
+#define TYF_DEPTHWISE_3X3_V6M_SCRATCH_BYTES(length) (36 * (((length) + 1) / 2) + 24)
+
+/** Whether stride 1 takes columns for rows; then the records' weights are transposed. */
+#define TYF_DEPTHWISE_3X3_V6M_IS_TURNED(input_h, input_w, output_w) ((input_w) < (input_h) && (input_w) == (output_w))
 
 /**
  * Depthwise 3x3, stride 1 in both directions, no dilation, one output channel per input channel.
