@@ -41,7 +41,8 @@ class Depthwise3x3V6M(Kernel):
         return depthwise_3x3_scratch_bytes(height if self._is_turned(graph, node) else width)
 
     def _is_turned(self, graph: Graph, node: Node) -> bool:
-        return is_turned(*graph.input_tensor(node, 0).shape[1:3], graph.output_tensor(node).shape[2])
+        _, height, width, _ = graph.input_tensor(node, 0).shape
+        return is_turned(height, width, graph.output_tensor(node).shape[2])
 
     def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
         # A channel's output row is written after the input row of the same number was read for the last time, and no other
