@@ -33,6 +33,7 @@ from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.kernels import dsp, mve
 from tinyfleet_codegen.kernels.mve import depthwise_line
 from tinyfleet_codegen.kernels.mve.conv2d import conv2d_scratch_bytes
+from tinyfleet_codegen.kernels.mve.conv2d_rows import conv2d_rows_scratch_bytes
 from tinyfleet_codegen.kernels.mve.depthwise3x3 import LINE_LIMIT, depthwise3x3_scratch_bytes, line_bytes
 from tinyfleet_codegen.kernels.mve.fully_connected import fully_connected_scratch_bytes
 from tinyfleet_codegen.op import Array
@@ -44,12 +45,19 @@ INPUTS = 6
 RELU = (-3, -128)
 """Zero points of input and output under which sums below zero are clamped away."""
 PLAIN = (5, -9)
-PREFIXES = {"conv2d": "mve_conv", "depthwise": "mve_dw", "fully": "mve_dense", "add": "mve_add", "pool2d": "mve_pool"}
-"""First word of a kernel's file -> how the names of its cases begin."""
+PREFIXES = {
+    "conv2d_rows": "mve_conv_rows",
+    "conv2d": "mve_conv",
+    "depthwise": "mve_dw",
+    "fully": "mve_dense",
+    "add": "mve_add",
+    "pool2d": "mve_pool",
+}
+"""How the name of a kernel's file begins -> how the names of its cases begin."""
 SYMBOLS = {kernel.symbol for kernel in mve.KERNELS} - {kernel.symbol for kernel in dsp.KERNELS}
 ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
     {
-        "conv2d_tile_mve.S": ("vqdmlah.s32 q1, \\second, r12", "nop"),
+        "../include/tyf/nn/mve.inc": ("vqdmlah.s32 q1, \\second, r12", "nop"),
         "depthwise_planes_mve.S": ("vqdmlah.s32 q5, q7, r2", "nop"),
         "fully_connected_rows_mve.S": ("vqdmlah.s32 q5, q7, r0", "nop"),
         "add_s8_mve.c": ("if (!is_relu) {", "if (is_relu) {"),
@@ -57,12 +65,14 @@ ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
     },
     {
         "conv2d_tile_mve.S": ("add r9, #128", "add r9, #112"),
+        "conv2d_rows_mve.S": ("column r4, r12, q2, q3", "column r4, r12, q2, q2"),
         "depthwise_planes_mve.S": ("    vshl.i32 q3, q2, #8", "    vmov q3, q2"),
         "fully_connected_rows_mve.S": ("subs r7, #1\n    bne 2b", "subs r7, #1"),
         "add_s8_mve.c": ("1 << 19", "1 << 18"),
         "pool2d_s8_mve.c": ("vdupq_n_s8(INT8_MIN)", "vdupq_n_s8(0)"),
     },
     {
+        "conv2d_rows_s8_mve.c": ("if (y >= next)", "if (y > next)"),
         "conv2d_s8_mve.c": ("smaller(win->input_w - x, win->kernel_w) - left", "win->kernel_w - left"),
         "depthwise_s8_mve.c": ("pair_read - back * stride * 4 * line", "pair_read"),
         "fully_connected_s8_mve.c": ("input += p->depth;", ""),
@@ -70,6 +80,7 @@ ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
     {
         "conv2d_s8_mve.c": ("step = win->stride_w * p->input_c", "step = p->input_c"),
         "depthwise_s8_mve.c": ("first + i / 2 + 4 * (i % 2)", "first + i"),
+        "conv2d_rows_mve.S": ("lsl #(3 + \\stride)", "lsl #4"),
         "conv2d_columns_mve.S": ("    add r10, r6\n    le lr, 2b", "    add r10, r5\n    le lr, 2b"),
     },
     {"../include/tyf/nn/mve.h": ("vmaxq_s8(", "vminq_s8(")},
@@ -95,6 +106,12 @@ def cases() -> Iterator[OpCase]:
         yield conv_case(f"mve_conv_3x3_{label}_deep_stride2", size=(9, 11, 20), filters=5, stride=(2, 2), **kwargs)
         yield conv_case(f"mve_conv_5x3_{label}_deep", size=(8, 7, 17), filters=7, kernel=(5, 3), **kwargs)
         yield conv_case(f"mve_conv_10x4_{label}", size=(21, 10, 1), filters=8, kernel=(10, 4), stride=(2, 2), **kwargs)
+        for stride in (1, 2):
+            for size, filters in (((7, 10, 16), 8), ((5, 7, 31), 4), ((4, 13, 48), 12), ((3, 9, 128), 4)):
+                name = f"mve_conv_rows_{label}_s{stride}_{size[0]}x{size[1]}x{size[2]}"
+                yield conv_case(name, size=size, filters=filters, stride=(stride, stride), **kwargs)
+            name = f"mve_conv_rows_{label}_s{stride}_valid"
+            yield conv_case(name, size=(9, 12, 16), filters=4, stride=(stride, stride), same=False, **kwargs)
         kwargs["scales"] = (0.05, 0.02, 0.1)
         for stride in (1, 2):
             for size in ((5, 25, 8), (25, 5, 4), (7, 6, 12), (4, 4, 8), (9, 10, 4), (3, 3, 8), (11, 3, 4), (2, 17, 4)):
@@ -175,9 +192,10 @@ def change_kernels(changes: dict[str, tuple[str, str]], folder: Path, monkeypatc
     [
         ("fully_connected_rows_mve.S", "    vpst\n    vstrbt.16 q5, [r5], #8", "    vstrb.16 q5, [r5], #8"),
         ("conv2d_tile_mve.S", "movlt r6, r0", "movlt r6, #4"),
+        ("conv2d_rows_mve.S", "movlt r6, r0", "movlt r6, #4"),
         ("depthwise_planes_mve.S", "    vpst\n    vstrbt.16 q7, [r3, q6]", "    vstrb.16 q7, [r3, q6]"),
     ],
-    ids=["dense", "conv2d", "depthwise"],
+    ids=["dense", "conv2d", "rows", "depthwise"],
 )
 def test_a_write_outside_is_seen(file: str, before: str, after: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The bytes of the output stay right.
@@ -192,7 +210,8 @@ def test_a_changed_kernel_is_seen(changes: dict[str, tuple[str, str]], tmp_path:
     change_kernels(changes, tmp_path, monkeypatch)
     seen = different_cases(tmp_path / "run", CASES)
     for file in changes:
-        assert [name for name in seen if name.startswith(PREFIXES.get(file.split("_")[0], "mve"))], (file, seen)
+        prefix = next((prefix for start, prefix in PREFIXES.items() if file.startswith(start)), "mve")
+        assert [name for name in seen if name.startswith(prefix)], (file, seen)
 
 
 def test_sizes_equal_the_header(tmp_path: Path) -> None:
@@ -209,6 +228,7 @@ def test_sizes_equal_the_header(tmp_path: Path) -> None:
         for u in outputs
         for v in outputs
     )
+    lines += "".join(f'printf("%d ", TYF_CONV2D_ROWS_MVE_SCRATCH_BYTES({d}, {u}, {s}));' for d in depths for u in outputs for s in (1, 2))
     lines += "".join(f'printf("%d ", TYF_FULLY_CONNECTED_MVE_SCRATCH_BYTES({d}));' for d in depths)
     lines += 'printf("%d %d", TYF_DEPTHWISE3X3_MVE_LINE_LIMIT, TYF_DEPTHWISE_LINE_MVE_TAPS);'
     (tmp_path / "sizes.c").write_text(f'#include <stdio.h>\n#include "tyf/nn/kernels_mve.h"\nint main(void) {{ {lines} }}\n')
@@ -224,5 +244,6 @@ def test_sizes_equal_the_header(tmp_path: Path) -> None:
     for u in outputs:
         for v in outputs:
             expected += [depthwise_line.line_bytes(u), depthwise_line.depthwise_line_scratch_bytes(u, v)]
+    expected += [conv2d_rows_scratch_bytes(d, u, s) for d in depths for u in outputs for s in (1, 2)]
     expected += [fully_connected_scratch_bytes(d) for d in depths]
     assert [int(word) for word in printed.split()] == [*expected, LINE_LIMIT, depthwise_line.MAX_TAPS]

@@ -4,7 +4,7 @@
 #include "tyf/nn/kernels_mve.h"
 #include "tyf/nn/mve.h"
 
-/* Four elements; the requantisation is that of conv2d_tile_mve.S. */
+/* Four elements; the requantisation is that of mve.inc. */
 static inline int32x4_t add_four(const tyf_mve_add *p, bool is_relu, int32x4_t shifted, uint32x4_t looked_up,
                                  const int32_t *table) {
     const int32x4_t sum = vmlaq_n_s32(vldrwq_gather_shifted_offset_s32(table, looked_up), shifted, 1 << 19);

@@ -26,21 +26,6 @@ void tyf_mve_tile_relu(const tyf_mve_run *run);
 void tyf_mve_tile_deep(const tyf_mve_run *run);
 void tyf_mve_tile_deep_relu(const tyf_mve_run *run);
 
-/* Of conv2d_columns_mve.S; it knows the offsets of these members. */
-typedef struct {
-    const int8_t *source;
-    int8_t *column;
-    int32_t pixels;
-    int32_t pixel_step;  /* bytes from window to window */
-    int32_t column_step; /* from column to column */
-    int32_t rows;
-    int32_t row_step;        /* from row to row of a window */
-    int32_t row_bytes;       /* of a row of a window */
-    int32_t column_row_step; /* from row to row of a column */
-} tyf_mve_windows;
-
-void tyf_mve_copy_windows(const tyf_mve_windows *windows);
-
 typedef struct {
     const tyf_conv2d_s8_params *p;
     const int8_t *input;

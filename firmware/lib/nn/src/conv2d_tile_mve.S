@@ -11,13 +11,8 @@
  * jump. Lanes of the sums are pixels; the constants of a filter are scalars. Stream of four filters, 3 2 then 1 0:
  *
  *     bias x 4, bias x 4, then per 16 of depth: 16 weights, 16 weights, then multiplier, round, shift of both
- *
- * Requantisation: VQRDMULH is the high multiply of TensorFlow Lite, half up. VQDMLAH by 1 adds the sign of the sum, so
- * that the shift rounds half away from zero. round = 2^(e-1) + (zero point << e) and a saturating shift to the LEFT by
- * 24 - e leave the clamped byte at the top. VSRI merges the bytes of four filters.
  */
-    .syntax unified
-    .thumb
+#include "tyf/nn/mve.inc"
 
 /* Offsets in tyf_mve_run. */
 #define RUN_INPUT 0
@@ -97,31 +92,6 @@
     add r7, #128
     add r9, #128
     b 10\half\()b
-.endm
-
-/* The sums to bytes at the top of each lane of two vectors, given with their halves. */
-.macro finish first, first_low, first_high, second, second_low, second_high, relu
-    vmov \first_low, r0, r2
-    vmov \first_high, r4, r6
-    vmov \second_low, r8, r10
-    vmov \second_high, r12, lr
-    ldm r1!, {r0, r2, r4, r6, r8, r10}
-.if \relu
-    vqrdmulh.s32 \first, \first, r0
-    vqadd.s32 \first, \first, r2
-    vqrdmulh.s32 \second, \second, r6
-    vqadd.s32 \second, \second, r8
-.else
-    mov r12, #1
-    vqrdmulh.s32 q0, \first, r0
-    vqdmlah.s32 q0, \first, r12
-    vqadd.s32 \first, q0, r2
-    vqrdmulh.s32 q1, \second, r6
-    vqdmlah.s32 q1, \second, r12
-    vqadd.s32 \second, q1, r8
-.endif
-    vqshl.s32 \first, r4
-    vqshl.s32 \second, r10
 .endm
 
 .macro tile name, relu, deep

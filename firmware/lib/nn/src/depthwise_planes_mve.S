@@ -15,7 +15,7 @@
  *
  * Stream of a channel, 9 words: 0, three rows of weights as bytes 0 .. 2 and 0, or 16 weights of a line, multiplier,
  * round, 24 - shift, bias.
- * Requantisation as in conv2d_tile_mve.S; with relu VQRDMLASH multiplies and adds `round` at once.
+ * Requantisation as in mve.inc; with relu VQRDMLASH multiplies and adds `round` at once.
  */
     .syntax unified
     .thumb

@@ -6,7 +6,7 @@
  *
  * Stream of eight units, always in the order 0 2 4 6 1 3 5 7, as the two vectors of sums hold the even and the odd ones:
  * bias of each; per 16 of depth 16 weights of each; multiplier of each, round of each, 24 - shift of each. Requantisation
- * as in conv2d_tile_mve.S.
+ * as in mve.inc.
  */
     .syntax unified
     .thumb

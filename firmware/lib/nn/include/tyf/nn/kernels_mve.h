@@ -80,6 +80,70 @@ void tyf_conv2d_deep_s8_mve(const tyf_conv2d_s8_params *params, const int8_t *in
 void tyf_conv2d_deep_relu_s8_mve(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *stream,
                                  void *scratch, int8_t *output);
 
+/** Most rows of a window by blocks of 16 channels. */
+#define TYF_MVE_SEGMENTS 24
+
+/** Columns of the input under a row of the output, three wide windows. */
+#define TYF_CONV2D_ROWS_MVE_COLUMNS(output_w, stride_w) (((output_w) - 1) * (stride_w) + 3)
+
+/** Scratch memory: three rows and one of zero points. */
+#define TYF_CONV2D_ROWS_MVE_SCRATCH_BYTES(input_c, output_w, stride_w)                                                 \
+    (64 * (((input_c) + 15) / 16) * TYF_CONV2D_ROWS_MVE_COLUMNS(output_w, stride_w))
+
+/**
+ * 3x3 convolution with stride 1, without groups and dilation. The stream holds per four filters, 3 and 2, then 1 and 0:
+ * bias four times each; for each row of the window and every 16 channels (padded with zeros) 16 weights of each at the
+ * first, the second, the third column; multiplier, round and 24 - shift each.
+ *
+ * @param input    [input_h, input_w, input_c]
+ * @param stream   [output_c / 4, 28 + 144 * ((input_c + 15) / 16)]
+ * @param scratch  [TYF_CONV2D_ROWS_MVE_SCRATCH_BYTES(input_c, output_w, 1)], 16-byte aligned
+ * @param output   [output_h, output_w, output_c]
+ * @require kernel_h == 3 && kernel_w == 3 && stride_h == 1 && stride_w == 1 && dilation_h == 1 && dilation_w == 1
+ * @require output_c % 4 == 0 && output_w >= 4 && input_c <= 128
+ */
+void tyf_conv2d_rows_s1_s8_mve(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *stream,
+                               void *scratch, int8_t *output);
+
+/**
+ * The same when the output's zero point is -128.
+ *
+ * @param input    [input_h, input_w, input_c]
+ * @param stream   [output_c / 4, 28 + 144 * ((input_c + 15) / 16)]
+ * @param scratch  [TYF_CONV2D_ROWS_MVE_SCRATCH_BYTES(input_c, output_w, 1)], 16-byte aligned
+ * @param output   [output_h, output_w, output_c]
+ * @require kernel_h == 3 && kernel_w == 3 && stride_h == 1 && stride_w == 1 && dilation_h == 1 && dilation_w == 1
+ * @require output_c % 4 == 0 && output_w >= 4 && input_c <= 128 && output_offset == -128
+ */
+void tyf_conv2d_rows_s1_relu_s8_mve(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *stream,
+                                    void *scratch, int8_t *output);
+
+/**
+ * The same with stride 2.
+ *
+ * @param input    [input_h, input_w, input_c]
+ * @param stream   [output_c / 4, 28 + 144 * ((input_c + 15) / 16)]
+ * @param scratch  [TYF_CONV2D_ROWS_MVE_SCRATCH_BYTES(input_c, output_w, 2)], 16-byte aligned
+ * @param output   [output_h, output_w, output_c]
+ * @require kernel_h == 3 && kernel_w == 3 && stride_h == 2 && stride_w == 2 && dilation_h == 1 && dilation_w == 1
+ * @require output_c % 4 == 0 && output_w >= 4 && input_c <= 128
+ */
+void tyf_conv2d_rows_s2_s8_mve(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *stream,
+                               void *scratch, int8_t *output);
+
+/**
+ * The same with stride 2 and a zero point of -128.
+ *
+ * @param input    [input_h, input_w, input_c]
+ * @param stream   [output_c / 4, 28 + 144 * ((input_c + 15) / 16)]
+ * @param scratch  [TYF_CONV2D_ROWS_MVE_SCRATCH_BYTES(input_c, output_w, 2)], 16-byte aligned
+ * @param output   [output_h, output_w, output_c]
+ * @require kernel_h == 3 && kernel_w == 3 && stride_h == 2 && stride_w == 2 && dilation_h == 1 && dilation_w == 1
+ * @require output_c % 4 == 0 && output_w >= 4 && input_c <= 128 && output_offset == -128
+ */
+void tyf_conv2d_rows_s2_relu_s8_mve(const tyf_conv2d_s8_params *params, const int8_t *input, const uint32_t *stream,
+                                    void *scratch, int8_t *output);
+
 /** Bytes of a line of one plane, and lines, for 3x3 windows at `output` places; TYF_DEPTHWISE3X3_MVE_LINE_LIMIT bounds.
  */
 #define TYF_DEPTHWISE3X3_MVE_LINE_BYTES(output, stride) (((output) + 3) / 4 * 4 * (stride) + 2)

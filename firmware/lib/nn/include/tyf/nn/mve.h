@@ -7,6 +7,22 @@
 #include <arm_mve.h>
 #include <stdint.h>
 
+/** Windows of an image to columns; conv2d_columns_mve.S knows the offsets of these members. */
+typedef struct {
+    const int8_t *source;
+    int8_t *column;
+    int32_t pixels;
+    int32_t pixel_step;  /* bytes from window to window */
+    int32_t column_step; /* from column to column */
+    int32_t rows;
+    int32_t row_step;        /* from row to row of a window */
+    int32_t row_bytes;       /* of a row of a window */
+    int32_t column_row_step; /* from row to row of a column */
+} tyf_mve_windows;
+
+/** Reads and writes no other bytes. */
+void tyf_mve_copy_windows(const tyf_mve_windows *windows);
+
 /** Copy up to 16 bytes; reads and writes no others. */
 static inline void tyf_mve_copy_part(const int8_t *from, mve_pred16_t part, int8_t *to) {
     vstrbq_p_s8(to, vldrbq_z_s8(from, part), part);
