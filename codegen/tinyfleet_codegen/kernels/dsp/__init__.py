@@ -1,6 +1,7 @@
 """Kernels for cores with the DSP extension (Cortex-M4, M7, M33)."""
 
 from tinyfleet_codegen.kernels.dsp.add import AddDsp
+from tinyfleet_codegen.kernels.dsp.average_pool2d import AveragePool2DDsp
 from tinyfleet_codegen.kernels.dsp.conv2d import Conv2DClampedDsp, Conv2DDsp, Conv2DWideDsp
 from tinyfleet_codegen.kernels.dsp.depthwise1d import Depthwise1DDsp
 from tinyfleet_codegen.kernels.dsp.depthwise3x3 import Depthwise3x3ClampedDsp, Depthwise3x3Dsp
@@ -10,6 +11,7 @@ from tinyfleet_codegen.kernels.kernel import Kernel
 
 KERNELS: tuple[Kernel, ...] = (
     AddDsp(),
+    AveragePool2DDsp(),
     Conv2DClampedDsp(),
     Conv2DDsp(),
     Conv2DWideDsp(),

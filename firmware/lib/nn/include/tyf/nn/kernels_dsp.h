@@ -182,6 +182,13 @@ void tyf_fully_connected_s8_dsp(const tyf_fully_connected_s8_params *params, con
 /** One widened input row. */
 #define TYF_FULLY_CONNECTED_DSP_SCRATCH_BYTES(depth) (8 * (((depth) + 3) / 4))
 
+/**
+ * @param input   [input_h, input_w, channels]
+ * @param output  [output_h, output_w, channels]
+ * @require channels % 4 == 0 && kernel_h * kernel_w <= 255 && dilation_h == 1 && dilation_w == 1
+ */
+void tyf_average_pool2d_s8_dsp(const tyf_pool2d_s8_params *params, const int8_t *input, int8_t *output);
+
 /** ADD of two tensors of one shape. */
 typedef struct {
     int32_t elements;
