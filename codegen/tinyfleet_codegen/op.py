@@ -58,6 +58,14 @@ class Op(ABC):
     def read_attrs(self, options: Table | None) -> object:
         """Builtin options to a frozen dataclass (or None when the op has none)."""
 
+    def arrange_inputs(self, inputs: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The node's inputs from those of the file, for an op whose file order is unlike that of its relatives.
+
+        Raises:
+            ShapeError: too few or too many.
+        """
+        return inputs
+
     @abstractmethod
     def check(self, graph: Graph, node: Node) -> None:
         """Refuse what the kernels cannot do.

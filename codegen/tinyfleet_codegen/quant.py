@@ -93,12 +93,6 @@ def round_half_away(x: float) -> int:
     return math.floor(x + 0.5) if x >= 0 else -math.floor(-x + 0.5)
 
 
-def float32_quotient(numerator: float | np.float32, denominator: float | np.float32) -> np.float32:
-    """A quotient in float32, as the oracle computes some scale ratios; infinite when it is too large."""
-    with np.errstate(over="ignore"):
-        return np.float32(np.float32(numerator) / np.float32(denominator))
-
-
 def round_floats_half_away(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
     """Nearest integers, ties away from zero, elementwise (C ``roundf``)."""
     # Adding 0.5 in float32 would round 0.49999997 up; truncation and fraction are exact.

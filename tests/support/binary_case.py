@@ -58,6 +58,14 @@ def two_activations_case(name: str, op: str, scales: tuple[float, float, float],
     return OpCase(name, b.build([x], [y]))
 
 
+def precise_case(name: str, op: str, scales: tuple[float, float, float], constant: int) -> OpCase:
+    """Scales with which one pair of values rounds another way when the ratios of scales are computed in float32."""
+    b = TfliteBuilder()
+    x, y = b.tensor((1, 1500), scale=scales[0]), b.tensor((1, 1500), scale=scales[2])
+    b.op(op, [x, b.tensor((1,), scale=scales[1], data=[constant])], [y])
+    return OpCase(name, b.build([x], [y]))
+
+
 def broadcast_cases(op: str, prefix: str, **options: Any) -> Iterator[OpCase]:
     """The shapes that every op is tried with."""
     yield binary_case(f"{prefix}_same_shape", op, (1, 4, 5, 3), (1, 4, 5, 3), **options)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from tinyfleet_codegen.op import Op
 from tinyfleet_codegen.ops.abs import Abs
 from tinyfleet_codegen.ops.add import Add
+from tinyfleet_codegen.ops.arg_max import ArgMax
 from tinyfleet_codegen.ops.assign_variable import AssignVariable
 from tinyfleet_codegen.ops.average_pool2d import AveragePool2D
+from tinyfleet_codegen.ops.batch_matmul import BatchMatmul
+from tinyfleet_codegen.ops.batch_to_space_nd import BatchToSpaceNd
 from tinyfleet_codegen.ops.call_once import CallOnce
 from tinyfleet_codegen.ops.concatenation import Concatenation
 from tinyfleet_codegen.ops.conv2d import Conv2D
@@ -40,6 +43,7 @@ from tinyfleet_codegen.ops.rsqrt import Rsqrt
 from tinyfleet_codegen.ops.shape import Shape
 from tinyfleet_codegen.ops.slice import Slice
 from tinyfleet_codegen.ops.softmax import Softmax
+from tinyfleet_codegen.ops.space_to_batch_nd import SpaceToBatchNd
 from tinyfleet_codegen.ops.split import Split
 from tinyfleet_codegen.ops.split_v import SplitV
 from tinyfleet_codegen.ops.squared_difference import SquaredDifference
@@ -49,6 +53,7 @@ from tinyfleet_codegen.ops.sub import Sub
 from tinyfleet_codegen.ops.sum import Sum
 from tinyfleet_codegen.ops.tanh import Tanh
 from tinyfleet_codegen.ops.transpose import Transpose
+from tinyfleet_codegen.ops.transpose_conv import TransposeConv
 from tinyfleet_codegen.ops.unpack import Unpack
 from tinyfleet_codegen.ops.var_handle import VarHandle
 
@@ -57,8 +62,11 @@ OPS: dict[str, Op] = {
     for op in (
         Abs(),
         Add(),
+        ArgMax(),
         AssignVariable(),
         AveragePool2D(),
+        BatchMatmul(),
+        BatchToSpaceNd(),
         CallOnce(),
         Concatenation(),
         Conv2D(),
@@ -92,6 +100,7 @@ OPS: dict[str, Op] = {
         Shape(),
         Slice(),
         Softmax(),
+        SpaceToBatchNd(),
         Split(),
         SplitV(),
         SquaredDifference(),
@@ -101,6 +110,7 @@ OPS: dict[str, Op] = {
         Sum(),
         Tanh(),
         Transpose(),
+        TransposeConv(),
         Unpack(),
         VarHandle(),
     )

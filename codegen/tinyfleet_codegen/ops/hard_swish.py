@@ -7,15 +7,15 @@ import numpy as np
 from tinyfleet_codegen.errors import QuantError
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.lookup import LookupOp
-from tinyfleet_codegen.quant import Int64Array, float32_quotient, quantize_multiplier, rounding_shift_right
+from tinyfleet_codegen.quant import Int64Array, quantize_multiplier, rounding_shift_right
 
 INT16_MIN = -(2**15)
 INT16_MAX = 2**15 - 1
 
 
-def _multiplier16(scale: np.float32) -> tuple[int, int]:
+def _multiplier16(scale: float) -> tuple[int, int]:
     """(Q15 multiplier, shift) of a scale."""
-    multiplier, shift = quantize_multiplier(float(scale))
+    multiplier, shift = quantize_multiplier(scale)
     return (INT16_MAX if multiplier >= 2**31 - 2**15 else (multiplier + 2**15) >> 16), shift
 
 
@@ -38,9 +38,9 @@ class HardSwish(LookupOp):
 
     def results(self, graph: Graph, node: Node, q: Int64Array) -> Int64Array:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
-        fine_scale = np.float32(1.0 / 128.0) * np.float32(source.scale)
-        output_multiplier, output_shift = _multiplier16(float32_quotient(fine_scale, output.scale))
-        relu_multiplier, relu_shift = _multiplier16(float32_quotient(fine_scale, 3.0 / 32768.0))
+        fine_scale = source.scale / 128.0
+        output_multiplier, output_shift = _multiplier16(fine_scale / output.scale)
+        relu_multiplier, relu_shift = _multiplier16(fine_scale / (3.0 / 32768.0))
         if output_shift > 0 or relu_shift > 16:
             raise QuantError(f"{node.label}: input scale {source.scale} is too large for output scale {output.scale}")
         fine = (q - source.zero_point) << 7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from tinyfleet_codegen.errors import QuantError
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.lookup import LookupOp
 from tinyfleet_codegen.op import attrs_of
-from tinyfleet_codegen.quant import Int64Array, float32_quotient, quantize_signed_multiplier, requantize
+from tinyfleet_codegen.quant import Int64Array, quantize_multiplier, quantize_signed_multiplier, requantize
 from tinyfleet_codegen.tflite.flatbuffer import Table
 
 
@@ -25,7 +26,7 @@ class LeakyRelu(LookupOp):
     """Elementwise, any shape; input and output may have different scales."""
 
     name = "LEAKY_RELU"
-    rounding = "double rounding, scale ratios in float32; a 256-entry table on the device"
+    rounding = "double rounding; a 256-entry table on the device"
 
     def read_attrs(self, options: Table | None) -> LeakyReluAttrs:
         return LeakyReluAttrs(options.f32(0) if options is not None else 0.0)
@@ -33,11 +34,9 @@ class LeakyRelu(LookupOp):
     def results(self, graph: Graph, node: Node, q: Int64Array) -> Int64Array:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
         alpha = attrs_of(node, LeakyReluAttrs).alpha
-        if not np.isfinite(alpha):
+        if not math.isfinite(alpha):
             raise QuantError(f"{node.label}: alpha must be finite, got {alpha}")
-        with np.errstate(over="ignore"):
-            scaled_alpha = np.float32(source.scale) * np.float32(alpha)
         x = q - source.zero_point
-        positive = requantize(x, *quantize_signed_multiplier(float(float32_quotient(source.scale, output.scale))))
-        negative = requantize(x, *quantize_signed_multiplier(float(float32_quotient(scaled_alpha, output.scale))))
+        positive = requantize(x, *quantize_multiplier(source.scale / output.scale))
+        negative = requantize(x, *quantize_signed_multiplier(source.scale * alpha / output.scale))
         return np.where(x >= 0, positive, negative) + output.zero_point

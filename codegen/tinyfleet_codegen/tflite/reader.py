@@ -153,7 +153,7 @@ def _read_nodes(index: int, table: Table, operator_codes: list[tuple[int, str]],
     least, most = op.output_count
     if not least <= len(outputs) <= most:
         raise ShapeError(f"op {index} ({name}) has {len(outputs)} outputs, expected {least} to {most}")
-    present = tuple(None if i == -1 else i for i in inputs)
+    present = op.arrange_inputs(tuple(None if i == -1 else i for i in inputs))
     if not outputs:
         return [Node(index, op, attrs, present, ())]
     return [Node(index, op, attrs, present, (output,), part, len(outputs)) for part, output in enumerate(outputs)]

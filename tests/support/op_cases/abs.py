@@ -17,3 +17,5 @@ def cases() -> Iterator[OpCase]:
     yield lookup_case("abs_ties", OP, (0.5, 1.0), (0, 0))
     yield lookup_case("abs_saturating", OP, (0.9, 0.01), (-128, 0))
     yield lookup_case("abs_image", OP, (0.05, 0.05), (127, -128), shape=(1, 3, 5, 7))
+    # Another way of computing the ratio of scales, in float32, would round other values.
+    yield lookup_case("abs_precise", OP, (0.04513188451528549, 0.04798833280801773), (0, 0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.support.binary_case import binary_case, broadcast_cases, two_activations_case, with_itself_case
+from tests.support.binary_case import binary_case, broadcast_cases, precise_case, two_activations_case, with_itself_case
 from tests.support.op_cases import OpCase
 
 OP = "ADD"
@@ -21,3 +21,4 @@ def cases() -> Iterator[OpCase]:
     yield binary_case("add_extreme_zero_points", OP, (1, 8, 8, 1), (1, 8, 8, 1), zero_points=(-128, 127, -128))
     yield two_activations_case("add_activations", OP, (0.0313, 0.0717, 0.0559), (-3, 17, -40))
     yield with_itself_case("add_to_itself", OP)
+    yield precise_case("add_precise", OP, (0.09992585331201553, 0.0687132179737091, 0.031105918809771538), -105)

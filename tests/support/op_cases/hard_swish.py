@@ -19,3 +19,5 @@ def cases() -> Iterator[OpCase]:
     yield lookup_case("hard_swish_ties", OP, (0.046875, 0.09375), (0, 0))
     yield lookup_case("hard_swish_saturating", OP, (0.05, 0.001), (-128, 0))
     yield lookup_case("hard_swish_usual", OP, (0.0471, 0.0249), (-4, -113), shape=(1, 8, 16, 16))
+    # Another way of computing the ratio of scales, in float32, would round other values.
+    yield lookup_case("hard_swish_precise", OP, (0.075504370033741, 0.1663530468940735), (0, 0))

@@ -19,3 +19,5 @@ def cases() -> Iterator[OpCase]:
     yield lookup_case("leaky_relu_steep", OP, (0.05, 0.2), (0, 10), alpha=2.5)
     yield lookup_case("leaky_relu_falling", OP, (0.05, 0.05), (11, -7), alpha=-0.2)
     yield lookup_case("leaky_relu_zero_alpha", OP, (0.05, 0.05), (11, -7), alpha=0.0)
+    # Another way of computing the ratio of scales, in float32, would round other values.
+    yield lookup_case("leaky_relu_precise", OP, (0.04074687510728836, 0.04912562668323517), (0, 0), alpha=0.8494206666946411)

@@ -18,3 +18,5 @@ def cases() -> Iterator[OpCase]:
     yield lookup_case("relu_saturating", OP, (0.9, 0.01), (-128, 120))
     yield lookup_case("relu_all_negative", OP, (0.05, 0.07), (127, -5))
     yield lookup_case("relu_image", OP, (0.05, 0.05), (3, -128), shape=(1, 3, 5, 7))
+    # Another way of computing the ratio of scales, in float32, would round other values.
+    yield lookup_case("relu_precise", OP, (0.04513188451528549, 0.04798833280801773), (0, 0))

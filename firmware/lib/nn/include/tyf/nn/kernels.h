@@ -334,4 +334,59 @@ typedef struct {
  */
 void tyf_resize_bilinear_s8(const tyf_resize_bilinear_s8_params *params, const int8_t *input, int8_t *output);
 
+typedef struct {
+    tyf_window window; /**< of the convolution that goes the other way: its input is this output; dilation is 1 */
+    int32_t input_c;
+    int32_t output_c;
+    int32_t input_offset;
+    int32_t output_offset;
+} tyf_transpose_conv_s8_params;
+
+/**
+ * Transposed 2-D convolution.
+ *
+ * @param input      [output_h, output_w, input_c]
+ * @param weights    [output_c, kernel_h, kernel_w, input_c]
+ * @param bias       [output_c]
+ * @param multiplier [output_c]
+ * @param shift      [output_c] in [-31, 30]
+ * @param output     [input_h, input_w, output_c]
+ * @require stride_h >= 1 && stride_w >= 1
+ */
+void tyf_transpose_conv_s8(const tyf_transpose_conv_s8_params *params, const int8_t *input, const int8_t *weights,
+                           const int32_t *bias, const int32_t *multiplier, const int8_t *shift, int8_t *output);
+
+typedef struct {
+    int32_t batches[2];
+    int32_t rows, depth, columns;
+    int32_t a_strides[4]; /**< elements between neighbours: batches, rows, depth */
+    int32_t b_strides[4]; /**< batches, depth, columns */
+    int32_t a_offset, b_offset;
+    int32_t output_offset;
+    int32_t multiplier;
+    int32_t shift;
+} tyf_batch_matmul_s8_params;
+
+/**
+ * Products of matrices.
+ *
+ * @param a       [span([batches, rows, depth], a_strides)]
+ * @param b       [span([batches, depth, columns], b_strides)]
+ * @param output  [batches, rows, columns]
+ * @require shift in [-31, 30]
+ */
+void tyf_batch_matmul_s8(const tyf_batch_matmul_s8_params *params, const int8_t *a, const int8_t *b, int8_t *output);
+
+typedef struct {
+    int32_t outer, size, inner;
+} tyf_arg_max_s8_params;
+
+/**
+ * Index of the largest of `size` values, the first of equals.
+ *
+ * @param input   [outer, size, inner]
+ * @param output  [outer, inner]
+ */
+void tyf_arg_max_s8(const tyf_arg_max_s8_params *params, const int8_t *input, int32_t *output);
+
 #endif
