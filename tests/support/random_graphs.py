@@ -421,6 +421,9 @@ def pieces() -> dict[str, tuple[Piece, ...]]:
             ):
                 continue
             source = graph.tensors[graph.inputs[0]]
+            # Nothing follows an index.
+            if graph.tensors[graph.outputs[0]].type == schema.TensorType.INT32:
+                continue
             if source.type not in set(DType) or np.prod(source.shape) > MAX_ELEMENTS:
                 continue
             result.setdefault(op, []).append(Piece(case.name, op, model, DType(source.type), tuple(int(d) for d in source.shape)))
