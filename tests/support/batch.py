@@ -149,7 +149,7 @@ def _run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, i
     places = zip(("VECTORS", "CODE", "DATA"), MEMORY.get(machine, MPS2_MEMORY), strict=True)
     link = [*(f"-Wl,--defsym=BATCH_{name}={origin:#x}" for name, origin in places), f"-T{PROGRAM / 'mps2.ld'}"]
     link += ["--specs=rdimon.specs", "-Wl,--no-warn-rwx-segments"]
-    flags = [*cpu, "-O2", "-fno-move-loop-stores", *STRICT[:2]]
+    flags = [*cpu, "-O2", "-fwrapv", "-fno-move-loop-stores", *STRICT[:2]]
     semihosting = str(PROGRAM / "semihosting.c")
     _build([str(find_arm_gcc()), *flags, *_includes(folder), *map(str, sources), semihosting, *link, "-o", str(folder / "batch.elf")])
     qemu = find_qemu()

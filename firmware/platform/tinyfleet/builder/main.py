@@ -70,7 +70,8 @@ gcc = find_gcc()
 prefix = gcc.removesuffix("gcc")
 cpu = board_facts.cpu_flags(build)
 # GCC 12 at -O2 sinks stores out of loops and so repeats volatile ones: a UART byte is sent twice.
-code = ["-O2", "-g", "-ffunction-sections", "-fdata-sections", *filter(lambda flag: knows(gcc, flag), ["-fno-move-loop-stores"])]
+# -fwrapv: sums of a hostile blob may overflow, and then they wrap; it costs no instruction.
+code = ["-O2", "-fwrapv", "-g", "-ffunction-sections", "-fdata-sections", *filter(lambda flag: knows(gcc, flag), ["-fno-move-loop-stores"])]
 # __FILE__ must not depend on where the sources lie, or equal sources give unequal images.
 code += [f"-fmacro-prefix-map={FIRMWARE_DIR}{os.sep}=", f"-fmacro-prefix-map={MODEL_DIR}{os.sep}="]
 
