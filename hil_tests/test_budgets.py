@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from hil_tests.budgets import FILE, STANDIN, Budget, compiler_version, exceeded, load_budgets, packages
+from hil_tests.benchmark_page import page_is_fresh
+from hil_tests.budgets import FILE, LIMITED, STANDIN, Budget, compiler_version, exceeded, load_budgets, packages
 from tests.support import mlperf
 from tinyfleet.bench.measure import measure
 
 CODE_BYTES = 12 * 1024
 """Of everything that is not packed weights and tables per channel."""
-CODE_BYTES_MISSED = {("mps3_an547", "ic"): 16 * 1024}
-"""Where the goal is missed so far: four variants of one tile, and the tables of ADD, which count as code."""
+CODE_BYTES_MISSED = {("mps3_an547", "ic"): 16 * 1024, ("mps3_an547", "vww"): 13 * 1024}
+"""Where the goal is missed so far: Helium kernels come in several variants, and the tables of ADD count as code."""
 STARTUP_INSTRUCTIONS = 2000
 EVERY_RUN = ("mps2_an386", "mps2_an385_v6m", "mps3_an547")
 """One board of each class of kernels; the others have the same kernels."""
@@ -51,10 +52,10 @@ def test_no_model_costs_more_than_its_budget(board: str, work_dir: Path) -> None
 
 
 def test_a_budget_is_exceeded_above_three_percent_in_any_figure() -> None:
-    budget = Budget(instructions=1000, flash_bytes=2000, ram_bytes=3000)
-    assert exceeded(budget, Budget(1030, 2060, 3090)) == []
-    assert exceeded(budget, Budget(1, 1, 1)) == []
-    for name in ("instructions", "flash_bytes", "ram_bytes"):
+    budget = Budget(instructions=1000, flash_bytes=2000, ram_bytes=3000, code_bytes=400, startup_instructions=900)
+    assert exceeded(budget, Budget(1030, 2060, 3090, 4000, 9000)) == []
+    assert exceeded(budget, Budget(1, 1, 1, 1, 1)) == []
+    for name in LIMITED:
         worse = replace(budget, **{name: getattr(budget, name) * 104 // 100})
         assert exceeded(budget, worse) == [f"{name} {getattr(worse, name):,} is 4.0% above {getattr(budget, name):,}"]
 
@@ -65,3 +66,7 @@ def test_every_class_of_kernels_has_budgets_for_all_models() -> None:
     _, budgets = load_budgets()
     for board in ("mps2_an386", "mps2_an385_v6m"):
         assert set(budgets[board]) == {STANDIN, *(model.name for model in mlperf.MODELS)}
+
+
+def test_the_page_shows_the_budgets() -> None:
+    assert page_is_fresh(), "python -m hil_tests.budgets --page"
