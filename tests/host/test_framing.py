@@ -45,6 +45,13 @@ def test_flipped_bit_gives_no_wrong_message(message: bytes, data: st.DataObject)
     assert FrameDecoder().feed(bytes(stream)) in ([], [message])
 
 
+def test_a_message_grown_by_one_byte_is_refused() -> None:
+    # The CRC of a message and the first byte of its CRC is the second byte and a zero, which is what base64 padding hides. The frame's
+    # length was not compared, so this gave a message of ten bytes.
+    assert encode_message(bytes.fromhex("0a00000100000105a0")) == b"\x06\x09AAsKAAABAAABBaDXFw==\n"
+    assert FrameDecoder().feed(b"\x06\x09AAsKAAABAAABBaDXFwD=\n") == []
+
+
 def test_text_goes_to_who_asked_for_it_and_nothing_else_does() -> None:
     lines: list[bytes] = []
     decoder = FrameDecoder(on_text=lines.append)

@@ -48,6 +48,7 @@ class GraphSpec:
     Attributes:
         exact_scales: All scales are powers of two, so that sums lie on ties of the rounding.
         is_pruned: Many filters are zero, as pruning leaves them.
+        output: The step whose value is the model's output, the last one when there is no such step; what comes after it is dead.
     """
 
     seed: int
@@ -56,6 +57,7 @@ class GraphSpec:
     exact_scales: bool
     is_pruned: bool
     steps: tuple[Step, ...]
+    output: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,22 +266,43 @@ def _pool(name: str) -> Rule:
     return rule
 
 
+_ACTIVATED = {"ADD", "SUB", "MUL"}
+_SAME_SCALE = {"MINIMUM", "MAXIMUM", "REDUCE_MAX"}
+
+
 def _binary(name: str) -> Rule:
     def rule(site: Site, source: Value, other: Value) -> Value | None:
-        kind = site.pick(0, 3)
+        kind, is_same = site.pick(0, 3), name in _SAME_SCALE
         if kind == 0 or other.shape != source.shape or other.dtype is not DType.INT8:
             # A constant that broadcasts, or one that fills it.
             ones = tuple(1 if site.chance(0.5) else d for d in source.shape)
-            other = site.constant(source.shape if site.chance(0.4) else ones, site.scale(source.scale), site.zero_point())
+            quant = (source.scale, source.zero_point) if is_same else (site.scale(source.scale), site.zero_point())
+            other = site.constant(source.shape if site.chance(0.4) else ones, *quant)
         elif kind == 1:
             other = source
-        activation = site.activation()
-        y = site.value(source.shape, site.scale(1.3 * max(source.scale, other.scale)), site.zero_point(activation))
+        elif is_same:
+            other = _rescale_like(site, other, source)
+        activation = site.activation() if name in _ACTIVATED else 0
+        largest = max(source.scale, other.scale)
+        scale = site.scale(
+            {"MUL": RMS * source.scale * other.scale, "SQUARED_DIFFERENCE": RMS * largest * largest}.get(name, 1.3 * largest)
+        )
+        y = site.like(source, source.shape) if is_same else site.value(source.shape, scale, site.zero_point(activation))
         pair = [source.id, other.id]
-        site.builder.op(name, pair[::-1] if site.chance(0.3) else pair, [y.id], fusedActivationFunction=activation)
+        options = {"fusedActivationFunction": activation} if name in _ACTIVATED else {}
+        site.builder.op(name, pair[::-1] if site.chance(0.3) else pair, [y.id], **options)
         return y
 
     return rule
+
+
+def _rescale_like(site: Site, source: Value, wanted: Value) -> Value:
+    """The value in the scale of another one."""
+    if (source.scale, source.zero_point) == (wanted.scale, wanted.zero_point):
+        return source
+    y = site.like(wanted, source.shape)
+    site.builder.op("QUANTIZE", [source.id], [y.id])
+    return y
 
 
 def _known(site: Site, source: Value, _: Value) -> Value | None:
@@ -293,10 +316,7 @@ def _concat(site: Site, source: Value, other: Value) -> Value | None:
     axis = site.pick(1, len(source.shape) - 1)
     if any(a != b for i, (a, b) in enumerate(zip(source.shape, other.shape, strict=True)) if i != axis):
         other = source
-    if (other.scale, other.zero_point) != (source.scale, source.zero_point):
-        again = site.like(source, other.shape)
-        site.builder.op("QUANTIZE", [other.id], [again.id])
-        other = again
+    other = _rescale_like(site, other, source)
     parts = [source, other, site.constant(source.shape, source.scale, source.zero_point)][: site.pick(2, 3)]
     shape = tuple(sum(p.shape[axis] for p in parts) if i == axis else d for i, d in enumerate(source.shape))
     if np.prod(shape) > MAX_ELEMENTS:
@@ -326,18 +346,21 @@ def _folded(site: Site, source: Value, other: Value) -> Value | None:
     return y
 
 
-def _mean(site: Site, source: Value, _: Value) -> Value | None:
-    rank = len(source.shape)
-    if rank not in (2, 3, 4):
-        return None
-    axes = [1, 2] if rank == 4 and site.chance(0.6) else sorted({site.pick(1, rank - 1) for _ in range(2)})
-    keep = site.chance(0.5)
-    out = tuple(1 if i in axes else d for i, d in enumerate(source.shape) if keep or i not in axes)
-    same = site.chance(0.3)
-    a = site.builder.tensor((len(axes),), DType.INT32, data=[axis - rank if site.chance(0.2) else axis for axis in axes])
-    y = site.like(source, out) if same else site.value(out, site.scale(0.6 * source.scale), site.zero_point())
-    site.builder.op("MEAN", [source.id, a], [y.id], keepDims=keep)
-    return y
+def _reduce(name: str) -> Rule:
+    def rule(site: Site, source: Value, _: Value) -> Value | None:
+        rank = len(source.shape)
+        axes = [1, 2] if rank == 4 and site.chance(0.6) else sorted({site.pick(1, rank - 1) for _ in range(2)})
+        keep = site.chance(0.5)
+        out = tuple(1 if i in axes else d for i, d in enumerate(source.shape) if keep or i not in axes)
+        same = name in _SAME_SCALE or site.chance(0.3)
+        count = float(np.prod([source.shape[i] for i in axes]))
+        a = site.builder.tensor((len(axes),), DType.INT32, data=[axis - rank if site.chance(0.2) else axis for axis in axes])
+        scale = 0.6 * source.scale * (count**0.5 if name == "SUM" else 1.0)
+        y = site.like(source, out) if same else site.value(out, site.scale(scale), site.zero_point())
+        site.builder.op(name, [source.id, a], [y.id], keepDims=keep)
+        return y
+
+    return rule
 
 
 def _pad(site: Site, source: Value, _: Value) -> Value | None:
@@ -537,11 +560,18 @@ _WEIGHTED_RULES: dict[str, tuple[Rule, float]] = {
     "FULLY_CONNECTED": (_dense, 2),
     "AVERAGE_POOL_2D": (_pool("AVERAGE_POOL_2D"), 1),
     "MAX_POOL_2D": (_pool("MAX_POOL_2D"), 1),
-    "ADD": (_binary("ADD"), 4),
+    "ADD": (_binary("ADD"), 3),
+    "SUB": (_binary("SUB"), 0.6),
+    "MUL": (_binary("MUL"), 0.8),
+    "MINIMUM": (_binary("MINIMUM"), 0.3),
+    "MAXIMUM": (_binary("MAXIMUM"), 0.3),
+    "SQUARED_DIFFERENCE": (_binary("SQUARED_DIFFERENCE"), 0.3),
     "CONCATENATION": (_concat, 2),
     "folded": (_folded, 1),
     "known": (_known, 0.2),
-    "MEAN": (_mean, 0.7),
+    "MEAN": (_reduce("MEAN"), 0.7),
+    "SUM": (_reduce("SUM"), 0.3),
+    "REDUCE_MAX": (_reduce("REDUCE_MAX"), 0.3),
     "PAD": (_pad, 1.5),
     "RESHAPE": (_reshape, 1),
     "SOFTMAX": (_softmax, 0.5),
@@ -579,7 +609,8 @@ def random_spec(seed: int) -> GraphSpec:
         # Mostly a chain; at times a branch from an earlier value, which later steps may add again.
         first = i - 1 if rng.random() < 0.75 else int(rng.integers(0, i))
         steps.append(Step(i, str(rng.choice(names, p=weights / weights.sum())), int(rng.integers(2**31)), first, int(rng.integers(0, i))))
-    return GraphSpec(seed, shape, dtype, bool(rng.random() < 0.3), is_pruned, tuple(steps))
+    output = int(rng.integers(1, len(steps) + 1)) if rng.random() < 0.1 else -1
+    return GraphSpec(seed, shape, dtype, bool(rng.random() < 0.3), is_pruned, tuple(steps), output)
 
 
 def op_specs(seed: int) -> Iterator[GraphSpec]:
@@ -621,7 +652,7 @@ def build(spec: GraphSpec) -> bytes:
             # Cases may have any shape; what comes next takes batch 1 and rank 2 to 4.
             made = _reshape_to(at, made, (1, made.elements))
         values[step.id] = made
-    last = values[spec.steps[-1].id if spec.steps else INPUT]
+    last = values[spec.output] if spec.output in values else values[spec.steps[-1].id if spec.steps else INPUT]
     if last.id == source.id:
         last = _rescale(site, last, last) or last
     return builder.build([source.id], [last.id])
