@@ -592,11 +592,11 @@ def rules() -> dict[str, tuple[Rule, float]]:
     return found
 
 
-def random_spec(seed: int) -> GraphSpec:
-    """The model of a seed."""
+def random_spec(seed: int, *, with_cases: bool = True) -> GraphSpec:
+    """The model of a seed. Without op cases it stays the same when ops are added."""
     rng = np.random.default_rng(seed)
     is_pruned = bool(rng.random() < 0.25)
-    names = list(rules())
+    names = list(rules() if with_cases else _WEIGHTED_RULES)
     # Passes that remove channels look through chains of few ops.
     weights = np.array([rules()[name][1] * (0.1 if is_pruned and name not in _CHANNEL_WISE else 1.0) for name in names])
     channels = int(rng.choice([4, 8])) if rng.random() < 0.4 else int(rng.integers(1, 9))
