@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.campaigns.campaign import Campaign
-from tests.campaigns.fuzz_reader import compile_hostile, fuzz_reader
+from tests.campaigns.fuzz_reader import MEMORY_BYTES, compile_hostile, fuzz_reader
 from tests.support import standins
+from tests.support.isolated import Isolated
 from tests.support.op_cases import all_cases
 from tests.support.tflite_builder import TfliteBuilder, schema
 from tinyfleet_codegen.errors import CompileError, FormatError, QuantError, ShapeError, UnsupportedOp
@@ -147,6 +148,16 @@ def test_a_scale_too_small_for_its_activation_is_refused() -> None:
         read_tflite(b.build([x], [y]), "m")
     with pytest.raises(QuantError, match=r"too small for a fused activation up to 6\.0"):
         activation_range(Activation.RELU6, Tensor("t", (1, 4), DType.INT8, Quantization((1e-43,), (0,))))
+
+
+def test_a_tensor_of_a_quarter_of_a_billion_takes_little_memory() -> None:
+    # Something was noted of each channel, eight bytes each.
+    b = TfliteBuilder()
+    x, y = (b.tensor((1, 2**28), scale=0.1) for _ in range(2))
+    b.op("RESHAPE", [x], [y])
+    with Isolated(compile_hostile, timeout_s=60, memory_bytes=MEMORY_BYTES) as isolated:
+        outcome = isolated.call(b.build([x], [y]))
+    assert outcome.problem is None and outcome.result in ("compiled", "DoesNotFit")
 
 
 def test_damaged_models_raise_only_compile_errors() -> None:

@@ -31,6 +31,9 @@ BoolArray = npt.NDArray[np.bool_]
 TOGETHER = 4
 """Kernels take channels four at a time, so a multiple of four stays."""
 
+MAX_CHANNELS = 1 << 22
+"""Of one tensor; no microcontroller has room for more, and noting something of each channel would take memory here."""
+
 DEPTHWISE = "DEPTHWISE_CONV_2D"
 
 
@@ -44,6 +47,8 @@ class Known:
 
 def remove_channels(graph: Graph) -> Graph:
     """Cut every tensor to the channels that count; graph inputs, states and outputs stay whole."""
+    if any(tensor.shape and tensor.shape[-1] > MAX_CHANNELS for tensor in graph.tensors):
+        return graph
     known = _find_known(graph)
     kept = _find_kept(graph, known)
     return graph if all(k.all() for k in kept.values()) else _cut(graph, known, kept)
