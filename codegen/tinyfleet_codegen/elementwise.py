@@ -11,7 +11,7 @@ from tinyfleet_codegen.errors import ShapeError
 from tinyfleet_codegen.geometry import Activation, activation_range, read_activation
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.movement import strides_of
-from tinyfleet_codegen.op import Array, CallPrinter, Op, attrs_of, require_dtype, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.op import Array, CallPrinter, Float32Array, Op, attrs_of, require_dtype, require_per_tensor_quant, require_shape
 from tinyfleet_codegen.overlap import Overlap, elementwise_overlap
 from tinyfleet_codegen.quant import Int64Array
 from tinyfleet_codegen.tflite.flatbuffer import Table
@@ -104,6 +104,17 @@ class BinaryOp(Op):
         }
         params = printer.params("tyf_binary_s8_params", fields)
         printer.call(self.kernel, params, printer.tensor(node.inputs[0]), printer.tensor(node.inputs[1]), printer.tensor(node.outputs[0]))
+
+
+def clamp_floats(node: Node, x: Float32Array) -> Float32Array:
+    """The fused activation in float32."""
+    low, high = {
+        Activation.NONE: (-np.inf, np.inf),
+        Activation.RELU: (0.0, np.inf),
+        Activation.RELU_N1_TO_1: (-1.0, 1.0),
+        Activation.RELU6: (0.0, 6.0),
+    }[attrs_of(node, BinaryAttrs).activation]
+    return np.clip(x, np.float32(low), np.float32(high))
 
 
 def read_binary_attrs(options: Table | None) -> BinaryAttrs:

@@ -15,6 +15,7 @@ from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
 
 Array = npt.NDArray[np.generic]
+Float32Array = npt.NDArray[np.float32]
 A = TypeVar("A")
 
 
@@ -75,6 +76,13 @@ class Op(ABC):
             ShapeError: shapes do not fit together.
             QuantError: quantization parameters do not fit together.
         """
+
+    def float_function(self, node: Node, inputs: list[Float32Array]) -> Float32Array | None:
+        """The oracle's float32 arithmetic, elementwise, of an op that may stand between DEQUANTIZE and QUANTIZE; else None.
+
+        Transcendental functions are computed in double and rounded: the same on every machine.
+        """
+        return None
 
     @abstractmethod
     def reference(self, graph: Graph, node: Node, inputs: list[Array | None]) -> Array:

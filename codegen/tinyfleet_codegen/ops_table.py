@@ -22,6 +22,11 @@ towards zero when negative), then a rounding shift right (ties away from zero).
 """
 
 FOOTER = """
+Elementwise ops in float32 between DEQUANTIZE and QUANTIZE of int8 become a 256-entry table when the model is read, where
+all of it follows from one int8 tensor and scalars: ABS, ADD, ELU, EXP, HARD_SWISH, LEAKY_RELU, LOG, LOGISTIC, MAXIMUM,
+MINIMUM, MUL, NEG, RELU, RELU6, RSQRT, SQRT, SQUARE, SUB, TANH. Results that int32 cannot hold saturate; in the oracle
+their conversion is undefined. Any other use of float32 between ops is refused.
+
 Anything else is refused when the model is read, with the op's index, its name and this list; nothing is found out on
 the board.
 

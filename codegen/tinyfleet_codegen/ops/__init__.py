@@ -16,17 +16,20 @@ from tinyfleet_codegen.ops.conv2d import Conv2D
 from tinyfleet_codegen.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyfleet_codegen.ops.dequantize import Dequantize
 from tinyfleet_codegen.ops.elu import Elu
+from tinyfleet_codegen.ops.exp import Exp
 from tinyfleet_codegen.ops.expand_dims import ExpandDims
 from tinyfleet_codegen.ops.fully_connected import FullyConnected
 from tinyfleet_codegen.ops.gather import Gather
 from tinyfleet_codegen.ops.hard_swish import HardSwish
 from tinyfleet_codegen.ops.leaky_relu import LeakyRelu
+from tinyfleet_codegen.ops.log import Log
 from tinyfleet_codegen.ops.logistic import Logistic
 from tinyfleet_codegen.ops.max_pool2d import MaxPool2D
 from tinyfleet_codegen.ops.maximum import Maximum
 from tinyfleet_codegen.ops.mean import Mean
 from tinyfleet_codegen.ops.minimum import Minimum
 from tinyfleet_codegen.ops.mul import Mul
+from tinyfleet_codegen.ops.neg import Neg
 from tinyfleet_codegen.ops.pack import Pack
 from tinyfleet_codegen.ops.pad import Pad
 from tinyfleet_codegen.ops.padv2 import PadV2
@@ -46,6 +49,8 @@ from tinyfleet_codegen.ops.softmax import Softmax
 from tinyfleet_codegen.ops.space_to_batch_nd import SpaceToBatchNd
 from tinyfleet_codegen.ops.split import Split
 from tinyfleet_codegen.ops.split_v import SplitV
+from tinyfleet_codegen.ops.sqrt import Sqrt
+from tinyfleet_codegen.ops.square import Square
 from tinyfleet_codegen.ops.squared_difference import SquaredDifference
 from tinyfleet_codegen.ops.squeeze import Squeeze
 from tinyfleet_codegen.ops.strided_slice import StridedSlice
@@ -73,17 +78,20 @@ OPS: dict[str, Op] = {
         DepthwiseConv2D(),
         Dequantize(),
         Elu(),
+        Exp(),
         ExpandDims(),
         FullyConnected(),
         Gather(),
         HardSwish(),
         LeakyRelu(),
+        Log(),
         Logistic(),
         MaxPool2D(),
         Maximum(),
         Mean(),
         Minimum(),
         Mul(),
+        Neg(),
         Pack(),
         Pad(),
         PadV2(),
@@ -103,6 +111,8 @@ OPS: dict[str, Op] = {
         SpaceToBatchNd(),
         Split(),
         SplitV(),
+        Sqrt(),
+        Square(),
         SquaredDifference(),
         Squeeze(),
         StridedSlice(),

@@ -6,6 +6,7 @@ import numpy as np
 
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.lookup import LookupOp
+from tinyfleet_codegen.op import Float32Array
 from tinyfleet_codegen.quant import Int64Array, quantize_multiplier, requantize
 
 
@@ -21,3 +22,7 @@ class Abs(LookupOp):
         if source.scale != output.scale:
             magnitude = requantize(magnitude, *quantize_multiplier(source.scale / output.scale))
         return magnitude + output.zero_point
+
+    def float_function(self, node: Node, inputs: list[Float32Array]) -> Float32Array:
+        (x,) = inputs
+        return np.abs(x)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tinyfleet_codegen.elementwise import BinaryAttrs, BinaryOp, BinaryScales, Multiplier, read_binary_attrs
+from tinyfleet_codegen.elementwise import BinaryAttrs, BinaryOp, BinaryScales, Multiplier, clamp_floats, read_binary_attrs
 from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.op import Float32Array
 from tinyfleet_codegen.quant import Int64Array, quantize_multiplier, requantize
 from tinyfleet_codegen.tflite.flatbuffer import Table
 
@@ -38,3 +39,7 @@ class Add(BinaryOp):
     def combine(self, scales: BinaryScales, a: Int64Array, b: Int64Array) -> Int64Array:
         total = requantize(a << LEFT_SHIFT, *scales.a) + requantize(b << LEFT_SHIFT, *scales.b)
         return requantize(total, *scales.output)
+
+    def float_function(self, node: Node, inputs: list[Float32Array]) -> Float32Array:
+        a, b = inputs
+        return clamp_floats(node, a + b)

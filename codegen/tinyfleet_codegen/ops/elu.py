@@ -6,6 +6,7 @@ import numpy as np
 
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.lookup import LookupOp
+from tinyfleet_codegen.op import Float32Array
 from tinyfleet_codegen.quant import Int64Array, round_floats_half_away
 
 
@@ -23,3 +24,7 @@ class Elu(LookupOp):
         ratio = np.where(x < 0, exponential - np.float32(1), x) * (np.float32(1) / np.float32(output.scale))
         rounded: Int64Array = np.clip(round_floats_half_away(ratio), -1e6, 1e6).astype(np.int64)
         return rounded + output.zero_point
+
+    def float_function(self, node: Node, inputs: list[Float32Array]) -> Float32Array:
+        (x,) = inputs
+        return np.where(x < 0, np.expm1(x.astype(np.float64)).astype(np.float32), x)

@@ -7,6 +7,7 @@ import numpy as np
 from tinyfleet_codegen.errors import QuantError
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.lookup import LookupOp
+from tinyfleet_codegen.op import Float32Array
 from tinyfleet_codegen.quant import Int64Array, quantize_multiplier, rounding_shift_right
 
 INT16_MIN = -(2**15)
@@ -52,3 +53,8 @@ class HardSwish(LookupOp):
         product = relu * _rounding_doubling_high_mul16(fine, output_multiplier)
         truncated = np.where(product >= 0, product >> 15, -(-product >> 15))
         return rounding_shift_right(truncated, -output_shift) + output.zero_point
+
+    def float_function(self, node: Node, inputs: list[Float32Array]) -> Float32Array:
+        (x,) = inputs
+        result: Float32Array = x * np.clip(x + np.float32(3), np.float32(0), np.float32(6)) / np.float32(6)
+        return result

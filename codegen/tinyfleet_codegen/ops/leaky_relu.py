@@ -10,7 +10,7 @@ import numpy as np
 from tinyfleet_codegen.errors import QuantError
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.lookup import LookupOp
-from tinyfleet_codegen.op import attrs_of
+from tinyfleet_codegen.op import Float32Array, attrs_of
 from tinyfleet_codegen.quant import Int64Array, quantize_multiplier, quantize_signed_multiplier, requantize
 from tinyfleet_codegen.tflite.flatbuffer import Table
 
@@ -40,3 +40,7 @@ class LeakyRelu(LookupOp):
         positive = requantize(x, *quantize_multiplier(source.scale / output.scale))
         negative = requantize(x, *quantize_signed_multiplier(source.scale * alpha / output.scale))
         return np.where(x >= 0, positive, negative) + output.zero_point
+
+    def float_function(self, node: Node, inputs: list[Float32Array]) -> Float32Array:
+        (x,) = inputs
+        return np.where(x > 0, x, x * np.float32(attrs_of(node, LeakyReluAttrs).alpha))

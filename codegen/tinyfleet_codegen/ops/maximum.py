@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyfleet_codegen.elementwise import BinaryOp, BinaryScales
 from tinyfleet_codegen.ir import Graph, Node
-from tinyfleet_codegen.op import require_same_quant
+from tinyfleet_codegen.op import Float32Array, require_same_quant
 from tinyfleet_codegen.quant import Int64Array
 
 
@@ -26,4 +26,8 @@ class Maximum(BinaryOp):
         return BinaryScales()
 
     def combine(self, scales: BinaryScales, a: Int64Array, b: Int64Array) -> Int64Array:
+        return np.maximum(a, b)
+
+    def float_function(self, node: Node, inputs: list[Float32Array]) -> Float32Array:
+        a, b = inputs
         return np.maximum(a, b)

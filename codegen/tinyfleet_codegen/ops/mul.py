@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tinyfleet_codegen.elementwise import BinaryAttrs, BinaryOp, BinaryScales, read_binary_attrs
+from tinyfleet_codegen.elementwise import BinaryAttrs, BinaryOp, BinaryScales, clamp_floats, read_binary_attrs
 from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.op import Float32Array
 from tinyfleet_codegen.quant import Int64Array, quantize_multiplier, requantize
 from tinyfleet_codegen.tflite.flatbuffer import Table
 
@@ -24,3 +25,7 @@ class Mul(BinaryOp):
 
     def combine(self, scales: BinaryScales, a: Int64Array, b: Int64Array) -> Int64Array:
         return requantize(a * b, *scales.output)
+
+    def float_function(self, node: Node, inputs: list[Float32Array]) -> Float32Array:
+        a, b = inputs
+        return clamp_floats(node, a * b)

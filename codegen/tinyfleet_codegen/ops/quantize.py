@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from tinyfleet_codegen.errors import UnsupportedOp
-from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node
+from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node, Tensor
 from tinyfleet_codegen.op import Array, CallPrinter, Op, require_dtype, require_per_tensor_quant, require_shape
 from tinyfleet_codegen.overlap import Overlap, elementwise_overlap
 from tinyfleet_codegen.quant import quantize_multiplier, requantize, round_floats_half_away
@@ -18,6 +19,16 @@ _KERNELS = {
     (DType.UINT8, DType.INT8): "tyf_requantize_u8_s8",
     (DType.INT8, DType.UINT8): "tyf_requantize_s8_u8",
 }
+
+
+def quantize_floats(x: npt.NDArray[np.float32], output: Tensor) -> Array:
+    """float32 to a quantized tensor's type; saturates, where the oracle's conversion of what int32 cannot hold is undefined."""
+    limits = np.iinfo(NUMPY_DTYPES[output.dtype])
+    with np.errstate(over="ignore"):
+        ratio = np.nan_to_num(x / np.float32(output.scale), nan=-np.inf)
+    result = np.clip(round_floats_half_away(np.clip(ratio, -1e6, 1e6)) + output.zero_point, limits.min, limits.max)
+    quantized: Array = result.astype(NUMPY_DTYPES[output.dtype])
+    return quantized
 
 
 class Quantize(Op):
@@ -48,10 +59,7 @@ class Quantize(Op):
         assert x is not None
         limits = np.iinfo(NUMPY_DTYPES[output.dtype])
         if source.dtype is DType.FLOAT32:
-            ratio = x.astype(np.float32) / np.float32(output.scale)
-            result = np.clip(round_floats_half_away(ratio) + output.zero_point, limits.min, limits.max)
-            quantized: Array = result.astype(NUMPY_DTYPES[output.dtype])
-            return quantized
+            return quantize_floats(x.astype(np.float32), output)
         multiplier, shift = quantize_multiplier(source.scale / output.scale)
         scaled = requantize(x.astype(np.int64) - source.zero_point, multiplier, shift) + output.zero_point
         return np.clip(scaled, limits.min, limits.max).astype(NUMPY_DTYPES[output.dtype])

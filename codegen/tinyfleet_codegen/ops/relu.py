@@ -6,6 +6,7 @@ import numpy as np
 
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.lookup import LookupOp
+from tinyfleet_codegen.op import Float32Array
 from tinyfleet_codegen.quant import Int64Array, quantize_multiplier, requantize
 
 
@@ -19,3 +20,7 @@ class Relu(LookupOp):
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
         scaled = requantize(q - source.zero_point, *quantize_multiplier(source.scale / output.scale))
         return np.maximum(scaled, 0) + output.zero_point
+
+    def float_function(self, node: Node, inputs: list[Float32Array]) -> Float32Array:
+        (x,) = inputs
+        return np.maximum(x, np.float32(0))

@@ -7,7 +7,7 @@ import numpy as np
 from tinyfleet_codegen.geometry import Activation, activation_range
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.lookup import LookupOp
-from tinyfleet_codegen.op import require_same_quant
+from tinyfleet_codegen.op import Float32Array, require_same_quant
 from tinyfleet_codegen.quant import Int64Array
 
 
@@ -23,3 +23,7 @@ class Relu6(LookupOp):
 
     def results(self, graph: Graph, node: Node, q: Int64Array) -> Int64Array:
         return np.clip(q, *activation_range(Activation.RELU6, graph.input_tensor(node, 0)))
+
+    def float_function(self, node: Node, inputs: list[Float32Array]) -> Float32Array:
+        (x,) = inputs
+        return np.clip(x, np.float32(0), np.float32(6))

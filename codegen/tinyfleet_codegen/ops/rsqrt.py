@@ -10,6 +10,7 @@ from tinyfleet_codegen.errors import QuantError
 from tinyfleet_codegen.fixed_point import inverse_square_root
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.lookup import LookupOp
+from tinyfleet_codegen.op import Float32Array
 from tinyfleet_codegen.quant import Int64Array, quantize_multiplier, requantize
 
 FRACTION_BITS = 20
@@ -31,3 +32,7 @@ class Rsqrt(LookupOp):
         inverse, right = inverse_square_root(np.maximum(x, 1))
         rooted = requantize(np.ones_like(x), inverse, FRACTION_BITS - right)
         return np.where(x <= 0, 127, requantize(rooted, multiplier, shift - FRACTION_BITS) + output.zero_point)
+
+    def float_function(self, node: Node, inputs: list[Float32Array]) -> Float32Array:
+        (x,) = inputs
+        return np.reciprocal(np.sqrt(x))

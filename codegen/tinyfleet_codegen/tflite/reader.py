@@ -15,6 +15,7 @@ from tinyfleet_codegen.ir_check import check_graph
 from tinyfleet_codegen.op import Array
 from tinyfleet_codegen.ops import OPS
 from tinyfleet_codegen.tflite.flatbuffer import Table, root_table
+from tinyfleet_codegen.tflite.float_islands import resolve_float_islands
 from tinyfleet_codegen.tflite.operator_names import OPERATOR_NAMES
 from tinyfleet_codegen.tflite.variables import resolve_variables
 from tinyfleet_codegen.wire.ids import DType
@@ -59,7 +60,9 @@ def read_tflite(data: bytes, name: str) -> Graph:
         return tensors, [node for i, table in enumerate(operators) for node in _read_nodes(i, table, operator_codes, len(tensors))]
 
     main = resolve_variables(*read_subgraph(0), read_subgraph)
-    graph = Graph(name, main.tensors, main.nodes, subgraphs[0].ints(1), subgraphs[0].ints(2), main.states)
+    inputs, outputs = subgraphs[0].ints(1), subgraphs[0].ints(2)
+    nodes = resolve_float_islands(main.tensors, main.nodes, (*outputs, *(state.next for state in main.states)))
+    graph = Graph(name, main.tensors, nodes, inputs, outputs, main.states)
     check_graph(graph)
     return graph
 

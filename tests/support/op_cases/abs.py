@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.support.float_case import float_case
 from tests.support.lookup_case import lookup_case
 from tests.support.op_cases import OpCase
 
@@ -19,3 +20,4 @@ def cases() -> Iterator[OpCase]:
     yield lookup_case("abs_image", OP, (0.05, 0.05), (127, -128), shape=(1, 3, 5, 7))
     # Another way of computing the ratio of scales, in float32, would round other values.
     yield lookup_case("abs_precise", OP, (0.04513188451528549, 0.04798833280801773), (0, 0))
+    yield float_case("abs_float", "ABS")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.support.binary_case import binary_case, broadcast_cases, precise_case, two_activations_case, with_itself_case
+from tests.support.float_case import float_case
 from tests.support.op_cases import OpCase
 
 OP = "ADD"
@@ -22,3 +23,4 @@ def cases() -> Iterator[OpCase]:
     yield two_activations_case("add_activations", OP, (0.0313, 0.0717, 0.0559), (-3, 17, -40))
     yield with_itself_case("add_to_itself", OP)
     yield precise_case("add_precise", OP, (0.09992585331201553, 0.0687132179737091, 0.031105918809771538), -105)
+    yield float_case("add_float_scalar", ("ADD", -1.25))

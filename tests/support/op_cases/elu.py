@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.support.float_case import float_case
 from tests.support.lookup_case import lookup_case
 from tests.support.op_cases import OpCase
 
@@ -17,3 +18,5 @@ def cases() -> Iterator[OpCase]:
     yield lookup_case("elu_ties", OP, (0.5, 1.0), (0, 0))
     yield lookup_case("elu_steep", OP, (2.0, 0.03), (-8, 0))
     yield lookup_case("elu_image", OP, (0.05, 0.05), (0, -90), shape=(1, 3, 5, 7))
+    yield float_case("elu_float", "ELU")
+    yield float_case("elu_float_wide", "ELU", scales=(0.3, 0.1), zero_points=(-20, -118))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.support.float_case import float_case
 from tests.support.lookup_case import lookup_case
 from tests.support.op_cases import OpCase
 
@@ -21,3 +22,4 @@ def cases() -> Iterator[OpCase]:
     yield lookup_case("hard_swish_usual", OP, (0.0471, 0.0249), (-4, -113), shape=(1, 8, 16, 16))
     # Another way of computing the ratio of scales, in float32, would round other values.
     yield lookup_case("hard_swish_precise", OP, (0.075504370033741, 0.1663530468940735), (0, 0))
+    yield float_case("hard_swish_float", "HARD_SWISH")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.support.float_case import float_case
 from tests.support.lookup_case import lookup_case
 from tests.support.op_cases import OpCase
 
@@ -21,3 +22,4 @@ def cases() -> Iterator[OpCase]:
     yield lookup_case("leaky_relu_zero_alpha", OP, (0.05, 0.05), (11, -7), alpha=0.0)
     # Another way of computing the ratio of scales, in float32, would round other values.
     yield lookup_case("leaky_relu_precise", OP, (0.04074687510728836, 0.04912562668323517), (0, 0), alpha=0.8494206666946411)
+    yield float_case("leaky_relu_float", ("LEAKY_RELU", {"alpha": 0.3}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.support.float_case import float_case
 from tests.support.lookup_case import lookup_case
 from tests.support.op_cases import OpCase
 
@@ -17,3 +18,4 @@ def cases() -> Iterator[OpCase]:
     yield lookup_case("logistic_positive", OP, (0.06, 1 / 256), (-128, -128))
     yield lookup_case("logistic_negative", OP, (0.06, 1 / 256), (127, -128))
     yield lookup_case("logistic_one", OP, (0.06, 1 / 256), (0, -128), shape=(1, 1))
+    yield float_case("logistic_float", "LOGISTIC", scales=(0.2, 0.004), zero_points=(11, -128))

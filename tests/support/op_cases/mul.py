@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.support.binary_case import binary_case, broadcast_cases, precise_case, two_activations_case, with_itself_case
+from tests.support.float_case import float_case
 from tests.support.op_cases import OpCase
 
 OP = "MUL"
@@ -22,3 +23,5 @@ def cases() -> Iterator[OpCase]:
     yield two_activations_case("mul_activations", OP, (0.0313, 0.0717, 0.0559), (-3, 17, -40))
     yield with_itself_case("mul_squares", OP)
     yield precise_case("mul_precise", OP, (0.010961780324578285, 0.03325747326016426, 0.4573991000652313), -115)
+    yield float_case("mul_float_swish", "LOGISTIC", ("MUL", (0, 1)), scales=(0.05, 0.04))
+    yield float_case("mul_float_scalar", ("MUL", 0.37))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.support.float_case import float_case
 from tests.support.lookup_case import lookup_case
 from tests.support.op_cases import OpCase
 
@@ -17,3 +18,4 @@ def cases() -> Iterator[OpCase]:
     yield lookup_case("relu6_beyond_127", OP, (0.02, 0.02), (100, 100))
     yield lookup_case("relu6_tie", OP, (4.0, 4.0), (-3, -3))
     yield lookup_case("relu6_image", OP, (0.1, 0.1), (-60, -60), shape=(1, 3, 5, 7))
+    yield float_case("relu6_float", "RELU6")

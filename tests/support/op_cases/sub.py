@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.support.binary_case import binary_case, broadcast_cases, precise_case, two_activations_case, with_itself_case
+from tests.support.float_case import float_case
 from tests.support.op_cases import OpCase
 
 OP = "SUB"
@@ -22,3 +23,5 @@ def cases() -> Iterator[OpCase]:
     yield two_activations_case("sub_activations", OP, (0.0313, 0.0717, 0.0559), (-3, 17, -40))
     yield with_itself_case("sub_to_itself", OP)
     yield precise_case("sub_precise", OP, (0.015153273940086365, 0.010247068479657173, 0.027564356103539467), -117)
+    yield float_case("sub_float_scalar", ("SUB", 0.4))
+    yield float_case("sub_float_two", "RELU", "NEG", ("SUB", (1, 2)), scales=(0.05, 0.1))

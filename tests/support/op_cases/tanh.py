@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.support.float_case import float_case
 from tests.support.lookup_case import lookup_case
 from tests.support.op_cases import OpCase
 
@@ -17,3 +18,4 @@ def cases() -> Iterator[OpCase]:
     yield lookup_case("tanh_positive", OP, (0.06, 1 / 128), (-128, 0))
     yield lookup_case("tanh_negative", OP, (0.06, 1 / 128), (127, 0))
     yield lookup_case("tanh_image", OP, (0.02, 1 / 128), (0, 0), shape=(1, 3, 5, 7))
+    yield float_case("tanh_float", "TANH", scales=(0.04, 0.0078))
