@@ -11,7 +11,7 @@ from tinyfleet_codegen.errors import SetupError
 
 _CODES = {"+": "ADD", "-": "SUB", "*": "MUL", "/": "DIV", "%": "MOD", "min": "MIN", "max": "MAX", "==": "EQ", "<=": "LE", "<": "LT"}
 _LOADS = {"B": "U8", "H": "U16", "i": "I32"}
-MOST_STACK = 8
+MOST_STACK = 16
 """TYF_CONTRACT_STACK of kernel_table.h."""
 
 
@@ -33,6 +33,7 @@ def print_kernel_table(cpu_class: str) -> str:
 
 {includes}
 
+_Static_assert(TYF_CONTRACT_STACK == {MOST_STACK}, "contracts were printed for it");
 {asserts}
 {"".join(_definitions(headers, contract) for contract in contracts)}
 static const tyf_kernel kernels[] = {{

@@ -48,7 +48,7 @@ enum {
 };
 
 /** Deepest stack of any contract. */
-#define TYF_CONTRACT_STACK 8
+#define TYF_CONTRACT_STACK 16
 
 #define TYF_CONTRACT_END TYF_CODE_END
 /** Push a field of the parameters, offset in bytes below 256. */

@@ -58,13 +58,20 @@ uint32_t tyf_conv2d_v6m_schedule_bytes(const uint8_t *schedule, uint32_t bytes, 
 /** Whether stride 1 takes columns for rows; then the records' weights are transposed. */
 #define TYF_DEPTHWISE_3X3_V6M_IS_TURNED(input_h, input_w, output_w) ((input_w) < (input_h) && (input_w) == (output_w))
 
+/* The same for contracts, 1 or 0, and how many outputs then lie in a row. */
+#define TYF_DEPTHWISE_3X3_V6M_TURNED(input_h, input_w, output_w)                                                       \
+    ((1 - zero(max(input_w, input_h) - (input_w))) * zero(max(input_w, output_w) - min(input_w, output_w)))
+#define TYF_DEPTHWISE_3X3_V6M_LENGTH(turned, output_h, output_w) ((turned) * (output_h) + (1 - (turned)) * (output_w))
+
 /**
  * Depthwise 3x3, stride 1 in both directions, no dilation, one output channel per input channel.
  *
  * @param input    [input_h, input_w, input_c]
  * @param records  [input_c, 8], see depthwise_3x3_v6m.S
- * @param scratch  [TYF_DEPTHWISE_3X3_V6M_SCRATCH_BYTES(output_w)], 4-byte aligned
+ * @param scratch  [TYF_DEPTHWISE_3X3_V6M_SCRATCH_BYTES(TYF_DEPTHWISE_3X3_V6M_LENGTH(
+ *                 TYF_DEPTHWISE_3X3_V6M_TURNED(input_h, input_w, output_w), output_h, output_w))], 4-byte aligned
  * @param output   [output_h, output_w, input_c]
+ * @require pad_h <= 1 && input_h + 2 * pad_h == output_h + 2
  * @require kernel_h == 3 && kernel_w == 3 && stride_h == 1 && stride_w == 1 && dilation_h == 1 && dilation_w == 1
  * @require depth_multiplier == 1 && pad_w <= 1 && input_w + 2 * pad_w == output_w + 2
  */
