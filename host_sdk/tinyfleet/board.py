@@ -6,7 +6,10 @@ import json
 from dataclasses import dataclass
 
 from tinyfleet_codegen.errors import ConfigError
-from tinyfleet_codegen.target import manifest_path
+from tinyfleet_codegen.target import board_names, manifest_path
+
+UNTRIED = "built, never run on hardware"
+"""What is said of a board whose manifest has ``"tried": false``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Board:
         upload_protocol: How firmware gets onto it: ``qemu`` or ``pyocd``.
         pyocd_target: pyOCD's name of the chip, or None.
         emulation: None for a board that exists as hardware only.
+        is_tried: Whether our firmware has run on it. Emulated ones are tried by every test run.
     """
 
     board_id: str
@@ -45,6 +49,7 @@ class Board:
     upload_protocol: str
     pyocd_target: str | None
     emulation: Emulation | None
+    is_tried: bool
 
 
 def load_board(board_id: str) -> Board:
@@ -67,6 +72,16 @@ def load_board(board_id: str) -> Board:
             upload_protocol=manifest["upload"]["protocol"],
             pyocd_target=facts.get("pyocd_target"),
             emulation=Emulation(**qemu) if qemu else None,
+            is_tried=bool(facts.get("tried", qemu is not None)),
         )
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise ConfigError(f"board manifest {path} is not complete: {error!r}") from error
+
+
+def load_boards() -> tuple[Board, ...]:
+    """All boards that have a manifest, sorted by their ids.
+
+    Raises:
+        ConfigError: a manifest lacks something.
+    """
+    return tuple(load_board(name) for name in board_names())

@@ -24,7 +24,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from tinyfleet import toolchain
-from tinyfleet_codegen.errors import SetupError
+from tinyfleet.board import UNTRIED, load_boards
+from tinyfleet_codegen.errors import ConfigError, SetupError
 from tinyfleet_codegen.firmware_tree import firmware_dir
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def examine() -> list[Finding]:
         _program("arm compiler", lambda: [str(toolchain.find_arm_gcc()), "--version"], ("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")),
         _program("qemu", lambda: [str(toolchain.find_qemu().path), "--version"], ("qemu-system-arm",)),
         _firmware(),
+        *_boards(),
         *_packages(),
     ]
 
@@ -133,6 +135,22 @@ def _firmware() -> Finding:
         return Finding("firmware", State.OK, str(firmware_dir()))
     except SetupError as error:
         return Finding("firmware", State.MISSING, str(error), _pip("--force-reinstall", "--no-deps", DISTRIBUTION))
+
+
+def _boards() -> list[Finding]:
+    """Boards by how far they are proven; none where there is no firmware, which is a finding of its own."""
+    try:
+        boards = load_boards()
+    except SetupError:
+        return []
+    except ConfigError as error:
+        return [Finding("boards", State.MISSING, str(error))]
+    groups = {
+        "emulated": [board.board_id for board in boards if board.emulation is not None],
+        "tried": [board.board_id for board in boards if board.emulation is None and board.is_tried],
+        UNTRIED: [board.board_id for board in boards if not board.is_tried],
+    }
+    return [Finding("boards", State.OK, "; ".join(f"{group}: {', '.join(names)}" for group, names in groups.items() if names))]
 
 
 def _packages() -> list[Finding]:

@@ -23,11 +23,13 @@ def build_command(
     as_json: JsonFlag = False,
 ) -> None:
     """Build firmware with PlatformIO, offline."""
-    from tinyfleet.platformio_build import build_firmware  # noqa: PLC0415 - keeps --help fast
+    from tinyfleet.board import UNTRIED, load_board  # noqa: PLC0415 - keeps --help fast
+    from tinyfleet.platformio_build import build_firmware  # noqa: PLC0415
     from tinyfleet_codegen.compile import compile_model  # noqa: PLC0415
     from tinyfleet_codegen.package import load_package  # noqa: PLC0415
 
     model_dir = model
+    is_tried = load_board(board).is_tried
     with progress_console.status(f"building {app} for {board}"):
         if not model.is_dir():
             model_dir = output / "model"
@@ -37,6 +39,7 @@ def build_command(
         print_json(
             {
                 "board": board,
+                "tried": is_tried,
                 "app": app,
                 "elf": built.elf,
                 "bin": built.image,
@@ -49,7 +52,7 @@ def build_command(
         return
     print_facts(
         [
-            ("board", board),
+            ("board", board if is_tried else f"{board} ({UNTRIED})"),
             ("flash", f"{built.flash_bytes / 1024:.1f} KiB"),
             ("ram", f"{built.ram_bytes / 1024:.1f} KiB"),
             ("wrote", f"{built.elf}, firmware.bin, firmware.map ({built.seconds:.1f} s)"),

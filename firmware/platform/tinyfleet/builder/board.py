@@ -27,8 +27,9 @@ def defines(board_id, build, facts):
     macros = {
         "TYF_BOARD_NAME": _c_string(board_id),
         "TYF_BOARD_CLOCK_HZ": build["f_cpu"].rstrip("L"),
+        "TYF_BOARD_TIMER_HZ": facts["timer_hz"],
         "TYF_BOARD_NVM_BASE": nvm["origin"],
-        "TYF_BOARD_NVM_BYTES": nvm["bytes"],
+        **{f"TYF_BOARD_NVM_{key.upper()}": value for key, value in nvm.items() if key != "origin"},
     }
     for index, uart in enumerate(facts["uarts"]):
         prefix = "TYF_BOARD_UART" if index == 0 else f"TYF_BOARD_UART{index}"
@@ -47,19 +48,33 @@ def instructions_per_tick(facts):
     return Fraction(10**9, facts["timer_hz"] * instruction_ns)
 
 
+def source_folders(facts):
+    """Folders of the board's drivers, below ``firmware/boards``: the manifest names one or several."""
+    return [facts["sources"]] if isinstance(facts["sources"], str) else facts["sources"]
+
+
 def linker_symbols(facts):
     """``--defsym`` symbols that ``arch/cortex_m/link.ld`` asks for, as ``(name, value)``."""
-    area = next(area for area in facts["flash_map"] if area["name"] == facts["image"]["area"])
-    origin = int(facts["memory"][area["memory"]]["origin"], 16) + area["offset"]
+    image = facts["image"]
+    origin, size = _area(facts, image["area"])
+    boot_origin, boot_size = _area(facts, image["boot_area"]) if "boot_area" in image else (origin, 0)
     ram = facts["memory"]["ram"]
     return [
+        ("TYF_LD_BOOT_ORIGIN", hex(boot_origin)),
+        ("TYF_LD_BOOT_BYTES", hex(boot_size)),
         ("TYF_LD_FLASH_ORIGIN", hex(origin)),
-        ("TYF_LD_FLASH_BYTES", hex(area["bytes"])),
+        ("TYF_LD_FLASH_BYTES", hex(size)),
         ("TYF_LD_HEADER_BYTES", hex(facts["image"]["header_bytes"])),
         ("TYF_LD_RAM_ORIGIN", ram["origin"]),
         ("TYF_LD_RAM_BYTES", hex(ram["bytes"])),
         ("TYF_LD_STACK_BYTES", hex(facts["stack_bytes"])),
     ]
+
+
+def _area(facts, name):
+    """Address and size of an area of the flash map."""
+    area = next(area for area in facts["flash_map"] if area["name"] == name)
+    return int(facts["memory"][area["memory"]]["origin"], 16) + area["offset"], area["bytes"]
 
 
 def _c_string(text):

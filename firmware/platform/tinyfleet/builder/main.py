@@ -55,7 +55,7 @@ def source_folders(facts):
     return [
         *((f"lib_{library.name}", library / "src") for library in libraries),
         ("arch", FIRMWARE_DIR / "arch" / "cortex_m"),
-        ("board", FIRMWARE_DIR / "boards" / facts["sources"]),
+        *((f"board_{folder.replace('/', '_')}", FIRMWARE_DIR / "boards" / folder) for folder in board_facts.source_folders(facts)),
         ("model", MODEL_DIR),
     ]
 
@@ -101,7 +101,7 @@ env.Append(
     CPPPATH=[
         *sorted(str(folder) for folder in (FIRMWARE_DIR / "lib").glob("*/include")),
         str(FIRMWARE_DIR / "arch" / "cortex_m"),
-        str(FIRMWARE_DIR / "boards" / facts["sources"]),
+        *(str(FIRMWARE_DIR / "boards" / folder) for folder in board_facts.source_folders(facts)),
         str(MODEL_DIR),
         env.subst("$PROJECT_SRC_DIR"),  # The app may bring app_config.h.
     ],
@@ -113,7 +113,11 @@ env.Append(
         *(f"-Wl,--defsym={name}={value}" for name, value in board_facts.linker_symbols(facts)),
     ],
     LIBS=["c", "gcc", "m"],
-    BUILDERS={"ElfToBin": Builder(action=env.VerboseAction("$OBJCOPY -O binary $SOURCES $TARGET", "Building $TARGET"), suffix=".bin")},
+    BUILDERS={
+        "ElfToBin": Builder(
+            action=env.VerboseAction("$OBJCOPY -O binary --gap-fill 0xff $SOURCES $TARGET", "Building $TARGET"), suffix=".bin"
+        )
+    },
 )
 
 

@@ -1,9 +1,9 @@
-/* nRF51 timers: one of 32 bits runs freely and is extended to 64, one wakes the board once a second. */
+/* nRF5 TIMER: one of 32 bits runs freely and is extended to 64, one wakes the board once a second. */
 
 #include <stdint.h>
 
 #include "cortex_m.h"
-#include "microbit.h"
+#include "nrf5.h"
 #include "tyf/port/time.h"
 
 #define TASK_START(base) TYF_REGISTER((base) + 0x000u)
@@ -21,11 +21,11 @@
 #define BITS_32 3u
 #define PRESCALER_512 9u
 
-_Static_assert(TYF_BOARD_CLOCK_HZ / 512 <= 0xffff, "a second fits the 16 bits of the wake timer");
+_Static_assert(TYF_BOARD_TIMER_HZ / 512 <= 0xffff, "a second fits the 16 bits of the wake timer");
 
 static uint32_t last_low, high;
 
-void tyf_microbit_time_start(void) {
+void tyf_nrf5_time_start(void) {
     last_low = 0;
     high = 0;
     BIT_MODE(TYF_BOARD_TIMER_BASE) = BITS_32;
@@ -33,7 +33,7 @@ void tyf_microbit_time_start(void) {
     TASK_START(TYF_BOARD_TIMER_BASE) = 1;
     BIT_MODE(TYF_BOARD_WAKE_TIMER_BASE) = BITS_16;
     PRESCALER(TYF_BOARD_WAKE_TIMER_BASE) = PRESCALER_512;
-    COMPARE(TYF_BOARD_WAKE_TIMER_BASE) = TYF_BOARD_CLOCK_HZ / 512u;
+    COMPARE(TYF_BOARD_WAKE_TIMER_BASE) = TYF_BOARD_TIMER_HZ / 512u;
     SHORTS(TYF_BOARD_WAKE_TIMER_BASE) = COMPARE_CLEARS;
     INTERRUPTS_ON(TYF_BOARD_WAKE_TIMER_BASE) = COMPARE_INTERRUPT;
     TASK_START(TYF_BOARD_WAKE_TIMER_BASE) = 1;
@@ -54,13 +54,13 @@ uint64_t tyf_port_ticks(void) {
     return ticks;
 }
 
-void tyf_microbit_wake_interrupt(void) {
+void tyf_nrf5_wake_interrupt(void) {
     EVENT_COMPARE(TYF_BOARD_WAKE_TIMER_BASE) = 0;
     (void)tyf_port_ticks();
 }
 
 uint64_t tyf_port_uptime_us(void) {
-    return tyf_port_ticks() / (TYF_BOARD_CLOCK_HZ / 1000000u);
+    return tyf_port_ticks() / (TYF_BOARD_TIMER_HZ / 1000000u);
 }
 
 uint64_t tyf_port_instructions(uint64_t ticks) {

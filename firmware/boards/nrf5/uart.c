@@ -1,10 +1,11 @@
-/* nRF51 UART: received bytes go by interrupt into a ring; sending waits without burning board time. */
+/* nRF5 UART, on nRF52 the one without DMA: received bytes go by interrupt into a ring; sending waits without burning
+ * board time. */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "cortex_m.h"
-#include "microbit.h"
+#include "nrf5.h"
 #include "tyf/core/config.h"
 #include "tyf/port/system.h"
 #include "tyf/port/uart.h"
@@ -22,6 +23,11 @@
 #define TX_DATA TYF_REGISTER(TYF_BOARD_UART_BASE + 0x51cu)
 #define BAUD_RATE TYF_REGISTER(TYF_BOARD_UART_BASE + 0x524u)
 
+#define PIN_OUT_SET TYF_REGISTER(TYF_BOARD_GPIO_BASE + 0x508u)                  /* GPIO OUTSET */
+#define PIN_CONFIG(pin) TYF_REGISTER(TYF_BOARD_GPIO_BASE + 0x700u + 4u * (pin)) /* GPIO PIN_CNF[n] */
+
+#define PIN_OUTPUT 3u           /* DIR output, INPUT disconnected */
+#define PIN_INPUT_PULLED_UP 12u /* DIR input, INPUT connected, PULL up */
 #define ENABLED 4u
 #define INTERRUPT_RX (1u << 2)
 #define INTERRUPT_TX (1u << 7)
@@ -49,15 +55,19 @@ static void receive(void) {
     INTERRUPTS_ON = INTERRUPT_RX;
 }
 
-void tyf_microbit_uart_interrupt(void) {
+void tyf_nrf5_uart_interrupt(void) {
     INTERRUPTS_OFF = INTERRUPT_TX; /* its only purpose is to end the sleep in wait_until_sent() */
     receive();
 }
 
-void tyf_microbit_uart_start(void) {
+void tyf_nrf5_uart_start(void) {
     head = 0;
     tail = 0;
     is_sending = false;
+    /* The line rests at 1 from the start, also while the UART is off; an open input reads as rest. */
+    PIN_OUT_SET = 1u << TYF_BOARD_UART_TX_PIN;
+    PIN_CONFIG(TYF_BOARD_UART_TX_PIN) = PIN_OUTPUT;
+    PIN_CONFIG(TYF_BOARD_UART_RX_PIN) = PIN_INPUT_PULLED_UP;
     TX_PIN = TYF_BOARD_UART_TX_PIN;
     RX_PIN = TYF_BOARD_UART_RX_PIN;
     BAUD_RATE = BAUD_115200;

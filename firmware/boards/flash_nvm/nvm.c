@@ -1,0 +1,56 @@
+/*
+ * Non-volatile memory in flash: each area of NVM (identity, boot state 0 and 1) is one page of flash, so that erasing
+ * one for its next content leaves the others as they are.
+ */
+
+#include "tyf/port/nvm.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "tyf/port/flash.h"
+
+/* Areas of NVM are this far apart, whatever the size of a page. */
+#define AREA_BYTES (TYF_NVM_BOOT_SLOT0_OFFSET - TYF_NVM_IDENTITY_OFFSET)
+#define AREAS (TYF_BOARD_NVM_BYTES / TYF_BOARD_NVM_PAGE_BYTES)
+#define UNIT_BYTES TYF_BOARD_NVM_UNIT_BYTES
+
+_Static_assert(TYF_NVM_IDENTITY_OFFSET == 0 && TYF_NVM_BOOT_SLOT1_OFFSET == 2 * AREA_BYTES, "areas of equal size");
+_Static_assert(AREA_BYTES <= TYF_BOARD_NVM_PAGE_BYTES, "an area fits a page");
+_Static_assert(AREAS >= 3 && TYF_BOARD_NVM_BYTES % TYF_BOARD_NVM_PAGE_BYTES == 0, "a page for each area");
+_Static_assert(UNIT_BYTES % 4 == 0 && AREA_BYTES % UNIT_BYTES == 0, "whole words, whole units");
+
+static bool is_inside(uint32_t offset, uint32_t bytes) {
+    return offset < AREAS * AREA_BYTES && bytes <= AREA_BYTES - offset % AREA_BYTES;
+}
+
+static uintptr_t address_of(uint32_t offset) {
+    return (uintptr_t)TYF_BOARD_NVM_BASE + offset / AREA_BYTES * TYF_BOARD_NVM_PAGE_BYTES + offset % AREA_BYTES;
+}
+
+tyf_status tyf_port_nvm_read(uint32_t offset, void *data, uint32_t bytes) {
+    if (!is_inside(offset, bytes)) {
+        return TYF_ERR_ARG;
+    }
+    memcpy(data, (const void *)address_of(offset), bytes);
+    return TYF_OK;
+}
+
+tyf_status tyf_port_nvm_write(uint32_t offset, const void *data, uint32_t bytes) {
+    if (!is_inside(offset, bytes) || offset % AREA_BYTES != 0) {
+        return TYF_ERR_ARG;
+    }
+    uintptr_t address = address_of(offset);
+    tyf_status status = tyf_port_flash_erase((uint32_t)address);
+    for (uint32_t done = 0; done < bytes && status == TYF_OK; done += UNIT_BYTES) {
+        uint32_t unit[UNIT_BYTES / 4];
+        uint32_t count = bytes - done < UNIT_BYTES ? bytes - done : UNIT_BYTES;
+        memset(unit, 0xff, sizeof unit);
+        memcpy(unit, (const uint8_t *)data + done, count);
+        status = tyf_port_flash_program((uint32_t)(address + done), unit, sizeof unit);
+    }
+    if (status != TYF_OK || memcmp((const void *)address, data, bytes) != 0) {
+        return TYF_ERR_STATE;
+    }
+    return TYF_OK;
+}
