@@ -89,9 +89,10 @@ class DepthwiseConv2DV6M(Kernel):
 
     def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
         channels = graph.input_tensor(node, 0).shape[3]
-        # Channel by channel within a pixel, whose last read is that of its last channel.
+        # Channel by channel of two pixels, whose last read is that of the last channel.
         last = channels - 1
-        return window_overlap(*convolution_axes(graph, node), channels, channels, held_bytes=last, passed_bytes=last)
+        axes = convolution_axes(graph, node)
+        return window_overlap(*axes, channels, channels, held_bytes=channels + last, passed_bytes=last, together=2)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         channels = prepare_channels(graph, node, channel_axis=3)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tinyfleet_codegen.convolution import convolution_axes
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.kernels.v6m.channels import LANE_LIMIT, Channels, as_int32, prepare_channels, scaling_words
 from tinyfleet_codegen.op import CallPrinter
+from tinyfleet_codegen.ops.conv2d import conv2d_params
 from tinyfleet_codegen.ops.fully_connected import fully_connected_params
 from tinyfleet_codegen.overlap import Overlap, forward_overlap
 from tinyfleet_codegen.quant import Int64Array
@@ -38,6 +40,9 @@ class FullyConnectedV6M(Kernel):
         return forward_overlap(rows * units + (units - 1) // TOGETHER * TOGETHER, rows * depth)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
+        self._emit(graph, node, printer, fully_connected_params(graph, node))
+
+    def _emit(self, graph: Graph, node: Node, printer: CallPrinter, params: dict[str, int]) -> None:
         channels = self._prepare(graph, node)
         assert channels is not None
         count = len(channels.starts)
@@ -45,7 +50,7 @@ class FullyConnectedV6M(Kernel):
         weights = np.pad(channels.weights, ((0, rest), (0, 0)))
         printer.call(
             self.symbol,
-            printer.params("tyf_fully_connected_s8_params", fully_connected_params(graph, node)),
+            printer.params("tyf_fully_connected_s8_params", params),
             printer.tensor(node.inputs[0]),
             printer.constant("weights", "uint32_t", interleave_units(weights)),
             printer.constant("schedule", "uint8_t", schedule_blocks(weights)),
@@ -60,6 +65,26 @@ class FullyConnectedSharedV6M(FullyConnectedV6M):
 
     symbol = "tyf_fully_connected_shared_s8_v6m"
     shared = True
+
+
+class Conv2DAsDenseV6M(FullyConnectedV6M):
+    """CONV_2D of one output pixel that reads the whole image: a dense layer."""
+
+    op = "CONV_2D"
+
+    def fits(self, graph: Graph, node: Node) -> bool:
+        shape, (_, *window) = graph.input_tensor(node, 0).shape, graph.input_tensor(node, 1).shape
+        is_dense = graph.output_tensor(node).shape[1:3] == (1, 1) and shape == (1, *window)
+        return is_dense and all(axis.pad == 0 for axis in convolution_axes(graph, node)) and super().fits(graph, node)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        return forward_overlap((graph.output_tensor(node).elements - 1) // TOGETHER * TOGETHER, 0)
+
+    def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
+        conv = conv2d_params(graph, node)
+        shared = ("input_offset", "output_offset", "activation_min", "activation_max")
+        size = {"rows": 1, "depth": graph.input_tensor(node, 0).elements, "units": graph.output_tensor(node).elements}
+        self._emit(graph, node, printer, size | {name: conv[name] for name in shared})
 
 
 def interleave_units(weights: Int64Array) -> npt.NDArray[np.uint32]:

@@ -35,11 +35,12 @@ typedef struct {
     int8_t *output;
     int32_t tap_count;
     int32_t channel_count;
-} tyf_v6m_depthwise_pixel;
+    int32_t output_step; /* to the second pixel; 0: both are the same */
+} tyf_v6m_depthwise_pixels;
 
 void tyf_v6m_depthwise_3x3(const tyf_v6m_depthwise *work);
 void tyf_v6m_depthwise_3x3_s2(const tyf_v6m_depthwise *work);
-void tyf_v6m_depthwise_taps(const tyf_v6m_depthwise_pixel *pixel);
+void tyf_v6m_depthwise_taps(const tyf_v6m_depthwise_pixels *pixels);
 
 static void clamp_all(const tyf_depthwise_conv2d_s8_params *p, int8_t *values) {
     if (p->activation_min == INT8_MIN && p->activation_max == INT8_MAX) {
@@ -113,36 +114,53 @@ void tyf_depthwise_conv2d_3x3_s2_s8_v6m(const tyf_depthwise_conv2d_s8_params *p,
     clamp_all(p, output);
 }
 
+/* Where the taps of a pixel whose window begins at (y0, x0) read, each second pointer. */
+static void find_taps(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input, const int8_t *outside, int32_t y0,
+                      int32_t x0, const int8_t **taps) {
+    const tyf_window *win = &p->window;
+    for (int32_t ky = 0; ky < win->kernel_h; ky++) {
+        const uint32_t y = (uint32_t)(y0 + ky * win->dilation_h);
+        for (int32_t kx = 0; kx < win->kernel_w; kx++, taps += 2) {
+            const uint32_t x = (uint32_t)(x0 + kx * win->dilation_w);
+            const bool is_inside = y < win->input_h && x < win->input_w;
+            *taps = is_inside ? input + (y * win->input_w + x) * (uint32_t)p->input_c : outside;
+        }
+    }
+}
+
 void tyf_depthwise_conv2d_s8_v6m(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input, const int8_t *weights,
                                  const int32_t *channels, void *scratch, int8_t *output) {
     const tyf_window *win = &p->window;
-    const int8_t *taps[TYF_DEPTHWISE_V6M_MAX_TAPS];
+    const int8_t *taps[2 * TYF_DEPTHWISE_V6M_MAX_TAPS];
     int8_t *outside = scratch;
-    tyf_v6m_depthwise_pixel pixel = {
+    tyf_v6m_depthwise_pixels pixels = {
         .taps = taps,
         .weights = weights,
         .channels = channels,
         .output = output,
         .tap_count = win->kernel_h * win->kernel_w,
         .channel_count = p->input_c,
+        .output_step = p->input_c,
     };
     memset(outside, (int)(uint8_t)(-p->input_offset), (size_t)p->input_c);
-    int32_t y0 = -win->pad_h;
-    for (int32_t oy = win->output_h; oy != 0; oy--, y0 += win->stride_h) {
-        int32_t x0 = -win->pad_w;
-        for (int32_t ox = win->output_w; ox != 0; ox--, x0 += win->stride_w) {
-            const int8_t **tap = taps;
-            for (int32_t ky = 0; ky < win->kernel_h; ky++) {
-                const uint32_t y = (uint32_t)(y0 + ky * win->dilation_h);
-                for (int32_t kx = 0; kx < win->kernel_w; kx++) {
-                    const uint32_t x = (uint32_t)(x0 + kx * win->dilation_w);
-                    const bool is_inside = y < win->input_h && x < win->input_w;
-                    *tap++ = is_inside ? input + (y * win->input_w + x) * (uint32_t)p->input_c : outside;
+    int32_t y0 = -win->pad_h, x0 = -win->pad_w;
+    int32_t left_in_row = win->output_w;
+    for (int32_t left = win->output_h * win->output_w; left > 0; left -= 2) {
+        for (int32_t i = 0; i < 2; i++) {
+            find_taps(p, input, outside, y0, x0, taps + i);
+            if (left == 1) {
+                pixels.output_step = 0;
+            } else {
+                x0 += win->stride_w;
+                if (--left_in_row == 0) {
+                    left_in_row = win->output_w;
+                    x0 = -win->pad_w;
+                    y0 += win->stride_h;
                 }
             }
-            tyf_v6m_depthwise_taps(&pixel);
-            pixel.output += p->input_c;
         }
+        tyf_v6m_depthwise_taps(&pixels);
+        pixels.output += 2 * p->input_c;
     }
     clamp_all(p, output);
 }
