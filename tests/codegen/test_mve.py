@@ -60,7 +60,7 @@ ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
         "../include/tyf/nn/mve.inc": ("vqdmlah.s32 q1, \\second, r12", "nop"),
         "depthwise_planes_mve.S": ("vqdmlah.s32 q5, q7, r2", "nop"),
         "fully_connected_rows_mve.S": ("vqdmlah.s32 q5, q7, r0", "nop"),
-        "add_s8_mve.c": ("if (!is_relu) {", "if (is_relu) {"),
+        "add_elements_mve.S": ("vqdmlah.s32 q1, q0, r12", "nop"),
         "pool2d_s8_mve.c": ("half = count / 2", "half = 0"),
     },
     {
@@ -68,7 +68,7 @@ ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
         "conv2d_rows_mve.S": ("column r4, r12, q2, q3", "column r4, r12, q2, q2"),
         "depthwise_planes_mve.S": ("    vshl.i32 q3, q2, #8", "    vmov q3, q2"),
         "fully_connected_rows_mve.S": ("subs r7, #1\n    bne 2b", "subs r7, #1"),
-        "add_s8_mve.c": ("1 << 19", "1 << 18"),
+        "add_elements_mve.S": ("vadd.i32 q0, q0, q2", "vsub.i32 q0, q0, q2"),
         "pool2d_s8_mve.c": ("vdupq_n_s8(INT8_MIN)", "vdupq_n_s8(0)"),
     },
     {

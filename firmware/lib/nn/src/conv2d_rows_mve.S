@@ -102,10 +102,9 @@
 .macro sums half, stride
     ldm r1!, {r0, r2, r4, r6, r8, r10, r12, lr}
     add r5, sp, #F_SEGMENTS
-    ldr r7, [sp, #F_COUNT]
 10\half:
     segment \stride
-    subs r7, #1
+    cmp r5, r9
     bne 10\half\()b
 .endm
 
@@ -142,6 +141,10 @@
     vstrw.32 q0, [r5], #16
     subs r3, #4
     bgt 2b
+    ldr r9, [sp, #F_COUNT]
+    add r5, sp, #F_SEGMENTS
+    add r9, r5, r9, lsl #2
+    ldr r7, [sp, #F_STREAM_END]
     ldr r1, [r0, #STREAM]
 3:
     sums 0, \stride
@@ -154,8 +157,7 @@
     vldrw.32 q4, [sp, #OFFSETS]
     vstrw.32 q7, [r11, q4]
     add r11, #4
-    ldr r0, [sp, #F_STREAM_END]
-    cmp r1, r0
+    cmp r1, r7
     bne 3b
     /* The last four of the row overlap the ones before when its length is no multiple of four. */
     ldr r0, [sp, #F_PIXELS]

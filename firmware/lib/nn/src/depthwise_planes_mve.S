@@ -59,6 +59,7 @@
 #define F_CHANNEL_OUTPUT 64
 #define F_STREAM 68
 #define F_INPUT 72
+#define F_MULTIPLIER 76
 #define FRAME 80
 
 .macro products stride
@@ -114,7 +115,7 @@
     vqshl.s32 q6, r9
     vqshl.s32 q7, r9
 .else
-    ldr r0, [r5]
+    ldr r0, [sp, #F_MULTIPLIER]
     mov r2, #1
     vqrdmulh.s32 q5, q6, r0
     vqdmlah.s32 q5, q6, r2
@@ -202,7 +203,9 @@
     vldrw.32 q3, [r9, #WINDOW_BELOW - WINDOW]
 .endif
     add r5, #20
-    ldm r5, {r0, r7, r9, r12}
+    ldm r5!, {r0, r7, r9, r12}
+    str r5, [sp, #F_STREAM]
+    str r0, [sp, #F_MULTIPLIER]
     vdup.32 q5, r0
     vdup.32 q6, r12
     vstrw.32 q6, [sp]
@@ -213,15 +216,14 @@
     str r8, [sp, #F_PAIRS]
 6:  /* A pair of lines. */
     ldr r11, [r6, #TABLE]
-    ldr r0, [sp, #F_TABLE_TAIL]
-    cmp r11, r0
+    ldr r5, [sp, #F_TABLE_TAIL]
+    cmp r11, r5
     beq 8f
 7:
     products \stride
     finish \relu
     vstrb.16 q7, [r3, q6]
-    ldr r0, [sp, #F_TABLE_TAIL]
-    cmp r11, r0
+    cmp r11, r5
     bne 7b
 8:
     ldr r0, [sp, #F_TAIL_BACK]
@@ -245,8 +247,6 @@
     str r1, [sp, #F_READ]
     b 6b
 9:
-    add r5, #16
-    str r5, [sp, #F_STREAM]
     ldr r6, [sp, #F_PLANES]
     ldr r0, [r6, #LINE]
     ldrd r1, r3, [sp, #F_CHANNEL_READ]

@@ -126,7 +126,9 @@ def small(env, node):
     source = Path(node.srcnode().get_abspath())
     is_kernel = source.parent == FIRMWARE_DIR / "lib" / "nn" / "src" and source.name != "softmax_s8_ref.c"
     # On ARMv6-M what counts is in assembly; C would be inlined to twice its size, with 64-bit products that this core lacks.
-    if is_kernel and facts["cpu_class"] != "v6m":
+    # So it is in the kernels for Helium, but for pools.
+    in_assembly = facts["cpu_class"] == "v6m" or (source.name.endswith("_mve.c") and source.name != "pool2d_s8_mve.c")
+    if is_kernel and not in_assembly:
         return node
     return env.Object(node, CCFLAGS=[*env["CCFLAGS"], "-Os"])
 

@@ -309,37 +309,36 @@ void tyf_fully_connected_s8_mve(const tyf_fully_connected_s8_params *params, con
 void tyf_fully_connected_relu_s8_mve(const tyf_fully_connected_s8_params *params, const int8_t *input,
                                      const uint32_t *stream, void *scratch, int8_t *output);
 
-/** ADD of two tensors of one shape. */
+/** ADD of two tensors of one shape; add_elements_mve.S knows the order of the members. */
 typedef struct {
     int32_t elements;
-    int32_t multiplier; /**< of the sum */
-    int32_t round;      /**< 2^(shift - 1) + (output_offset << shift) */
-    int32_t left;       /**< 24 - shift; shift to the right, 1 .. 22 */
+    int32_t halved_offset; /**< -zero_point * 2^19 */
+    int32_t scaled_offset; /**< -zero_point * 2^20 */
+    int32_t scaled_multiplier;
+    int32_t scaled_shift; /**< to the left, at most 0 */
+    int32_t scaled_sign;  /**< 1 when that rounds, else 0 */
+    int32_t multiplier;   /**< of the sum */
+    int32_t round;        /**< 2^(shift - 1) + (output_offset << shift) */
+    int32_t left;         /**< 24 - shift; shift to the right, 1 .. 22 */
     int32_t activation_min;
     int32_t activation_max;
 } tyf_mve_add;
 
 /**
- * @param shifted    [elements]; the input of the larger scale, which the arithmetic multiplies by 2^19
- * @param looked_up  [elements]; the other input
- * @param table      [256] for each value of `looked_up`, 0 .. 127, -128 .. -1: what it is scaled to, plus offset of
- *                   `shifted` * 2^19
- * @param output     [elements]; may be one of the inputs
+ * @param halved  [elements]; the input of the larger scale, which the arithmetic multiplies by 2^19
+ * @param scaled  [elements]; the other input
+ * @param output  [elements]; may be one of the inputs
  */
-void tyf_add_s8_mve(const tyf_mve_add *params, const int8_t *shifted, const int8_t *looked_up, const int32_t *table,
-                    int8_t *output);
+void tyf_add_s8_mve(const tyf_mve_add *params, const int8_t *halved, const int8_t *scaled, int8_t *output);
 
 /**
  * The same when the output's zero point is -128.
  *
- * @param shifted    [elements]; the input of the larger scale, which the arithmetic multiplies by 2^19
- * @param looked_up  [elements]; the other input
- * @param table      [256] for each value of `looked_up`, 0 .. 127, -128 .. -1: what it is scaled to, plus offset of
- *                   `shifted` * 2^19
- * @param output     [elements]; may be one of the inputs
+ * @param halved  [elements]; the input of the larger scale, which the arithmetic multiplies by 2^19
+ * @param scaled  [elements]; the other input
+ * @param output  [elements]; may be one of the inputs
  */
-void tyf_add_relu_s8_mve(const tyf_mve_add *params, const int8_t *shifted, const int8_t *looked_up,
-                         const int32_t *table, int8_t *output);
+void tyf_add_relu_s8_mve(const tyf_mve_add *params, const int8_t *halved, const int8_t *scaled, int8_t *output);
 
 /**
  * Mean of the elements inside the image, ties away from zero.
