@@ -37,10 +37,10 @@ def require_none(failures: list[Failure]) -> None:
     assert not failures, "\n\n".join(map(str, failures))
 
 
-def prove_batches(graphs: Sequence[GraphSpec], board: str | None) -> Counts:
+def prove_batches(graphs: Sequence[GraphSpec], board: str | None, *, blobs: bool = False) -> Counts:
     total = Counts()
     for at in range(0, len(graphs), BATCH):
-        counts, failures = prove_compiled(graphs[at : at + BATCH], board)
+        counts, failures = prove_compiled(graphs[at : at + BATCH], board, blobs=blobs)
         require_none(failures)
         total.add(counts)
     return total
@@ -91,3 +91,4 @@ def test_many_graphs(target: str | None) -> None:
     assert counts.graphs == 250
     if target is not None:
         require_kernels(counts, target)
+        prove_batches(list(map(random_spec, FULL_SEEDS[:250])), target, blobs=True)

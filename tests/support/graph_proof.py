@@ -132,27 +132,28 @@ def require_layers(model: CompiledModel, target: str, layers: list[list[bytes]])
             _require_equal(f"C on {target}, {node.label}, input {case}", np.frombuffer(got, wanted.dtype), wanted)
 
 
-def check_compiled(specs: Sequence[GraphSpec], board: str | None) -> tuple[Counts, list[tuple[GraphSpec, str]]]:
+def check_compiled(specs: Sequence[GraphSpec], board: str | None, *, blobs: bool = False) -> tuple[Counts, list[tuple[GraphSpec, str]]]:
     """Compile all of them into one program for the host (None) or a board; what each layer wrote must be the reference's.
 
     Args:
         specs: The graphs.
         board: An emulated board, or None.
+        blobs: The program opens blobs instead of holding the generated C.
 
     Returns:
         What was compared, and the graphs that failed with what was wrong.
     """
-    target = "host" if board is None else board
+    target = f"{'host' if board is None else board}{' from blobs' if blobs else ''}"
     counts = Counts()
     models = [compile_graph(package(spec), None if board is None else load_target(board)) for spec in specs]
     with TemporaryDirectory(prefix="tinyfleet-graphs-") as folder:
         try:
-            layers = batch.run_layers(models, Path(folder), seed=INPUT_SEED, inputs=INPUTS, board=board)
+            layers = batch.run_layers(models, Path(folder), seed=INPUT_SEED, inputs=INPUTS, board=board, blobs=blobs)
         except AssertionError as error:
             if len(specs) == 1:
                 return counts, [(specs[0], f"C on {target}: {error}")]
             # A sanitizer stopped the whole program: find out at which model.
-            return counts, [failed for spec in specs for failed in check_compiled([spec], board)[1]]
+            return counts, [failed for spec in specs for failed in check_compiled([spec], board, blobs=blobs)[1]]
     failed = []
     for spec, model, of_model in zip(specs, models, layers, strict=True):
         kernels = Counter(layer.kernel for layer in model.layers if layer.kernel)
@@ -196,13 +197,13 @@ def specs_for_kernels(board: str, specs: Iterable[GraphSpec], count: int) -> lis
     return chosen
 
 
-def prove_compiled(specs: Sequence[GraphSpec], board: str | None) -> tuple[Counts, list[Failure]]:
+def prove_compiled(specs: Sequence[GraphSpec], board: str | None, *, blobs: bool = False) -> tuple[Counts, list[Failure]]:
     """``check_compiled`` of all in one program; failing graphs are made smaller one by one."""
 
     def problem_of(spec: GraphSpec) -> str | None:
-        return next((problem for _, problem in check_compiled([spec], board)[1]), None)
+        return next((problem for _, problem in check_compiled([spec], board, blobs=blobs)[1]), None)
 
-    counts, failed = check_compiled(specs, board)
+    counts, failed = check_compiled(specs, board, blobs=blobs)
     failures = []
     for spec, problem in failed:
         smallest = minimize(spec, lambda candidate: problem_of(candidate) is not None, attempts=MINIMIZE_COMPILED)

@@ -657,6 +657,9 @@ def build(spec: GraphSpec) -> bytes:
     last = values[spec.output] if spec.output in values else values[spec.steps[-1].id if spec.steps else INPUT]
     if last.id == source.id:
         last = _rescale(site, last, last) or last
+    if site.chance(0.1):
+        wanted = DType.UINT8 if site.chance(0.5) else DType.FLOAT32
+        last = _convert(site, last, wanted, site.scale(0.05), 131) or last
     return builder.build([source.id], [last.id])
 
 
