@@ -11,10 +11,14 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.support import graph_proof
 from tests.support.batch import MACHINES
 from tests.support.graph_proof import Counts, Failure, prove_compiled, prove_reference, specs_for_kernels
 from tests.support.random_graphs import GraphSpec, op_specs, pruned_spec, random_spec
+from tinyfleet_codegen.ir import Graph
 from tinyfleet_codegen.kernels import KERNELS
+from tinyfleet_codegen.op import Array
+from tinyfleet_codegen.reference import run_layers
 from tinyfleet_codegen.target import load_target
 
 FULL_SEEDS = range(10_000, 12_500)
@@ -77,6 +81,20 @@ def test_host_c_equals_the_reference_layer_by_layer(fresh_seed: int) -> None:
 def test_board_c_equals_the_reference_layer_by_layer(fresh_seed: int) -> None:
     chosen = specs_for_kernels("mps2_an386", specs(100, 300), 35)
     require_kernels(prove_batches([*chosen, *specs(fresh_seed, 10)], "mps2_an386"), "mps2_an386")
+
+
+def test_a_failure_tells_its_seed_and_a_small_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong_pads(graph: Graph, value: Array) -> list[Array]:
+        layers = run_layers(graph, value)
+        return [layer ^ 1 if node.op.name == "PAD" else layer for node, layer in zip(graph.nodes, layers, strict=True)]
+
+    monkeypatch.setattr(graph_proof, "run_layers", wrong_pads)
+    padded = [spec for spec in specs(0, 60) if any(step.rule == "PAD" for step in spec.steps)]
+    _, failures = prove_reference(padded[:2])
+    assert failures
+    for failure in failures:
+        assert len(failure.smallest.steps) == 1
+        assert f"seed {failure.seed}: " in str(failure) and "PAD(" in str(failure)
 
 
 @pytest.mark.full
