@@ -12,22 +12,38 @@ from tinyfleet_codegen.emit.report import print_report
 from tinyfleet_codegen.errors import ConfigError
 from tinyfleet_codegen.firmware_tree import HOST_CLASS
 from tinyfleet_codegen.fitting import check_fits
+from tinyfleet_codegen.ir import Graph
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.passes import run_passes
+from tinyfleet_codegen.passes.stream_rows import stream_rows
 from tinyfleet_codegen.plan import plan_arena
+from tinyfleet_codegen.stream import StreamAttrs
 from tinyfleet_codegen.target import Target, load_target
 from tinyfleet_codegen.tflite.reader import read_tflite
 
 log = logging.getLogger(__name__)
 
 
-def compile_graph(package: ModelPackage, target: Target | None) -> CompiledModel:
+def compile_graph(package: ModelPackage, target: Target | None, *, arena_budget_bytes: int | None = None) -> CompiledModel:
     """Compile without writing files; ``target`` None means the host, which has no limits.
+
+    Args:
+        arena_budget_bytes: A larger arena is made smaller by computing layers together, some rows at a time, which costs a few
+            instructions and hides the tensors between them. None: only when the board has not enough RAM.
 
     Raises:
         CompileError: the model is malformed, not supported or does not fit.
     """
     graph = run_passes(read_tflite(package.tflite, package.name))
+    budgets = [arena_budget_bytes, None if target is None else target.ram_bytes - target.stack_bytes]
+    budget = min((b for b in budgets if b is not None), default=None)
+    if budget is not None:
+        graph = stream_rows(graph, HOST_CLASS if target is None else target.cpu_class, budget)
+    return compile_rewritten(package, graph, target)
+
+
+def compile_rewritten(package: ModelPackage, graph: Graph, target: Target | None) -> CompiledModel:
+    """Compile a graph on which all passes have run; see :func:`compile_graph`."""
     cpu_class = HOST_CLASS if target is None else target.cpu_class
     plan = plan_arena(graph, cpu_class)
     source = print_c(graph, plan, package, cpu_class)
@@ -41,6 +57,7 @@ def compile_graph(package: ModelPackage, target: Target | None) -> CompiledModel
             macs=node.op.macs(graph, node),
             weights_bytes=printed.weights_bytes,
             tables_bytes=printed.tables_bytes,
+            streamed=tuple(n.index for n in node.attrs.nodes) if isinstance(node.attrs, StreamAttrs) else (),
         )
         for node, printed in zip(graph.nodes, source.layers, strict=True)
     )
@@ -50,10 +67,13 @@ def compile_graph(package: ModelPackage, target: Target | None) -> CompiledModel
     return model
 
 
-def compile_model(package: ModelPackage, board: str, output_dir: Path, *, blob: bool = False) -> CompiledModel:
+def compile_model(
+    package: ModelPackage, board: str, output_dir: Path, *, blob: bool = False, arena_budget_bytes: int | None = None
+) -> CompiledModel:
     """Compile for a board and write ``model.c``, ``model.h`` and ``report.json``; equal files are left untouched.
 
     Args:
+        arena_budget_bytes: See :func:`compile_graph`.
         blob: Write ``model.tfm`` as well, and a ``model.c`` that carries and opens it.
 
     Raises:
@@ -61,7 +81,7 @@ def compile_model(package: ModelPackage, board: str, output_dir: Path, *, blob: 
         CompileError: the model is malformed, not supported or does not fit.
         ConfigError: the output folder cannot be written.
     """
-    model = compile_graph(package, load_target(board))
+    model = compile_graph(package, load_target(board), arena_budget_bytes=arena_budget_bytes)
     files = {"model.c": model.source.model_c, "model.h": model.source.model_h, "report.json": print_report(model)}
     if blob:
         files["model.c"] = print_blob_c(model.graph, model.plan, package, model.cpu_class)

@@ -23,7 +23,12 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One node of the compiled model; ``op_index`` is its place in the .tflite."""
+    """One node of the compiled model.
+
+    Attributes:
+        op_index: Its place in the .tflite; of the first when it is several layers computed together.
+        streamed: Places of all of those.
+    """
 
     op_index: int
     op: str
@@ -33,6 +38,7 @@ class Layer:
     macs: int
     weights_bytes: int
     tables_bytes: int
+    streamed: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:

@@ -26,7 +26,11 @@ from tinyfleet_codegen.weights import bias_values, requantization
 
 @dataclass(frozen=True, slots=True)
 class ConvolutionAttrs:
-    """Options of a convolution. A depth multiplier follows from the shapes."""
+    """Options of a convolution. A depth multiplier follows from the shapes.
+
+    Attributes:
+        rows: Geometry along rows where it does not follow from the shapes: some rows of a larger image.
+    """
 
     padding: Padding
     stride_h: int
@@ -34,6 +38,7 @@ class ConvolutionAttrs:
     dilation_h: int
     dilation_w: int
     activation: Activation
+    rows: Axis | None = None
 
 
 def read_convolution_attrs(options: Table | None, *, activation_field: int) -> ConvolutionAttrs:
@@ -56,7 +61,7 @@ def convolution_axes(graph: Graph, node: Node) -> tuple[Axis, Axis]:
     _, h, w, _ = graph.input_tensor(node, 0).shape
     _, kh, kw, _ = graph.input_tensor(node, 1).shape
     return (
-        window_axis(node, h, kernel=kh, stride=attrs.stride_h, dilation=attrs.dilation_h, padding=attrs.padding),
+        attrs.rows or window_axis(node, h, kernel=kh, stride=attrs.stride_h, dilation=attrs.dilation_h, padding=attrs.padding),
         window_axis(node, w, kernel=kw, stride=attrs.stride_w, dilation=attrs.dilation_w, padding=attrs.padding),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tinyfleet_codegen.compiled import CompiledModel
 from tinyfleet_codegen.errors import ConfigError, DoesNotFit
-from tinyfleet_codegen.plan import Allocation
+from tinyfleet_codegen.plan import covered_bytes, fullest_step
 from tinyfleet_codegen.target import Target, board_names, load_target
 
 _NAMED = 3
@@ -40,23 +40,11 @@ class Peak:
 def find_peak(model: CompiledModel) -> Peak:
     """The first step at which no other one covers more of the arena."""
 
-    def live(step: int) -> list[Allocation]:
-        return [a for a in model.plan.allocations if a.first <= step <= a.last]
-
-    step = max(range(-1, len(model.layers)), key=lambda s: _covered(live(s)))
+    step = fullest_step(model.plan, len(model.layers))
+    live = [a for a in model.plan.allocations if a.first <= step <= a.last]
     label = model.layers[step].label if step >= 0 else "the input"
-    places = [
-        (f"scratch of {label}" if not a.tensors else model.graph.tensors[a.tensors[-1]].name.split(";")[0], a.bytes) for a in live(step)
-    ]
-    return Peak(step, label, _covered(live(step)), tuple(sorted(places, key=lambda place: (-place[1], place[0]))))
-
-
-def _covered(places: list[Allocation]) -> int:
-    end = covered = 0
-    for place in sorted(places, key=lambda a: a.offset):
-        covered += max(0, place.offset + place.bytes - max(end, place.offset))
-        end = max(end, place.offset + place.bytes)
-    return covered
+    places = [(f"scratch of {label}" if not a.tensors else model.graph.tensors[a.tensors[-1]].name.split(";")[0], a.bytes) for a in live]
+    return Peak(step, label, covered_bytes(live), tuple(sorted(places, key=lambda place: (-place[1], place[0]))))
 
 
 def check_fits(model: CompiledModel, target: Target) -> None:

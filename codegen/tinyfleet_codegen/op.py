@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -17,6 +18,24 @@ from tinyfleet_codegen.wire.ids import DType
 Array = npt.NDArray[np.generic]
 Float32Array = npt.NDArray[np.float32]
 A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Some bytes of a tensor, or of a node's scratch memory when ``tensor`` is None; they move by a step in each repetition."""
+
+    tensor: int | None
+    first_byte: int
+    bytes: int
+    step_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedCall:
+    """A call whose arguments are expressions of the printer or memory."""
+
+    kernel: str
+    arguments: tuple[str | Memory, ...]
 
 
 class CallPrinter(Protocol):
@@ -39,6 +58,9 @@ class CallPrinter(Protocol):
 
     def call(self, kernel: str, *arguments: str) -> None:
         """Call a kernel of ``lib/nn``; its header is included. A node may call several, or one several times."""
+
+    def repeat(self, count: int, calls: tuple[PrintedCall, ...]) -> None:
+        """The calls in order, ``count`` times."""
 
 
 class Op(ABC):

@@ -8,6 +8,7 @@ place, and what a node writes may lie over an input that it is the last to read,
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinyfleet_codegen.ir import Graph, Node
@@ -71,6 +72,20 @@ def plan_arena(graph: Graph, cpu_class: str) -> Plan:
     offsets = {tensor: place.offset for place in places for tensor in place.tensors}
     scratch = {place.first: place.offset for place in places if not place.tensors}
     return Plan(placement.bytes, placement.lower_bound_bytes, offsets, scratch, places)
+
+
+def fullest_step(plan: Plan, steps: int) -> int:
+    """The first step at which no other one covers more of the arena; -1 is before the first node."""
+    return max(range(-1, steps), key=lambda step: covered_bytes([a for a in plan.allocations if a.first <= step <= a.last]))
+
+
+def covered_bytes(places: Sequence[Allocation]) -> int:
+    """Bytes of the arena that some places take; those that two share count once."""
+    end = covered = 0
+    for place in sorted(places, key=lambda a: a.offset):
+        covered += max(0, place.offset + place.bytes - max(end, place.offset))
+        end = max(end, place.offset + place.bytes)
+    return covered
 
 
 class _Lifetimes:

@@ -187,6 +187,7 @@ def verify(
     inputs: Array | None = None,
     per_layer: bool = True,
     work_dir: Path | None = None,
+    arena_budget_bytes: int | None = None,
 ) -> VerifyResult:
     """Compare targets with the oracle on ``count`` inputs.
 
@@ -199,6 +200,7 @@ def verify(
         per_layer: Compare every layer of every input, where the target can show them; a wrong rounding of one value seldom
             reaches the output. False: outputs only.
         work_dir: Where emulated targets are built; None: a temporary folder.
+        arena_budget_bytes: See :func:`tinyfleet_codegen.compile.compile_graph`.
 
     Raises:
         UsageError: there is nothing to check.
@@ -210,48 +212,47 @@ def verify(
         count = min(count, len(inputs))
     if count < 1:
         raise UsageError(f"verify needs at least one input, got {count}", hint="use -n 100")
-    model = compile_graph(package, None)
+    model = compile_graph(package, None, arena_budget_bytes=arena_budget_bytes)
     oracle = open_oracle(package.tflite, package.name)
     cases = Cases(model, seed, inputs)
     results = []
     for target in targets:
-        with _open_runner(target, package, model, work_dir) as runner:
+        with _open_runner(target, package, model, work_dir, arena_budget_bytes) as (runner, compiled):
             log.info("verifying target=%s model=%s count=%d", target, package.name, count)
-            results.append(compare(runner, model, oracle, cases, count=count, per_layer=per_layer))
+            results.append(compare(runner, compiled, oracle, cases, count=count, per_layer=per_layer))
     equal = all(r.checked > 0 and r.mismatches == 0 for r in results)
     return VerifyResult(equal, package.model_id, oracle.name, seed, tuple(results))
 
 
 @contextmanager
-def _open_runner(target: str, package: ModelPackage, model: CompiledModel, work_dir: Path | None) -> Iterator[Runner]:
+def _open_runner(
+    target: str, package: ModelPackage, model: CompiledModel, work_dir: Path | None, arena_budget_bytes: int | None
+) -> Iterator[tuple[Runner, CompiledModel]]:
+    """The target and the model that it runs: on a small board fewer layers are whole in memory."""
     if target == "host":
-        yield HostRunner(HostModel(package, compiled=model))
+        yield HostRunner(HostModel(package, compiled=model)), model
     elif target == "reference":
-        yield ReferenceRunner(model)
+        yield ReferenceRunner(model), model
     elif target.startswith(EMULATED):
-        with (
-            TemporaryDirectory(prefix="tinyfleet-verify-") as scratch,
-            _boot(target, package, work_dir or Path(scratch)) as board,
-            connect(board.url, timeout_s=DEVICE_TIMEOUT_S) as device,
-        ):
-            _require_same_model(device, package, target)
-            yield DeviceRunner(device, target)
+        with TemporaryDirectory(prefix="tinyfleet-verify-") as scratch:
+            board = target.removeprefix(EMULATED)
+            folder = (work_dir or Path(scratch)) / f"{package.name}-{board}"
+            compiled = compile_model(package, board, folder / "model", arena_budget_bytes=arena_budget_bytes)
+            firmware = build_firmware(board, folder / "model", folder / "firmware")
+            with (
+                EmulatedBoard.start(board, firmware.elf, folder / "nvm.bin") as running,
+                connect(running.url, timeout_s=DEVICE_TIMEOUT_S) as device,
+            ):
+                _require_same_model(device, package, target)
+                yield DeviceRunner(device, target), compiled
     elif "://" in target:
         with connect(target, timeout_s=DEVICE_TIMEOUT_S) as device:
             _require_same_model(device, package, target)
-            yield DeviceRunner(device, target)
+            yield DeviceRunner(device, target), model
     else:
         raise UsageError(
             f"there is no target '{target}'", hint="targets: host, reference, emu://BOARD or a device URL such as tcp://host:port"
         )
-
-
-def _boot(target: str, package: ModelPackage, folder: Path) -> EmulatedBoard:
-    board = target.removeprefix(EMULATED)
-    name = f"{package.name}-{board}"
-    compile_model(package, board, folder / name / "model")
-    firmware = build_firmware(board, folder / name / "model", folder / name / "firmware")
-    return EmulatedBoard.start(board, firmware.elf, folder / name / "nvm.bin")
 
 
 def _require_same_model(device: SyncDevice, package: ModelPackage, target: str) -> None:

@@ -21,6 +21,7 @@ from tinyfleet_codegen.emit.c import C_TYPES, print_descriptor, require_frontend
 from tinyfleet_codegen.errors import DoesNotFit, UnsupportedOp
 from tinyfleet_codegen.ir import Graph, Node, State
 from tinyfleet_codegen.kernels import choose_kernel
+from tinyfleet_codegen.op import Memory, PrintedCall
 from tinyfleet_codegen.package import FrontEnd, ModelPackage
 from tinyfleet_codegen.plan import Plan
 from tinyfleet_codegen.text import c_array, printable
@@ -146,6 +147,16 @@ class _NodePrinter:
             value = int(expression)
             self._placed(expression, struct.pack("<i", value), 4, {"": value})
         return self.arguments[expression]
+
+    def repeat(self, count: int, calls: tuple[PrintedCall, ...]) -> None:
+        for i in range(count):
+            for call in calls:
+                self.call(call.kernel, *(a if isinstance(a, str) else self._memory(a, i) for a in call.arguments))
+
+    def _memory(self, memory: Memory, i: int) -> str:
+        base = self.plan.scratch[self.step] if memory.tensor is None else self.plan.offsets[memory.tensor]
+        at = base + memory.first_byte + memory.step_bytes * i
+        return self._key(f"memory {at} {memory.bytes}", Argument(True, at, memory.bytes))
 
     def _placed(self, name: str, data: bytes, align: int, fields: dict[str, int] | None = None) -> str:
         return self._key(name, Argument(False, self.data.place(data, max(align, 4)), len(data), fields))

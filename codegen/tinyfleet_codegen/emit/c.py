@@ -12,6 +12,7 @@ from tinyfleet_codegen.emit.constants import ConstantKind, constant_kind
 from tinyfleet_codegen.errors import QuantError
 from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node, Tensor
 from tinyfleet_codegen.kernels import KERNELS, choose_kernel
+from tinyfleet_codegen.op import Memory, PrintedCall
 from tinyfleet_codegen.package import FrontEnd, ModelPackage
 from tinyfleet_codegen.plan import Plan
 from tinyfleet_codegen.text import c_array, c_comment, c_identifier, c_string, c_struct_array
@@ -94,6 +95,19 @@ class _NodePrinter:
     def call(self, kernel: str, *arguments: str) -> None:
         self.kernel = kernel
         self.statements.append(f"    {kernel}({', '.join(arguments)});\n")
+
+    def repeat(self, count: int, calls: tuple[PrintedCall, ...]) -> None:
+        self.kernel = calls[-1].kernel
+        indent = "    " if count == 1 else "        "
+        lines = "".join(f"{indent}{c.kernel}({', '.join(self._argument(a, count) for a in c.arguments)});\n" for c in calls)
+        self.statements.append(lines if count == 1 else f"    for (int32_t i = 0; i < {count}; i++) {{\n{lines}    }}\n")
+
+    def _argument(self, argument: str | Memory, count: int) -> str:
+        if isinstance(argument, str):
+            return argument
+        base = self.plan.scratch[self.step] if argument.tensor is None else self.plan.offsets[argument.tensor]
+        step = f" + {argument.step_bytes} * i" if count > 1 and argument.step_bytes else ""
+        return f"(int8_t *)(void *)(arena + {base + argument.first_byte}{step})"
 
     @property
     def layer(self) -> LayerSource:

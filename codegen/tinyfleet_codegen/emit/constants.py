@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 
@@ -22,6 +23,8 @@ _CODE = ("params", "scale", "table")
 
 def constant_kind(name: str) -> ConstantKind:
     """The kind of a constant, named as in ``CallPrinter.constant``, ``table`` and ``params``."""
+    # Constants of one name, told apart by a number.
+    name = re.sub(r"_\d+$", "", name)
     if name in _WEIGHTS or name.startswith("tensor"):
         return ConstantKind.WEIGHTS
     return ConstantKind.CODE if name in _CODE or name.startswith("params") else ConstantKind.TABLES

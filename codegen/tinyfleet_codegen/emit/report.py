@@ -50,6 +50,7 @@ def report_dict(model: CompiledModel) -> dict[str, Any]:
                 "constant_bytes": layer.constant_bytes,
                 "weights_bytes": layer.weights_bytes,
                 "tables_bytes": layer.tables_bytes,
+                "streamed": list(layer.streamed),
             }
             for position, layer in enumerate(model.layers)
         ],

@@ -82,18 +82,19 @@ class Measurement:
         return self.arena_bytes + self.static_bytes + self.stack_bytes
 
 
-def measure(package: ModelPackage, board: str, work_dir: Path) -> Measurement:
+def measure(package: ModelPackage, board: str, work_dir: Path, *, arena_budget_bytes: int | None = None) -> Measurement:
     """Build the bench app with the model, boot it, run one inference and check its output against the oracle.
 
     Args:
         work_dir: Where it is built; models of one board that share it share the objects of everything but the model.
+        arena_budget_bytes: See :func:`tinyfleet_codegen.compile.compile_graph`.
 
     Raises:
         CompileError, BuildError, LinkError: see :mod:`tinyfleet_codegen.errors`.
         ProtocolError: the board computed other bytes than the oracle, or cannot count instructions.
     """
     folder = work_dir / board
-    compiled = compile_model(package, board, folder / "model")
+    compiled = compile_model(package, board, folder / "model", arena_budget_bytes=arena_budget_bytes)
     firmware = build_firmware(board, folder / "model", folder / "firmware", app=_APP)
     x = Cases(compiled, SEED).input(CASE)
     oracle = open_oracle(package.tflite, package.name)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinyfleet.cli.output import JsonFlag, print_facts, print_json, progress_console
+from tinyfleet.cli.output import ArenaBudget, JsonFlag, print_facts, print_json, progress_console
 
 
 def register(app: typer.Typer) -> None:
@@ -20,6 +20,7 @@ def build_command(
     model: Annotated[Path, typer.Option(metavar="DIR|MODEL.tflite", help="Folder that tinyfleet compile wrote, or a model to compile.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for firmware.elf, firmware.bin and firmware.map.")],
     app: Annotated[str, typer.Option(help="App in firmware/apps, or the path of a folder of your own.")] = "sensor",
+    arena_budget: ArenaBudget = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Build firmware with PlatformIO, offline."""
@@ -33,7 +34,7 @@ def build_command(
     with progress_console.status(f"building {app} for {board}"):
         if not model.is_dir():
             model_dir = output / "model"
-            compile_model(load_package(model), board, model_dir)
+            compile_model(load_package(model), board, model_dir, arena_budget_bytes=arena_budget)
         built = build_firmware(board, model_dir, output, app=app)
     if as_json:
         print_json(

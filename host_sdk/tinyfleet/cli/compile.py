@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinyfleet.cli.output import JsonFlag, print_facts, print_json
+from tinyfleet.cli.output import ArenaBudget, JsonFlag, print_facts, print_json
+
+if TYPE_CHECKING:
+    from tinyfleet_codegen.compiled import CompiledModel
 
 
 class Format(StrEnum):
@@ -30,6 +33,7 @@ def compile_command(
     output_format: Annotated[
         Format, typer.Option("--format", help="C, or a blob that a device loads; its folder can be built too.")
     ] = Format.C,
+    arena_budget: ArenaBudget = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Compile a quantized model for a board, to C or to a blob."""
@@ -38,7 +42,7 @@ def compile_command(
     from tinyfleet_codegen.package import load_package  # noqa: PLC0415
     from tinyfleet_codegen.target import load_target  # noqa: PLC0415
 
-    compiled = compile_model(load_package(model), board, output, blob=output_format is Format.BLOB)
+    compiled = compile_model(load_package(model), board, output, blob=output_format is Format.BLOB, arena_budget_bytes=arena_budget)
     if as_json:
         print_json(report_dict(compiled))
         return
@@ -54,6 +58,12 @@ def compile_command(
                 f"{compiled.arena_bytes / 1024:.1f} KiB of {ram / 1024:.1f} KiB ({share:.0f} %), "
                 f"lower bound {compiled.arena_lower_bound_bytes / 1024:.1f} KiB",
             ),
+            *((("streamed", _streams(compiled)),) if any(layer.streamed for layer in compiled.layers) else ()),
             ("wrote", f"{output / ('model.tfm' if output_format is Format.BLOB else 'model.c')}, {others}, report.json"),
         ]
     )
+
+
+def _streams(compiled: CompiledModel) -> str:
+    groups = [f"ops {', '.join(map(str, layer.streamed))}" for layer in compiled.layers if layer.streamed]
+    return f"{'; '.join(groups)} together, some rows at a time: what lies between them is never whole"

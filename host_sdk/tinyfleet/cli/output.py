@@ -13,6 +13,12 @@ from rich.console import Console
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, for programs.")]
 """The ``--json`` option that every command takes."""
 
+ArenaBudget = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="BYTES", help="Compute layers together, some rows at a time, until the arena fits."),
+]
+"""The ``--arena-budget`` option of what compiles."""
+
 progress_console = Console(stderr=True)
 """Where progress goes; plain text when stderr is not a terminal."""
 

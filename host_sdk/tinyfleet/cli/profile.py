@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinyfleet.cli.output import JsonFlag, print_facts, print_json
+from tinyfleet.cli.output import ArenaBudget, JsonFlag, print_facts, print_json
 from tinyfleet_codegen.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def profile_command(
         tuple[Path, Path] | None, typer.Option(metavar="BEFORE AFTER", help="Compare two files that --json wrote; measures nothing.")
     ] = None,
     threshold: Annotated[float, typer.Option(min=0, help="With --compare: growth in percent above which the exit code is 1.")] = 3.0,
+    arena_budget: ArenaBudget = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure a model on an emulated board: instructions per layer, flash, RAM. Or compare two such measurements."""
@@ -45,7 +46,7 @@ def profile_command(
         raise typer.Exit(1 if comparison.exceeded else 0)
     if model is None or board is None:
         raise UsageError("profile needs a model and --board", hint="tinyfleet profile M.tflite --board mps2_an386")
-    profile = profile_model(load_package(model), board)
+    profile = profile_model(load_package(model), board, arena_budget_bytes=arena_budget)
     if html is not None:
         try:
             html.write_text(render_profile(profile), encoding="utf-8")

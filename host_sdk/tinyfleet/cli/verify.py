@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from tinyfleet.cli.output import JsonFlag, print_facts, print_json
+from tinyfleet.cli.output import ArenaBudget, JsonFlag, print_facts, print_json
 from tinyfleet_codegen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def verify_command(
     per_layer: Annotated[
         bool, typer.Option("--per-layer/--outputs-only", help="Compare every layer, or only the outputs (faster, sees less).")
     ] = True,
+    arena_budget: ArenaBudget = None,
     as_json: JsonFlag = False,
 ) -> int:
     """Prove that targets compute the oracle's bits; name the first layer that differs."""
@@ -45,6 +46,7 @@ def verify_command(
         seed=seed,
         inputs=None if inputs is None else _load_inputs(inputs),
         per_layer=per_layer,
+        arena_budget_bytes=arena_budget,
     )
     if as_json:
         print_json(asdict(result))

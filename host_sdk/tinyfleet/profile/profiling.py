@@ -91,11 +91,14 @@ class ModelProfile:
     functions: tuple[FunctionSize, ...]
 
 
-def profile_model(package: ModelPackage, board: str, work_dir: Path | None = None, *, seed: int = 1) -> ModelProfile:
+def profile_model(
+    package: ModelPackage, board: str, work_dir: Path | None = None, *, seed: int = 1, arena_budget_bytes: int | None = None
+) -> ModelProfile:
     """Build firmware with the model, boot it on the emulated board, and let it measure one inference.
 
     Args:
         work_dir: Where it is built; None: a temporary folder.
+        arena_budget_bytes: See :func:`tinyfleet_codegen.compile.compile_graph`.
 
     Raises:
         CompileError, BuildError, LinkError: see :mod:`tinyfleet_codegen.errors`.
@@ -103,11 +106,11 @@ def profile_model(package: ModelPackage, board: str, work_dir: Path | None = Non
     """
     with TemporaryDirectory(prefix="tinyfleet-profile-") as scratch:
         folder = work_dir or Path(scratch)
-        total = measure(package, board, folder / "bench")
+        total = measure(package, board, folder / "bench", arena_budget_bytes=arena_budget_bytes)
         elf = firmware_elf(folder / "bench", board)
         bounds = stack_bound(elf, "main") + EXCEPTION_FRAME_BYTES, stack_bound(elf, "run")
         functions = [FunctionSize(s.name, s.size) for s in elf_symbols(elf) if s.is_function and s.size]
-        compiled = compile_model(package, board, folder / "model")
+        compiled = compile_model(package, board, folder / "model", arena_budget_bytes=arena_budget_bytes)
         costs = _layer_instructions(compiled, board, folder, seed)
     return _profile(compiled, total, bounds, costs, sorted(functions, key=lambda f: (-f.bytes, f.name)))
 
