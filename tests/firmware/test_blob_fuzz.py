@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.blob_fuzz import build_fuzzer, corpus_blobs, fuzz, write_corpus
+from tests.support.blob_fuzz import build_fuzzer, corpus_blobs, fuzz, fuzz_on_board, write_corpus
 from tests.support.op_cases import all_cases
 from tinyfleet_codegen import firmware_tree
 from tinyfleet_codegen.abi import c_headers, contract
@@ -15,6 +15,7 @@ from tinyfleet_codegen.abi.table import print_kernel_table
 from tinyfleet_codegen.firmware_tree import HOST_CLASS
 
 ROUNDS = 100_000
+BOARD_ROUNDS = 3_000
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,15 @@ def test_damaged_blobs_never_leave_their_memory(seed: int, folder: Path) -> None
     # Most damage is refused, but enough must get through to the kernels for this to mean something.
     assert ROUNDS // 10 < result.statuses["OK"] < ROUNDS // 2
     assert {"ERR_FORMAT", "ERR_VERSION", "ERR_ARENA", "ERR_TOO_LARGE"} <= set(result.statuses)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("board", ["mps2_an386", "mps2_an385_v6m", "mps3_an547"])
+def test_damaged_blobs_on_a_board_never_leave_their_memory(board: str, tmp_path: Path) -> None:
+    # The kernels of these cores do not run where sanitizers do.
+    ran, finding = fuzz_on_board(tmp_path, board, seed=1, rounds=BOARD_ROUNDS, timeout_s=200)
+    assert not finding
+    assert ran > BOARD_ROUNDS // 10
 
 
 def test_corpus_holds_most_op_cases() -> None:

@@ -143,19 +143,24 @@ def _run_on_host(models: Sequence[CompiledModel], folder: Path, *, seed: int, in
     return (folder / "outputs.bin").read_bytes()
 
 
-def _run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, layers: bool, blobs: bool, board: str) -> bytes:
+def run_board_program(sources: Sequence[Path], folder: Path, board: str, *, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+    """Build a program for an emulated board and run it in ``folder``; files and output go through semihosting."""
     machine, cpu = MACHINES[board]
-    sources = write_batch(models, folder, seed=seed, inputs=inputs, cpu_class=load_target(board).cpu_class, layers=layers, blobs=blobs)
     places = zip(("VECTORS", "CODE", "DATA"), MEMORY.get(machine, MPS2_MEMORY), strict=True)
     link = [*(f"-Wl,--defsym=BATCH_{name}={origin:#x}" for name, origin in places), f"-T{PROGRAM / 'mps2.ld'}"]
     link += ["--specs=rdimon.specs", "-Wl,--no-warn-rwx-segments"]
     flags = [*cpu, "-O2", "-fwrapv", "-fno-move-loop-stores", *STRICT[:2]]
-    semihosting = str(PROGRAM / "semihosting.c")
-    _build([str(find_arm_gcc()), *flags, *_includes(folder), *map(str, sources), semihosting, *link, "-o", str(folder / "batch.elf")])
+    files = [*map(str, sources), str(PROGRAM / "semihosting.c")]
+    _build([str(find_arm_gcc()), *flags, *_includes(folder), *files, *link, "-o", str(folder / "program.elf")])
     qemu = find_qemu()
     command = [qemu.path, "-M", machine, "-display", "none", "-monitor", "none", "-serial", "none"]
-    command += ["-semihosting-config", "enable=on,target=native", "-kernel", folder / "batch.elf"]
-    result = subprocess.run(command, cwd=folder, env=qemu.env, capture_output=True, text=True, timeout=300, check=False)
+    command += ["-semihosting-config", "enable=on,target=native", "-kernel", folder / "program.elf"]
+    return subprocess.run(command, cwd=folder, env=qemu.env, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def _run_on_board(models: Sequence[CompiledModel], folder: Path, *, seed: int, inputs: int, layers: bool, blobs: bool, board: str) -> bytes:
+    sources = write_batch(models, folder, seed=seed, inputs=inputs, cpu_class=load_target(board).cpu_class, layers=layers, blobs=blobs)
+    result = run_board_program(sources, folder, board)
     assert result.returncode == 0, (result.returncode, result.stderr[:2000])
     return (folder / "outputs.bin").read_bytes()
 
@@ -184,7 +189,7 @@ def run_layers(
     return [[[file.read(size) for size in of_model] for _ in range(inputs)] for of_model in sizes]
 
 
-def _split(models: Sequence[CompiledModel], data: bytes, inputs: int, blobs: bool = False) -> list[Array]:
+def _split(models: Sequence[CompiledModel], data: bytes, inputs: int) -> list[Array]:
     results: list[Array] = []
     offset = 0
     for model in models:
