@@ -131,6 +131,12 @@ class ReadOnlyOp(Op):
     """An op that has done its work when the model is read, and is in no graph."""
 
     rounding = "exact"
+    state_input: int | None = None
+    """Position of an input that is the operator's own variable."""
+
+    def split_state(self, node: Node, following: int) -> tuple[Node, ...]:
+        """The nodes of an operator with a variable; one of them writes the tensor ``following``, its next value."""
+        raise AssertionError(f"{node.label} has no variable")
 
     def read_attrs(self, options: Table | None) -> object:
         return None

@@ -68,6 +68,7 @@ OPTIONS = {
     "STRIDED_SLICE": ("StridedSliceOptions", schema.StridedSliceOptionsT),
     "SUB": ("SubOptions", schema.SubOptionsT),
     "SUM": ("ReducerOptions", schema.ReducerOptionsT),
+    "SVDF": ("SVDFOptions", schema.SVDFOptionsT),
     "TRANSPOSE_CONV": ("TransposeConvOptions", schema.TransposeConvOptionsT),
     "UNPACK": ("UnpackOptions", schema.UnpackOptionsT),
     "VAR_HANDLE": ("VarHandleOptions", schema.VarHandleOptionsT),
@@ -109,6 +110,7 @@ class TfliteBuilder:
         axis: int = 0,
         data: npt.ArrayLike | None = None,
         name: str | None = None,
+        is_variable: bool = False,
     ) -> int:
         """Add a tensor; returns its id."""
         t = schema.TensorT()
@@ -116,6 +118,7 @@ class TfliteBuilder:
         t.type = int(dtype)
         t.name = name or f"tensor_{len(self.tensors)}"
         t.buffer = 0
+        t.isVariable = is_variable
         if data is not None:
             buffer = schema.BufferT()
             raw = np.ascontiguousarray(data, np.dtype(NUMPY_DTYPES[dtype]).newbyteorder("<")).tobytes()

@@ -56,6 +56,7 @@ from tinyfleet_codegen.ops.squeeze import Squeeze
 from tinyfleet_codegen.ops.strided_slice import StridedSlice
 from tinyfleet_codegen.ops.sub import Sub
 from tinyfleet_codegen.ops.sum import Sum
+from tinyfleet_codegen.ops.svdf import Svdf
 from tinyfleet_codegen.ops.tanh import Tanh
 from tinyfleet_codegen.ops.transpose import Transpose
 from tinyfleet_codegen.ops.transpose_conv import TransposeConv
@@ -118,6 +119,7 @@ OPS: dict[str, Op] = {
         StridedSlice(),
         Sub(),
         Sum(),
+        Svdf(),
         Tanh(),
         Transpose(),
         TransposeConv(),

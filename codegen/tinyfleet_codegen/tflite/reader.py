@@ -59,7 +59,8 @@ def read_tflite(data: bytes, name: str) -> Graph:
         operators = subgraphs[index].tables(3, lambda table: table, "operator")
         return tensors, [node for i, table in enumerate(operators) for node in _read_nodes(i, table, operator_codes, len(tensors))]
 
-    main = resolve_variables(*read_subgraph(0), read_subgraph)
+    own_variables = [i for i, is_own in enumerate(subgraphs[0].tables(0, lambda table: table.u8(5), "tensor")) if is_own]
+    main = resolve_variables(*read_subgraph(0), own_variables, read_subgraph)
     inputs, outputs = subgraphs[0].ints(1), subgraphs[0].ints(2)
     nodes = resolve_float_islands(main.tensors, main.nodes, (*outputs, *(state.next for state in main.states)))
     graph = Graph(name, main.tensors, nodes, inputs, outputs, main.states)
@@ -91,8 +92,6 @@ def _read_tensor(table: Table, buffers: list[bytes]) -> Tensor:
         dtype = DType(code)
     except ValueError:
         raise UnsupportedOp(f"tensor '{name}' has type {_DTYPE_NAMES.get(code, code)}, which is not supported") from None
-    if table.u8(5):
-        raise UnsupportedOp(f"tensor '{name}' is a variable of its operator, which is not supported")
     if table.table(6, "sparsity") is not None:
         raise UnsupportedOp(f"tensor '{name}' is stored sparse", hint="convert the model without sparse weights")
     buffer_id = table.u32(2)

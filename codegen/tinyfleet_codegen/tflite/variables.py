@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyfleet_codegen.errors import FormatError, ShapeError, UnsupportedOp
 from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node, State, Tensor
-from tinyfleet_codegen.op import Array, require_arity, require_same_quant
+from tinyfleet_codegen.op import Array, ReadOnlyOp, require_arity, require_same_quant
 from tinyfleet_codegen.ops.call_once import CallOnceAttrs
 from tinyfleet_codegen.ops.var_handle import VarHandleAttrs
 
@@ -105,10 +105,13 @@ class _Resolver:
         return len(self.tensors) - 1
 
 
-def resolve_variables(tensors: Sequence[Tensor], nodes: Sequence[Node], read_subgraph: ReadSubgraph) -> Resolved:
+def resolve_variables(
+    tensors: Sequence[Tensor], nodes: Sequence[Node], own_variables: Sequence[int], read_subgraph: ReadSubgraph
+) -> Resolved:
     """Turn variables into states.
 
     Args:
+        own_variables: Tensors that the file marks as variables of an operator.
         read_subgraph: Gives tensors and operators of another subgraph, for CALL_ONCE.
 
     Raises:
@@ -118,7 +121,29 @@ def resolve_variables(tensors: Sequence[Tensor], nodes: Sequence[Node], read_sub
     for node in nodes:
         resolver.take(node)
     states = resolver.finish()
-    return Resolved(tuple(resolver.tensors), tuple(resolver.nodes), states)
+    return _split_operators(Resolved(tuple(resolver.tensors), tuple(resolver.nodes), states), own_variables)
+
+
+def _split_operators(resolved: Resolved, own_variables: Sequence[int]) -> Resolved:
+    """Operators that change a variable of their own become nodes that do not, and a state."""
+    tensors, nodes, states = list(resolved.tensors), [], list(resolved.states)
+    left = set(own_variables)
+    for node in resolved.nodes:
+        if not isinstance(node.op, ReadOnlyOp) or node.op.state_input is None:
+            nodes.append(node)
+            continue
+        variable = node.inputs[node.op.state_input] if len(node.inputs) == node.op.input_count[1] else None
+        if variable not in left:
+            raise UnsupportedOp(f"{node.label}: input {node.op.state_input} is no variable of its own")
+        left.discard(variable)
+        tensor = tensors[variable]
+        tensors.append(replace(tensor, name=f"{tensor.name}/next"))
+        # The file's tensor holds the next value after a run.
+        states.append(State(variable, len(tensors) - 1, variable, _initial_value(tensor.name, tensor, None)))
+        nodes += node.op.split_state(node, len(tensors) - 1)
+    if left:
+        raise UnsupportedOp(f"tensor '{tensors[min(left)].name}' is a variable of its operator, which is not supported")
+    return Resolved(tuple(tensors), tuple(nodes), tuple(states))
 
 
 _ARITY = {"CALL_ONCE": (0, 0), "VAR_HANDLE": (0, 1), "READ_VARIABLE": (1, 1), "ASSIGN_VARIABLE": (2, 0)}

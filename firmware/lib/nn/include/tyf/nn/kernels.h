@@ -389,4 +389,44 @@ typedef struct {
  */
 void tyf_arg_max_s8(const tyf_arg_max_s8_params *params, const int8_t *input, int32_t *output);
 
+typedef struct {
+    int32_t size;    /**< of the input */
+    int32_t filters; /**< rows of the state */
+    int32_t memory;  /**< features that each filter remembers */
+    int32_t input_offset;
+    int32_t multiplier;
+    int32_t shift;
+} tyf_svdf_update_s8_params;
+
+/**
+ * First step of SVDF: each filter's oldest feature makes room for that of the input.
+ *
+ * @param input    [size]
+ * @param weights  [filters, size]
+ * @param state    [filters, memory]
+ * @require shift in [-31, 30]
+ */
+void tyf_svdf_update_s8(const tyf_svdf_update_s8_params *params, const int8_t *input, const int8_t *weights,
+                        int16_t *state);
+
+typedef struct {
+    int32_t units;
+    int32_t depth; /**< remembered features of a unit: rank * memory */
+    int32_t output_offset;
+    int32_t multiplier;
+    int32_t shift;
+} tyf_svdf_output_s8_params;
+
+/**
+ * Second step: each unit from the features of its filters.
+ *
+ * @param state    [units, depth]
+ * @param weights  [units, depth]
+ * @param bias     [units]
+ * @param output   [units]
+ * @require shift in [-31, 30]
+ */
+void tyf_svdf_output_s8(const tyf_svdf_output_s8_params *params, const int16_t *state, const int16_t *weights,
+                        const int32_t *bias, int8_t *output);
+
 #endif
