@@ -11,6 +11,7 @@ from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.kernels.mve.tables import channel_constants, clamps_negative, filter_stream, rounded_up
 from tinyfleet_codegen.op import Array, CallPrinter, attrs_of, data_of
 from tinyfleet_codegen.ops.conv2d import conv2d_params
+from tinyfleet_codegen.overlap import Overlap, window_overlap
 
 COLUMNS = 16
 """TYF_MVE_COLUMNS of kernels_mve.h."""
@@ -39,6 +40,15 @@ class Conv2DMve(Kernel):
         is_dense = (kh, kw, rows.stride, columns.stride) == (1, 1, 1, 1) and rows.output * columns.output >= 4
         reads_in_place = is_dense and depth % 16 == 0
         return 0 if reads_in_place and filters % 4 == 0 else conv2d_scratch_bytes(kh * kw * depth, filters)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        rows, columns = convolution_axes(graph, node)
+        channels_in, channels_out = graph.input_tensor(node, 0).shape[3], graph.output_tensor(node).shape[3]
+        if rows.kernel * columns.kernel > 1:
+            # The windows of a column set are copied before any of its pixels is written.
+            return window_overlap(rows, columns, channels_in, channels_out, together=COLUMNS)
+        # Filters of four pixels are written while others still read them; the last four overlap the ones before.
+        return window_overlap(rows, columns, channels_in, channels_out, held_bytes=4 * channels_out)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         rows = _rows(graph, node)

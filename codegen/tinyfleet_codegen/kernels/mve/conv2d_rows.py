@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyfleet_codegen.convolution import ConvolutionAttrs
+from tinyfleet_codegen.convolution import ConvolutionAttrs, convolution_axes
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels.dsp.tables import bounds_hold
 from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.kernels.mve.tables import channel_constants, clamps_negative, filter_stream, rounded_up
 from tinyfleet_codegen.op import Array, CallPrinter, attrs_of, data_of
 from tinyfleet_codegen.ops.conv2d import conv2d_params
+from tinyfleet_codegen.overlap import Overlap, forward_overlap
 
 MAX_CHANNELS = 128
 """16 / 3 of TYF_MVE_SEGMENTS of kernels_mve.h."""
@@ -46,6 +47,15 @@ class Conv2DRowsMve(Kernel):
 
     def scratch_bytes(self, graph: Graph, node: Node) -> int:
         return conv2d_rows_scratch_bytes(graph.input_tensor(node, 0).shape[3], graph.output_tensor(node).shape[2], self.stride)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        rows, columns = convolution_axes(graph, node)
+        _, _, width, channels = graph.input_tensor(node, 0).shape
+        # Each row of the input is copied before the first row of the output that needs it is written.
+        needed = np.arange(min(rows.input, (rows.output - 1) * rows.stride + 3 - rows.pad))
+        first = np.maximum(-(-(needed + rows.pad - 2) // rows.stride), 0)
+        written = first * columns.output * graph.output_tensor(node).shape[3]
+        return forward_overlap(written, needed * width * channels)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         weights = data_of(graph.input_tensor(node, 1))

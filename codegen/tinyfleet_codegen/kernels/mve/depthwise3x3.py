@@ -11,6 +11,7 @@ from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.kernels.mve.tables import clamps_negative, depthwise_stream
 from tinyfleet_codegen.op import Array, CallPrinter, attrs_of, data_of
 from tinyfleet_codegen.ops.depthwise_conv2d import depthwise_conv2d_params
+from tinyfleet_codegen.overlap import Overlap
 
 LINE_LIMIT = 84
 """TYF_DEPTHWISE3X3_MVE_LINE_LIMIT of kernels_mve.h: the lines of four channels lie in 256 bytes, which a byte offset reaches."""
@@ -56,6 +57,10 @@ class Depthwise3x3Mve(Kernel):
     def scratch_bytes(self, graph: Graph, node: Node) -> int:
         _, u, v = self._orientations(graph, node)[0]
         return depthwise3x3_scratch_bytes(u, v, self.stride)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        # Four channels of all pixels are copied before the first of them is written.
+        return Overlap(step_bytes=graph.input_tensor(node, 0).shape[3])
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         across = self._orientations(graph, node)[0][0]

@@ -12,6 +12,7 @@ from tinyfleet_codegen.kernels.mve.depthwise3x3 import LINE_LIMIT, OFFSET_LIMIT,
 from tinyfleet_codegen.kernels.mve.tables import clamps_negative, depthwise_stream
 from tinyfleet_codegen.op import CallPrinter, attrs_of, data_of
 from tinyfleet_codegen.ops.depthwise_conv2d import depthwise_conv2d_params
+from tinyfleet_codegen.overlap import Overlap
 
 MAX_TAPS = 13
 """TYF_DEPTHWISE_LINE_MVE_TAPS of kernels_mve.h."""
@@ -47,6 +48,10 @@ class DepthwiseLineMve(Kernel):
     def scratch_bytes(self, graph: Graph, node: Node) -> int:
         _, u, v, _ = _line(graph, node)
         return depthwise_line_scratch_bytes(u, v)
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        # Four channels of all pixels are copied before the first of them is written.
+        return Overlap(step_bytes=graph.input_tensor(node, 0).shape[3])
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         weights = data_of(graph.input_tensor(node, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels.kernel import Kernel
 from tinyfleet_codegen.op import CallPrinter
+from tinyfleet_codegen.overlap import Overlap, window_overlap
 from tinyfleet_codegen.pooling import emit_pool, pool_axes
 
 MEAN_LIMIT = 255
@@ -19,6 +20,11 @@ class MaxPool2DMve(Kernel):
 
     def fits(self, graph: Graph, node: Node) -> bool:
         return True
+
+    def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
+        # Some channels of a pixel are written before others are read.
+        channels = graph.input_tensor(node, 0).shape[3]
+        return window_overlap(*pool_axes(graph, node), channels, channels, held_bytes=channels)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         emit_pool(graph, node, printer, self.symbol)
