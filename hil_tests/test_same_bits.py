@@ -37,6 +37,7 @@ def test_streaming_model_on_board_equals_the_oracle_over_a_sequence(tmp_path: Pa
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("board", ["mps2_an386", "mps2_an385_v6m"])
 @pytest.mark.parametrize("model", mlperf.found_models(), ids=lambda model: model.name)
-def test_mlperf_model_on_board_equals_the_oracle(model: mlperf.MlperfModel, tmp_path: Path) -> None:
-    assert_equal_on("mps2_an386", load_package(mlperf.path_of(model)), tmp_path, count=4, per_layer=True)
+def test_mlperf_model_on_board_equals_the_oracle(model: mlperf.MlperfModel, board: str, tmp_path: Path) -> None:
+    assert_equal_on(board, load_package(mlperf.path_of(model)), tmp_path, count=4, per_layer=True)
