@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ class Mutation:
 
     def apply(self, monkeypatch: pytest.MonkeyPatch) -> bool:
         """False when the text has changed since."""
-        target = importlib.import_module(f"tinyfleet_codegen.{self.module}")
+        target: Any = importlib.import_module(f"tinyfleet_codegen.{self.module}")
         for name in self.function.split("."):
             target = getattr(target, name, None)
         return target is not None and mutate_text(monkeypatch, target, self.before, self.after)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from tests.support import graph_proof
@@ -86,7 +87,8 @@ def test_board_c_equals_the_reference_layer_by_layer(fresh_seed: int) -> None:
 def test_a_failure_tells_its_seed_and_a_small_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong_pads(graph: Graph, value: Array) -> list[Array]:
         layers = run_layers(graph, value)
-        return [layer ^ 1 if node.op.name == "PAD" else layer for node, layer in zip(graph.nodes, layers, strict=True)]
+        wrong = [node.op.name == "PAD" for node in graph.nodes]
+        return [np.bitwise_xor(x, np.ones_like(x)) if is_wrong else x for x, is_wrong in zip(layers, wrong, strict=True)]
 
     monkeypatch.setattr(graph_proof, "run_layers", wrong_pads)
     padded = [spec for spec in specs(0, 60) if any(step.rule == "PAD" for step in spec.steps)]

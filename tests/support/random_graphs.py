@@ -416,6 +416,42 @@ def _rescale(site: Site, source: Value, _: Value) -> Value | None:
     return y
 
 
+_FLOAT_UNARY = ("ABS", "NEG", "RELU", "RELU6", "LOGISTIC", "TANH", "ELU", "HARD_SWISH", "LEAKY_RELU", "SQUARE")
+_FLOAT_BINARY = ("ADD", "SUB", "MUL", "MINIMUM", "MAXIMUM")
+_FLOAT_POSITIVE = ("LOG", "SQRT", "RSQRT")
+
+
+def _float_island(site: Site, source: Value, _: Value) -> Value | None:
+    """Elementwise ops that a converter left in float; none gets a value that the oracle cannot turn into an integer."""
+    builder = site.builder
+
+    def apply(name: str, *inputs: int, **options: float) -> int:
+        result = builder.tensor(source.shape, DType.FLOAT32)
+        builder.op(name, list(inputs), [result], **options)
+        return result
+
+    def scalar(low: float, high: float) -> int:
+        return builder.tensor((), DType.FLOAT32, data=np.float32(site.rng.uniform(low, high)))
+
+    values = [apply("DEQUANTIZE", source.id)]
+    if site.chance(0.15):
+        values.append(apply("EXP", values[0]))
+    for _ in range(site.pick(1, 4)):
+        kind = site.rng.random()
+        if kind < 0.5:
+            name = str(site.rng.choice(_FLOAT_UNARY))
+            values.append(apply(name, values[-1], **({"alpha": 0.3} if name == "LEAKY_RELU" else {})))
+        elif kind < 0.85:
+            other = values[site.pick(0, len(values) - 1)] if site.chance(0.4) else scalar(-2.0, 2.0)
+            values.append(apply(str(site.rng.choice(_FLOAT_BINARY)), values[-1], other))
+        else:
+            positive = apply("ADD", apply(str(site.rng.choice(["ABS", "SQUARE"])), values[-1]), scalar(0.001, 1.0))
+            values.append(apply(str(site.rng.choice(_FLOAT_POSITIVE)), positive))
+    y = site.value(source.shape, site.scale(0.05), site.zero_point())
+    builder.op("QUANTIZE", [values[-1]], [y.id])
+    return y
+
+
 # --- op cases as pieces -------------------------------------------------------------------------------------------------
 
 
@@ -570,6 +606,7 @@ _WEIGHTED_RULES: dict[str, tuple[Rule, float]] = {
     "CONCATENATION": (_concat, 2),
     "folded": (_folded, 1),
     "known": (_known, 0.2),
+    "float": (_float_island, 0.8),
     "MEAN": (_reduce("MEAN"), 0.7),
     "SUM": (_reduce("SUM"), 0.3),
     "REDUCE_MAX": (_reduce("REDUCE_MAX"), 0.3),
