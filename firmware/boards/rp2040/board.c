@@ -1,0 +1,21 @@
+/* Interrupt table and start of a board with an RP2040. The second core stays where the ROM parked it. */
+
+#include "cortex_m.h"
+#include "rp2040.h"
+#include "tyf/port/system.h"
+
+__attribute__((section(".isr_vector.board"), used)) static const tyf_cortex_m_handler board_vectors[TYF_BOARD_IRQS] = {
+    [TYF_BOARD_UART_IRQ] = tyf_rp2040_uart_interrupt,
+    [TYF_BOARD_WAKE_TIMER_IRQ] = tyf_rp2040_wake_interrupt,
+};
+
+const char *tyf_port_board(void) {
+    return TYF_BOARD_NAME;
+}
+
+void tyf_port_start(void) {
+    tyf_rp2040_watchdog_start(); /* first: a clock that does not come up ends in a reset and another try */
+    tyf_rp2040_clock_start();
+    tyf_rp2040_time_start();
+    tyf_rp2040_uart_start();
+}
