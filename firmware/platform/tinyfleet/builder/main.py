@@ -28,8 +28,6 @@ WARNINGS = [
     *("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wmissing-prototypes", "-Wundef"),
     "-Werror",
 ]
-# What lies between two areas of flash is left erased. With a fill, objcopy would also write out what has no content.
-TO_BINARY = "$OBJCOPY -O binary --gap-fill 0xff -R .stack -R .bss -R .noinit $SOURCES $TARGET"
 DIALECT = ["-std=c11", "-ffp-contract=off", "-fno-common"]
 
 
