@@ -113,11 +113,7 @@ env.Append(
         *(f"-Wl,--defsym={name}={value}" for name, value in board_facts.linker_symbols(facts)),
     ],
     LIBS=["c", "gcc", "m"],
-    BUILDERS={
-        "ElfToBin": Builder(
-            action=env.VerboseAction("$OBJCOPY -O binary --gap-fill 0xff $SOURCES $TARGET", "Building $TARGET"), suffix=".bin"
-        )
-    },
+    BUILDERS={"ElfToBin": Builder(action=env.VerboseAction("$OBJCOPY -O binary $SOURCES $TARGET", "Building $TARGET"), suffix=".bin")},
 )
 
 
