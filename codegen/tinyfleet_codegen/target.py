@@ -21,7 +21,7 @@ class Target:
         board: The manifest's file stem, for example ``mps2_an386``.
         name: For people.
         cpu: As in ``-mcpu=``.
-        cpu_class: Which kernel variants fit: ``v6m``, ``v7m``, ``dsp`` or ``mve``.
+        cpu_class: Which kernel variants fit: ``v6m`` (Cortex-M0 to M3), ``dsp`` or ``mve``.
         flash_bytes: Room for the application.
         ram_bytes: Room for arena, stacks and all static data.
         stack_bytes: Of it reserved for the stacks of the program and of interrupts.

@@ -44,7 +44,7 @@ def bench_engine_command(
 
     Flash is the whole image of firmware/apps/bench: code, weights, tables per channel. RAM is arena, variables and used stack.
 
-    On the host: wall time of one inference against TFLite Micro's interpreter.
+    On the host: processor time of one inference against TFLite Micro's interpreter.
     """
     from tinyfleet.bench.engine import bench_engine  # noqa: PLC0415 - keeps --help fast
 
