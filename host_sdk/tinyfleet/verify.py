@@ -20,11 +20,12 @@ import numpy.typing as npt
 from tinyfleet.cases import Cases
 from tinyfleet.device import SyncDevice, connect
 from tinyfleet.emulator import EmulatedBoard
-from tinyfleet.engine import HostModel
+from tinyfleet.engine import BlobModel, HostModel
 from tinyfleet.oracle import Oracle, open_oracle
 from tinyfleet.platformio_build import build_firmware
 from tinyfleet_codegen.compile import compile_graph, compile_model
 from tinyfleet_codegen.compiled import CompiledModel, Layer
+from tinyfleet_codegen.emit.blob import print_blob
 from tinyfleet_codegen.errors import ConfigError, UsageError
 from tinyfleet_codegen.ir import Tensor
 from tinyfleet_codegen.package import ModelPackage
@@ -104,12 +105,12 @@ class Runner(Protocol):
 
 
 class HostRunner:
-    """The generated C on this machine."""
+    """The generated C, or a blob, on this machine."""
 
     layers_are_hashes = False
 
-    def __init__(self, model: HostModel) -> None:
-        self.name = "host"
+    def __init__(self, model: HostModel | BlobModel, name: str = "host") -> None:
+        self.name = name
         self._model = model
 
     def output_hashes(self, cases: Cases, first: int, count: int) -> list[bytes]:
@@ -193,7 +194,7 @@ def verify(
 
     Args:
         package: The model.
-        targets: ``host``, ``reference``, a device URL, or ``emu://BOARD``, which builds and boots that board.
+        targets: ``host``, ``blob``, ``reference``, a device URL, or ``emu://BOARD``, which builds and boots that board.
         count: Number of inputs, >= 1; at most those given in ``inputs``.
         seed: Of the inputs, when none are given.
         inputs: ``[n, ...]`` in the input's type, or None.
@@ -231,6 +232,8 @@ def _open_runner(
     """The target and the model that it runs: on a small board fewer layers are whole in memory."""
     if target == "host":
         yield HostRunner(HostModel(package, compiled=model)), model
+    elif target == "blob":
+        yield HostRunner(BlobModel(print_blob(model.graph, model.plan, package, model.cpu_class)), "blob"), model
     elif target == "reference":
         yield ReferenceRunner(model), model
     elif target.startswith(EMULATED):
@@ -251,7 +254,7 @@ def _open_runner(
             yield DeviceRunner(device, target), model
     else:
         raise UsageError(
-            f"there is no target '{target}'", hint="targets: host, reference, emu://BOARD or a device URL such as tcp://host:port"
+            f"there is no target '{target}'", hint="targets: host, blob, reference, emu://BOARD or a device URL such as tcp://host:port"
         )
 
 

@@ -11,7 +11,7 @@ from tinyfleet.verify import verify
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.package import ModelPackage, load_package
 
-EVERYWHERE = ("reference", "host")
+EVERYWHERE = ("reference", "host", "blob")
 
 
 @pytest.mark.parametrize("name", standins.STANDINS)

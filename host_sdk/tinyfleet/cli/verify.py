@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def verify_command(
     model: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="The model to check.")],
     on: Annotated[
-        list[str] | None, typer.Option("--on", help="host (default), reference, emu://BOARD or a device URL; may be repeated.")
+        list[str] | None, typer.Option("--on", help="host (default), blob, reference, emu://BOARD or a device URL; may be repeated.")
     ] = None,
     count: Annotated[int, typer.Option("-n", help="Number of inputs.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the inputs.", min=0, max=2**32 - 1)] = 1,

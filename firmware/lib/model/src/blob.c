@@ -285,7 +285,6 @@ tyf_status tyf_blob_open(tyf_blob *blob, const tyf_kernel_table *kernels, const 
     tyf_blob opened = {
         .model =
             {
-                .name = (const char *)(b.data + name_offset),
                 .model_id = b.data + TYF_BLOB_MODEL_ID_OFFSET,
                 .arena_bytes = b.arena_bytes,
                 .input_offset = field(&b, TYF_BLOB_INPUT_OFFSET_OFFSET),
@@ -325,6 +324,7 @@ tyf_status tyf_blob_open(tyf_blob *blob, const tyf_kernel_table *kernels, const 
     if (!are_steps(&b, &opened, kernel_count)) {
         return TYF_ERR_FORMAT;
     }
+    opened.model.name = (const char *)(b.data + name_offset);
     *blob = opened;
     blob->model.frontend = frontend_offset != 0 ? &blob->frontend : NULL;
     return TYF_OK;
