@@ -33,13 +33,12 @@ RMS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One rule applied to the values of two earlier steps (most use the first only)."""
+    """One rule applied to the value of an earlier step; rules of two values look for another one that fits."""
 
     id: int
     rule: str
     seed: int
-    first: int
-    second: int
+    source: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,7 @@ class Site:
     builder: TfliteBuilder
     rng: np.random.Generator
     spec: GraphSpec
+    earlier: tuple[Value, ...] = ()
 
     def chance(self, probability: float) -> bool:
         """True with a probability."""
@@ -113,6 +113,11 @@ class Site:
         quant: dict[str, Any] = {} if dtype is DType.FLOAT32 else {"scale": scale, "zero_point": zero_point}
         return Value(self.builder.tensor(shape, dtype, **quant), shape, dtype, scale, zero_point)
 
+    def other(self, source: Value, fits: Callable[[Value], bool]) -> Value | None:
+        """An earlier value that fits beside this one, if there is any."""
+        found = [v for v in self.earlier if v.id != source.id and v.dtype is DType.INT8 and fits(v)]
+        return found[self.pick(0, len(found) - 1)] if found else None
+
     def like(self, source: Value, shape: tuple[int, ...]) -> Value:
         """A new activation with the scale of another one."""
         return self.value(shape, source.scale, source.zero_point, source.dtype)
@@ -123,7 +128,7 @@ class Site:
         return Value(self.builder.tensor(shape, scale=scale, zero_point=zero_point, data=data), shape, DType.INT8, scale, zero_point)
 
 
-Rule = Callable[[Site, Value, Value], Value | None]
+Rule = Callable[[Site, Value], Value | None]
 """Builds a piece on top of a value; None when it does not fit there."""
 
 
@@ -178,7 +183,7 @@ def _windows(site: Site, source: Value, largest: int) -> dict[str, Any] | None:
     return None if min(out) < 1 else {"kernel": kernel, "stride": stride, "dilation": dilation, "same": same, "out": out}
 
 
-def _conv(site: Site, source: Value, _: Value) -> Value | None:
+def _conv(site: Site, source: Value) -> Value | None:
     if len(source.shape) != 4 or (w := _windows(site, source, 4)) is None:
         return None
     channels = source.shape[3]
@@ -197,7 +202,7 @@ def _conv(site: Site, source: Value, _: Value) -> Value | None:
     return y
 
 
-def _depthwise(site: Site, source: Value, _: Value) -> Value | None:
+def _depthwise(site: Site, source: Value) -> Value | None:
     if len(source.shape) != 4 or (w := _windows(site, source, 5)) is None:
         return None
     multiplier = site.pick(1, 3) if site.chance(0.3) else 1
@@ -228,7 +233,7 @@ def _convolution(site: Site, name: str, inputs: list[int], y: Value, w: dict[str
     )
 
 
-def _dense(site: Site, source: Value, _: Value) -> Value | None:
+def _dense(site: Site, source: Value) -> Value | None:
     units = site.pick(1, 20)
     # Over all elements, or row by row over the last axis.
     rows = site.chance(0.3) and len(source.shape) == 3
@@ -246,7 +251,7 @@ def _dense_to(site: Site, source: Value, shape: tuple[int, ...], depth: int, sca
 
 
 def _pool(name: str) -> Rule:
-    def rule(site: Site, source: Value, _: Value) -> Value | None:
+    def rule(site: Site, source: Value) -> Value | None:
         if len(source.shape) != 4 or (w := _windows(site, source, 5)) is None:
             return None
         out = tuple(_output_size(site, source.shape[1 + i], w["kernel"][i], w["stride"][i], 1, w["same"]) for i in (0, 1))
@@ -272,17 +277,18 @@ _SAME_SCALE = {"MINIMUM", "MAXIMUM", "REDUCE_MAX"}
 
 
 def _binary(name: str) -> Rule:
-    def rule(site: Site, source: Value, other: Value) -> Value | None:
-        kind, is_same = site.pick(0, 3), name in _SAME_SCALE
-        if kind == 0 or other.shape != source.shape or other.dtype is not DType.INT8:
+    def rule(site: Site, source: Value) -> Value | None:
+        is_same = name in _SAME_SCALE
+        other = site.other(source, lambda v: v.shape == source.shape) if site.chance(0.75) else None
+        if other is not None:
+            other = _rescale_like(site, other, source) if is_same else other
+        elif site.chance(0.3):
+            other = source
+        else:
             # A constant that broadcasts, or one that fills it.
             ones = tuple(1 if site.chance(0.5) else d for d in source.shape)
             quant = (source.scale, source.zero_point) if is_same else (site.scale(source.scale), site.zero_point())
             other = site.constant(source.shape if site.chance(0.4) else ones, *quant)
-        elif kind == 1:
-            other = source
-        elif is_same:
-            other = _rescale_like(site, other, source)
         activation = site.activation() if name in _ACTIVATED else 0
         largest = max(source.scale, other.scale)
         scale = site.scale(
@@ -306,18 +312,20 @@ def _rescale_like(site: Site, source: Value, wanted: Value) -> Value:
     return y
 
 
-def _known(site: Site, source: Value, _: Value) -> Value | None:
+def _known(site: Site, source: Value) -> Value | None:
     """What follows does not depend on the input at all, unless it is added to something."""
-    return _rescale(site, site.constant(source.shape, site.scale(source.scale), site.zero_point()), source)
+    return _rescale(site, site.constant(source.shape, site.scale(source.scale), site.zero_point()))
 
 
-def _concat(site: Site, source: Value, other: Value) -> Value | None:
-    if len(source.shape) < 2 or len(other.shape) != len(source.shape) or other.dtype is not DType.INT8:
-        return None
+def _concat(site: Site, source: Value) -> Value | None:
     axis = site.pick(1, len(source.shape) - 1)
-    if any(a != b for i, (a, b) in enumerate(zip(source.shape, other.shape, strict=True)) if i != axis):
-        other = source
-    other = _rescale_like(site, other, source)
+
+    def fits(v: Value) -> bool:
+        return len(v.shape) == len(source.shape) and all(
+            a == b for i, (a, b) in enumerate(zip(source.shape, v.shape, strict=True)) if i != axis
+        )
+
+    other = _rescale_like(site, site.other(source, fits) or source, source)
     parts = [source, other, site.constant(source.shape, source.scale, source.zero_point)][: site.pick(2, 3)]
     shape = tuple(sum(p.shape[axis] for p in parts) if i == axis else d for i, d in enumerate(source.shape))
     if np.prod(shape) > MAX_ELEMENTS:
@@ -327,7 +335,7 @@ def _concat(site: Site, source: Value, other: Value) -> Value | None:
     return y
 
 
-def _folded(site: Site, source: Value, other: Value) -> Value | None:
+def _folded(site: Site, source: Value) -> Value | None:
     """A constant that goes through layers of its own before it is added."""
     constant = site.constant(source.shape, site.scale(source.scale), site.zero_point())
     for _ in range(site.pick(1, 3)):
@@ -339,16 +347,16 @@ def _folded(site: Site, source: Value, other: Value) -> Value | None:
             site.builder.op("RESHAPE", [flat.id], [y.id], newShape=list(y.shape))
             constant = y
         elif rule == "ADD":
-            constant = _binary("ADD")(site, constant, constant) or constant
+            constant = _binary("ADD")(site, constant) or constant
         else:
-            constant = _rescale(site, constant, constant) or constant
+            constant = _rescale(site, constant) or constant
     y = site.value(source.shape, site.scale(1.5 * max(source.scale, constant.scale)), site.zero_point())
     site.builder.op("ADD", [constant.id, source.id], [y.id])
     return y
 
 
 def _reduce(name: str) -> Rule:
-    def rule(site: Site, source: Value, _: Value) -> Value | None:
+    def rule(site: Site, source: Value) -> Value | None:
         rank = len(source.shape)
         axes = [1, 2] if rank == 4 and site.chance(0.6) else sorted({site.pick(1, rank - 1) for _ in range(2)})
         keep = site.chance(0.5)
@@ -364,7 +372,7 @@ def _reduce(name: str) -> Rule:
     return rule
 
 
-def _pad(site: Site, source: Value, _: Value) -> Value | None:
+def _pad(site: Site, source: Value) -> Value | None:
     paddings = [[0, 0], *([site.pick(0, 2), site.pick(0, 2)] if site.chance(0.6) else [0, 0] for _ in source.shape[1:])]
     out = tuple(d + sum(p) for d, p in zip(source.shape, paddings, strict=True))
     if len(out) > 4 or np.prod(out) > MAX_ELEMENTS:
@@ -385,7 +393,7 @@ def _pad_to(site: Site, source: Value, elements: int) -> Value:
     return y
 
 
-def _reshape(site: Site, source: Value, _: Value) -> Value | None:
+def _reshape(site: Site, source: Value) -> Value | None:
     factors = [d for d in range(1, source.elements + 1) if source.elements % d == 0]
     a = int(site.rng.choice(factors))
     b = int(site.rng.choice([d for d in factors if (source.elements // a) % d == 0]))
@@ -402,7 +410,7 @@ def _reshape_to(site: Site, source: Value, shape: tuple[int, ...]) -> Value:
     return y
 
 
-def _softmax(site: Site, source: Value, _: Value) -> Value | None:
+def _softmax(site: Site, source: Value) -> Value | None:
     if source.shape[-1] > 511:
         return None
     y = site.value(source.shape, 1.0 / 256.0, -128)
@@ -410,7 +418,7 @@ def _softmax(site: Site, source: Value, _: Value) -> Value | None:
     return y
 
 
-def _rescale(site: Site, source: Value, _: Value) -> Value | None:
+def _rescale(site: Site, source: Value) -> Value | None:
     y = site.value(source.shape, site.scale(source.scale), site.zero_point())
     site.builder.op("QUANTIZE", [source.id], [y.id])
     return y
@@ -421,7 +429,7 @@ _FLOAT_BINARY = ("ADD", "SUB", "MUL", "MINIMUM", "MAXIMUM")
 _FLOAT_POSITIVE = ("LOG", "SQRT", "RSQRT")
 
 
-def _float_island(site: Site, source: Value, _: Value) -> Value | None:
+def _float_island(site: Site, source: Value) -> Value | None:
     """Elementwise ops that a converter left in float; none gets a value that the oracle cannot turn into an integer."""
     builder = site.builder
 
@@ -520,7 +528,7 @@ def _piece(op: str) -> Rule:
     """A case of the op, fed with the value after it has been brought to the case's shape, type and scale."""
     fitting = [p for p in pieces()[op] if _is_fed(p)]
 
-    def rule(site: Site, source: Value, _: Value) -> Value | None:
+    def rule(site: Site, source: Value) -> Value | None:
         choice = fitting[site.pick(0, len(fitting) - 1)]
         graph = choice.model.subgraphs[0]
         wanted = graph.tensors[graph.inputs[0]]
@@ -645,8 +653,8 @@ def random_spec(seed: int, *, with_cases: bool = True) -> GraphSpec:
     steps = []
     for i in range(1, int(rng.integers(2, 13))):
         # Mostly a chain; at times a branch from an earlier value, which later steps may add again.
-        first = i - 1 if rng.random() < 0.75 else int(rng.integers(0, i))
-        steps.append(Step(i, str(rng.choice(names, p=weights / weights.sum())), int(rng.integers(2**31)), first, int(rng.integers(0, i))))
+        source = i - 1 if rng.random() < 0.75 else int(rng.integers(0, i))
+        steps.append(Step(i, str(rng.choice(names, p=weights / weights.sum())), int(rng.integers(2**31)), source))
     output = int(rng.integers(1, len(steps) + 1)) if rng.random() < 0.1 else -1
     return GraphSpec(seed, shape, dtype, bool(rng.random() < 0.3), is_pruned, tuple(steps), output)
 
@@ -658,7 +666,7 @@ def op_specs(seed: int) -> Iterator[GraphSpec]:
         if op in OPS and not isinstance(OPS[op], ReadOnlyOp) and any(map(_is_fed, found)):
             spec = random_spec(seed)
             rest = (*spec.steps, *random_spec(seed + 1).steps)[:2]
-            steps = (Step(1, f"{PIECE}{op}", seed, INPUT, INPUT), *(replace(s, id=i, first=i - 1, second=1) for i, s in enumerate(rest, 2)))
+            steps = (Step(1, f"{PIECE}{op}", seed, INPUT), *(replace(s, id=i, source=i - 1) for i, s in enumerate(rest, 2)))
             yield GraphSpec(seed, (1, 8), DType.INT8, spec.exact_scales, spec.is_pruned, steps)
             seed += 1
 
@@ -667,7 +675,7 @@ def pruned_spec(seed: int) -> GraphSpec:
     """A chain that passes can cut channels from: mostly zero filters, and nothing between convolutions but pools."""
     rng = np.random.default_rng(seed)
     rules_of_steps = ["CONV_2D", *rng.choice(sorted(_CHANNEL_WISE), int(rng.integers(1, 4))), "CONV_2D"]
-    steps = tuple(Step(i, str(rule), int(rng.integers(2**31)), i - 1, i - 1) for i, rule in enumerate(rules_of_steps, 1))
+    steps = tuple(Step(i, str(rule), int(rng.integers(2**31)), i - 1) for i, rule in enumerate(rules_of_steps, 1))
     return GraphSpec(seed, (1, int(rng.integers(2, 8)), int(rng.integers(2, 8)), 8), DType.INT8, bool(rng.random() < 0.3), True, steps)
 
 
@@ -682,18 +690,18 @@ def build(spec: GraphSpec) -> bytes:
     if spec.input_dtype is not DType.INT8:
         values[INPUT] = _convert(site, source, DType.INT8, site.scale(0.05), site.zero_point()) or source
     for step in spec.steps:
-        at = Site(builder, np.random.default_rng(step.seed), spec)
-        first = values[step.first]
-        made = rules()[step.rule][0](at, first, values[step.second]) if first.dtype is DType.INT8 else None
+        at = Site(builder, np.random.default_rng(step.seed), spec, tuple(values.values()))
+        source_value = values[step.source]
+        made = rules()[step.rule][0](at, source_value) if source_value.dtype is DType.INT8 else None
         if made is None:
-            made = first
+            made = source_value
         elif made.shape[:1] != (1,) or not 2 <= len(made.shape) <= 4:
             # Cases may have any shape; what comes next takes batch 1 and rank 2 to 4.
             made = _reshape_to(at, made, (1, made.elements))
         values[step.id] = made
     last = values[spec.output] if spec.output in values else values[spec.steps[-1].id if spec.steps else INPUT]
     if last.id == source.id:
-        last = _rescale(site, last, last) or last
+        last = _rescale(site, last) or last
     if site.chance(0.1):
         wanted = DType.UINT8 if site.chance(0.5) else DType.FLOAT32
         last = _convert(site, last, wanted, site.scale(0.05), 131) or last
@@ -704,12 +712,8 @@ def build(spec: GraphSpec) -> bytes:
 
 
 def without(spec: GraphSpec, step: Step) -> GraphSpec:
-    """The spec with one step taken out; who used it uses its first source."""
-
-    def new(i: int) -> int:
-        return step.first if i == step.id else i
-
-    kept = tuple(replace(s, first=new(s.first), second=new(s.second)) for s in spec.steps if s.id != step.id)
+    """The spec with one step taken out; who used it uses its source."""
+    kept = tuple(replace(s, source=step.source if s.source == step.id else s.source) for s in spec.steps if s.id != step.id)
     return replace(spec, steps=kept)
 
 
