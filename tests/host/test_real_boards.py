@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 import subprocess
 from dataclasses import dataclass
 from itertools import pairwise
@@ -45,8 +46,21 @@ class Expected:
 
 
 BOARDS = {
+    "b_u585i_iot02a": Expected("v8-M.mainline", "FPv5/FP-D16 for ARMv8", 0x0800_0000, 0x0800_0000),
     "nrf52840_dk": Expected("v7E-M", "VFPv4-D16", 0x0000_0000, 0x0000_0000),
+    "nucleo_f446re": Expected("v7E-M", "VFPv4-D16", 0x0800_0000, 0x0801_0000),
+    "rpi_pico": Expected("v6S-M", None, 0x1000_0200, 0x1000_0200),
 }
+
+
+def crc32_of_rp2040(data: bytes) -> int:
+    """CRC-32 as the RP2040's ROM has it: from all ones, bits not reflected, not inverted."""
+    value = 0xFFFF_FFFF
+    for byte in data:
+        value ^= byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ (0x04C1_1DB7 if value >> 31 else 0)) & 0xFFFF_FFFF
+    return value
 
 
 def facts_of(board: str) -> dict[str, Any]:
@@ -118,6 +132,22 @@ def test_bench_app_links_for_the_chip_and_starts_where_it_looks(board: str, tmp_
     ram = facts["memory"]["ram"]
     assert int(ram["origin"], 16) < symbols["end"] <= int(ram["origin"], 16) + ram["bytes"]
     assert 1_000 < built.flash_bytes < 40_000 and built.ram_bytes < ram["bytes"]
+
+    if board == "rpi_pico":
+        assert_boot_block_starts_the_program(built.image.read_bytes()[:256], expected.vectors)
+
+
+def assert_boot_block_starts_the_program(block: bytes, vectors: int) -> None:
+    """The ROM runs it only if its CRC is right; it must let the flash be read before it jumps."""
+    assert crc32_of_rp2040(b"123456789") == 0x0376_E6E7  # the published check value of this CRC
+    found = int.from_bytes(block[252:], "little")
+    assert found == crc32_of_rp2040(block[:252]), f"the last word of boot_block.S must be {crc32_of_rp2040(block[:252]):#010x}"
+    words = struct.unpack_from("<14I", block, 20)
+    settings = list(zip(words[::2], words[1::2], strict=True))
+    ssi = 0x1800_0000
+    assert [register for register, _ in settings] == [*(ssi + offset for offset in (0x08, 0x14, 0x00, 0xF4, 0x04, 0x08)), 0]
+    assert settings[0][1] == 0 and settings[5][1] == 1 and settings[6][1] == vectors
+    assert settings[1][1] % 2 == 0 and 125e6 / settings[1][1] <= 33e6
 
 
 def test_build_says_that_the_board_was_never_run(

@@ -28,6 +28,8 @@ static volatile struct {
 
 void tyf_fault_record(uint32_t pc, uint32_t lr);
 
+__attribute__((weak, alias("Fault_Handler"))) void NMI_Handler(void);
+
 /*
  * Take pc and lr out of the exception frame if the stack pointer that holds it is sane, then report on a fresh
  * handler stack: the old one may be the cause. A second fault in here would lock the core up.

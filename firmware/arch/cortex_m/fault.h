@@ -5,6 +5,9 @@
 /** Handler of all faults and of the watchdog's NMI: records where it happened and resets. */
 void Fault_Handler(void);
 
+/** The same, but for a board whose flash reports damage by an NMI: it has its own. */
+void NMI_Handler(void);
+
 /** Count this start; once, at start-up. */
 void tyf_fault_count_start(void);
 

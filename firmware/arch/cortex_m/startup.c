@@ -19,7 +19,7 @@ void tyf_startup_memory(void);
 __attribute__((section(".isr_vector.system"), used)) static const tyf_cortex_m_handler system_vectors[16] = {
     (tyf_cortex_m_handler)(uintptr_t)tyf_handler_stack_end,
     Reset_Handler,
-    Fault_Handler, /* NMI: the watchdog's first time-out */
+    NMI_Handler,   /* a fault, unless the board says otherwise: the watchdog's first time-out */
     Fault_Handler, /* HardFault */
     Fault_Handler, /* MemManage */
     Fault_Handler, /* BusFault */

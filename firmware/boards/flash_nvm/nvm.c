@@ -24,33 +24,35 @@ static bool is_inside(uint32_t offset, uint32_t bytes) {
     return offset < AREAS * AREA_BYTES && bytes <= AREA_BYTES - offset % AREA_BYTES;
 }
 
-static uintptr_t address_of(uint32_t offset) {
-    return (uintptr_t)TYF_BOARD_NVM_BASE + offset / AREA_BYTES * TYF_BOARD_NVM_PAGE_BYTES + offset % AREA_BYTES;
+static uint32_t address_of(uint32_t offset) {
+    return TYF_BOARD_NVM_BASE + offset / AREA_BYTES * TYF_BOARD_NVM_PAGE_BYTES + offset % AREA_BYTES;
 }
 
 tyf_status tyf_port_nvm_read(uint32_t offset, void *data, uint32_t bytes) {
     if (!is_inside(offset, bytes)) {
         return TYF_ERR_ARG;
     }
-    memcpy(data, (const void *)address_of(offset), bytes);
-    return TYF_OK;
+    return tyf_port_flash_read(address_of(offset), data, bytes);
 }
 
 tyf_status tyf_port_nvm_write(uint32_t offset, const void *data, uint32_t bytes) {
     if (!is_inside(offset, bytes) || offset % AREA_BYTES != 0) {
         return TYF_ERR_ARG;
     }
-    uintptr_t address = address_of(offset);
-    tyf_status status = tyf_port_flash_erase((uint32_t)address);
+    uint32_t address = address_of(offset);
+    tyf_status status = tyf_port_flash_erase(address);
     for (uint32_t done = 0; done < bytes && status == TYF_OK; done += UNIT_BYTES) {
         uint32_t unit[UNIT_BYTES / 4];
         uint32_t count = bytes - done < UNIT_BYTES ? bytes - done : UNIT_BYTES;
         memset(unit, 0xff, sizeof unit);
         memcpy(unit, (const uint8_t *)data + done, count);
-        status = tyf_port_flash_program((uint32_t)(address + done), unit, sizeof unit);
+        status = tyf_port_flash_program(address + done, unit, sizeof unit);
+        if (status == TYF_OK) {
+            status = tyf_port_flash_read(address + done, unit, sizeof unit);
+        }
+        if (status == TYF_OK && memcmp(unit, (const uint8_t *)data + done, count) != 0) {
+            status = TYF_ERR_STATE;
+        }
     }
-    if (status != TYF_OK || memcmp((const void *)address, data, bytes) != 0) {
-        return TYF_ERR_STATE;
-    }
-    return TYF_OK;
+    return status;
 }

@@ -39,4 +39,4 @@ settings:
     .word 0, tyf_vectors
 
     .org 252, 0
-    .word 0
+    .word 0x75835107

@@ -2,6 +2,8 @@
 
 #include "tyf/port/flash.h"
 
+#include <string.h>
+
 #include "cortex_m.h"
 
 #define READY TYF_REGISTER(TYF_BOARD_FLASH_BASE + 0x400u)
@@ -36,5 +38,10 @@ tyf_status tyf_port_flash_program(uint32_t address, const uint32_t *words, uint3
     }
     CONFIG = CONFIG_READ;
     wait_until_ready();
+    return TYF_OK;
+}
+
+tyf_status tyf_port_flash_read(uint32_t address, void *data, uint32_t bytes) {
+    memcpy(data, (const void *)(uintptr_t)address, bytes);
     return TYF_OK;
 }
