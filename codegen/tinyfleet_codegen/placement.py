@@ -80,20 +80,21 @@ def _covered(boxes: Sequence[Box], step: int) -> int:
     shared = 0
     for box in live.values():
         # What lies under one box is apart from each other, so what it shares with each adds up.
-        shared += min(box.bytes, sum(_shared(box.bytes, live[i].bytes, overlap) for i, overlap in box.over.items() if i in live))
+        shared += min(box.bytes, sum(shared_bytes(box.bytes, live[i].bytes, overlap) for i, overlap in box.over.items() if i in live))
     # What lies over others is apart from each other too.
     return max(sum(box.bytes for box in live.values()) - shared, sum(box.bytes for i, box in live.items() if i not in under))
 
 
-def _shared(written: int, read: int, overlap: Overlap) -> int:
+def shared_bytes(written: int, read: int, overlap: Overlap) -> int:
     """The most bytes that one box can have in common with one that it may lie over."""
     if overlap.step_bytes is not None:
         return min(written, read)
     assert overlap.lead_bytes is not None
-    return max(0, min(written, read, written - _aligned(overlap.lead_bytes)))
+    return max(0, min(written, read, written - aligned(overlap.lead_bytes)))
 
 
-def _aligned(count: int) -> int:
+def aligned(count: int) -> int:
+    """Rounded up to ALIGNMENT."""
     return -(-count // ALIGNMENT) * ALIGNMENT
 
 
@@ -117,7 +118,7 @@ class _Packer:
                     del self._apart[i][j], self._apart[j][i]
                     continue
                 if overlap.lead_bytes is not None:
-                    self._apart[i][j] = min(box.bytes, _aligned(overlap.lead_bytes))
+                    self._apart[i][j] = min(box.bytes, aligned(overlap.lead_bytes))
                 if overlap.step_bytes is not None:
                     self._steps[i][j] = self._steps[j][i] = math.lcm(overlap.step_bytes, ALIGNMENT)
 

@@ -15,7 +15,7 @@ from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels import choose_kernel
 from tinyfleet_codegen.op import Op
 from tinyfleet_codegen.overlap import Overlap
-from tinyfleet_codegen.placement import ALIGNMENT, Box, place_boxes
+from tinyfleet_codegen.placement import Box, aligned, place_boxes
 
 MAX_OVERLAPPING_BYTES = 1 << 22
 """Larger tensors are kept apart: no microcontroller has room for them, and looking at each byte would take memory here."""
@@ -118,7 +118,7 @@ class _Lifetimes:
         for step, kernel in enumerate(self._kernels):
             count = 0 if kernel is None else kernel.scratch_bytes(graph, graph.nodes[step])
             if count:
-                self.boxes.append(Box(_aligned(count), step, step, self._over(step, is_scratch=True)))
+                self.boxes.append(Box(aligned(count), step, step, self._over(step, is_scratch=True)))
                 self.tensors.append(())
 
     def _run(self, step: int, node: Node) -> None:
@@ -141,7 +141,7 @@ class _Lifetimes:
         first = self._first[group]
         # Only a node's first output may lie over an input; the others would have to say so themselves.
         is_first_output = first >= 0 and self._graph.nodes[first].outputs[0] == group
-        return Box(_aligned(size), first, self._last[group], self._over(first, is_scratch=False) if is_first_output else {})
+        return Box(aligned(size), first, self._last[group], self._over(first, is_scratch=False) if is_first_output else {})
 
     def _over(self, step: int, *, is_scratch: bool) -> dict[int, Overlap]:
         """The boxes that die in a step, each with how what the step writes may lie over it."""
@@ -171,7 +171,3 @@ def _both(a: Overlap | None, b: Overlap | None) -> Overlap | None:
     if a.lead_bytes is not None and b.lead_bytes is not None:
         return Overlap(lead_bytes=max(a.lead_bytes, b.lead_bytes))
     return None
-
-
-def _aligned(count: int) -> int:
-    return -(-count // ALIGNMENT) * ALIGNMENT

@@ -51,13 +51,13 @@ def mismatches(arena_budget_bytes: int | None) -> int:
 
 
 def lead_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = placement._aligned
-    monkeypatch.setattr(placement, "_aligned", lambda count: real(count) - placement.ALIGNMENT)
+    real = placement.aligned
+    monkeypatch.setattr(placement, "aligned", lambda count: real(count) - placement.ALIGNMENT)
 
 
 def box_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = plan._aligned
-    monkeypatch.setattr(plan, "_aligned", lambda count: real(count) - placement.ALIGNMENT)
+    real = placement.aligned
+    monkeypatch.setattr(plan, "aligned", lambda count: real(count) - placement.ALIGNMENT)
 
 
 def life_too_short(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,12 +64,21 @@ class Quantize(Op):
         scaled = requantize(x.astype(np.int64) - source.zero_point, multiplier, shift) + output.zero_point
         return np.clip(scaled, limits.min, limits.max).astype(NUMPY_DTYPES[output.dtype])
 
+    def aliases_input(self, graph: Graph, node: Node) -> bool:
+        source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        # A state's place gets the next value at the end, when a view of the old one may still be wanted.
+        is_kept = source.data is not None or any(state.tensor == node.inputs[0] for state in graph.states)
+        is_identity = source.dtype is output.dtype and source.quant is not None and output.quant is not None
+        return not is_kept and is_identity and (source.scale, source.zero_point) == (output.scale, output.zero_point)
+
     def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap | None:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
         return elementwise_overlap(output.shape, source.shape, output.element_bytes, source.element_bytes)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        if self.aliases_input(graph, node):
+            return
         kernel = _KERNELS[(source.dtype, output.dtype)]
         arguments = (printer.tensor(node.inputs[0]), printer.tensor(node.outputs[0]))
         if source.dtype is DType.FLOAT32:
