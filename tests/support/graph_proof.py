@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,7 +65,7 @@ class Failure:
     seed: int
     problem: str
     smallest: GraphSpec
-    smallest_problem: str
+    smallest_problem: str | None
 
     def __str__(self) -> str:
         return f"seed {self.seed}: {self.problem}\nminimised ({self.smallest_problem}):\n{self.smallest}\n{describe(build(self.smallest))}"
@@ -152,8 +152,9 @@ def check_compiled(specs: Sequence[GraphSpec], board: str | None, *, blobs: bool
         except AssertionError as error:
             if len(specs) == 1:
                 return counts, [(specs[0], f"C on {target}: {error}")]
-            # A sanitizer stopped the whole program: find out at which model.
-            return counts, [failed for spec in specs for failed in check_compiled([spec], board, blobs=blobs)[1]]
+            # Something stopped the whole program: find out at which model.
+            alone = [failed for spec in specs for failed in check_compiled([spec], board, blobs=blobs)[1]]
+            return counts, alone or [(specs[0], f"C on {target}, only as one of {len(specs)}: {error}")]
     failed = []
     for spec, model, of_model in zip(specs, models, layers, strict=True):
         kernels = Counter(layer.kernel for layer in model.layers if layer.kernel)
@@ -163,10 +164,6 @@ def check_compiled(specs: Sequence[GraphSpec], board: str | None, *, blobs: bool
         except AssertionError as error:
             failed.append((spec, str(error)))
     return counts, failed
-
-
-def _minimized(seed: int, problem: str, smallest: GraphSpec, check: Callable[[GraphSpec], str | None]) -> Failure:
-    return Failure(seed, problem, smallest, check(smallest) or problem)
 
 
 def prove_reference(specs: Iterable[GraphSpec]) -> tuple[Counts, list[Failure]]:
@@ -180,12 +177,12 @@ def prove_reference(specs: Iterable[GraphSpec]) -> tuple[Counts, list[Failure]]:
                 total.add(outcome.result)
             if outcome.problem is not None:
                 smallest = minimize(spec, lambda candidate: isolated.call(candidate).problem is not None)
-                failures.append(_minimized(spec.seed, outcome.problem, smallest, lambda candidate: isolated.call(candidate).problem))
+                failures.append(Failure(spec.seed, outcome.problem, smallest, isolated.call(smallest).problem))
     return total, failures
 
 
 def specs_for_kernels(board: str, specs: Iterable[GraphSpec], count: int) -> list[GraphSpec]:
-    """Of many graphs ``count`` whose kernels, those for the board's core first, have been seen the least."""
+    """Of many graphs up to ``count``, each of which reaches a kernel of the board's core that fewer than four before it did."""
     seen: Counter[str] = Counter()
     chosen: list[GraphSpec] = []
     wanted = {kernel.symbol for kernel in KERNELS.get(load_target(board).cpu_class, ())}
@@ -207,5 +204,5 @@ def prove_compiled(specs: Sequence[GraphSpec], board: str | None, *, blobs: bool
     failures = []
     for spec, problem in failed:
         smallest = minimize(spec, lambda candidate: problem_of(candidate) is not None, attempts=MINIMIZE_COMPILED)
-        failures.append(_minimized(spec.seed, problem, smallest, problem_of))
+        failures.append(Failure(spec.seed, problem, smallest, problem_of(smallest)))
     return counts, failures
