@@ -1,0 +1,63 @@
+"""One thing broken in each portable kernel: the op cases must see it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support import batch
+from tests.support.op_cases import all_cases
+from tinyfleet.cases import Cases
+from tinyfleet_codegen import firmware_tree
+from tinyfleet_codegen.compile import compile_graph
+from tinyfleet_codegen.firmware_tree import firmware_dir
+from tinyfleet_codegen.package import ModelPackage
+from tinyfleet_codegen.reference import run_sequence
+
+SEED = 20261126
+INPUTS = 4
+
+MUTATIONS = {
+    ("LOGISTIC", "lookup_s8_ref.c"): ("(uint8_t)input[i]", "(uint8_t)(input[i] + 1)"),
+    ("TRANSPOSE", "copy_ref.c"): ("source += index[d] * p->input_strides[d]", "source += index[d] * p->input_strides[3 - d]"),
+    ("CONCATENATION", "copy_ref.c"): ("(uint8_t *)output + p->output_start", "(uint8_t *)output"),
+    ("STRIDED_SLICE", "copy_ref.c"): ("(const uint8_t *)input + p->input_start", "(const uint8_t *)input"),
+    ("SUB", "binary_s8_ref.c"): ("scaled(&p->a, a, SUM_SHIFT) - scaled(", "scaled(&p->a, a, SUM_SHIFT) + scaled("),
+    ("MUL", "binary_s8_ref.c"): ("+ p->b.offset;", ";"),
+    ("PRELU", "binary_s8_ref.c"): ("return a >= 0 ?", "return a > 1 ?"),
+    ("SQUARED_DIFFERENCE", "binary_s8_ref.c"): ("#define SQUARE_SHIFT 7", "#define SQUARE_SHIFT 6"),
+    ("REDUCE_MAX", "reduce_s8_ref.c"): ("int32_t largest = INT8_MIN;", "int32_t largest = 0;"),
+    ("SUM", "reduce_s8_ref.c"): ("sum += row[l] + p->input_offset", "sum += row[l]"),
+    ("RESIZE_NEAREST_NEIGHBOR", "gather_ref.c"): ("row + column_offsets[j]", "row + column_offsets[0]"),
+    ("RESIZE_BILINEAR", "resize_bilinear_s8_ref.c"): ("sum > 0 ? 1 << 19 : -(1 << 19)", "1 << 19"),
+    ("TRANSPOSE_CONV", "transpose_conv_s8_ref.c"): ("distance % stride == 0 &&", ""),
+    ("BATCH_MATMUL", "batch_matmul_s8_ref.c"): ("+ p->b_offset", ""),
+    ("ARG_MAX", "arg_max_s8_ref.c"): ("] > values[", "] >= values["),
+    ("SVDF", "svdf_s8_ref.c"): ("i + 1 < p->memory", "i + 2 < p->memory"),
+}
+
+
+@pytest.mark.full
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("op", "file"), MUTATIONS, ids=[f"{op}-{file}" for op, file in MUTATIONS])
+def test_a_changed_kernel_is_seen(op: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = MUTATIONS[op, file]
+    shutil.copytree(firmware_dir() / "lib", tmp_path / "lib")
+    source = tmp_path / "lib/nn/src" / file
+    text = source.read_text()
+    assert before in text
+    source.write_text(text.replace(before, after, 1))
+    for module in (batch, firmware_tree):
+        monkeypatch.setattr(module, "firmware_dir", lambda: tmp_path)
+    cases = all_cases()[op]
+    expected = []
+    for case in cases:
+        model = compile_graph(ModelPackage(case.name, case.tflite), None)
+        expected.append(run_sequence(model.graph, Cases(model, SEED).inputs(0, INPUTS)))
+    folder = tmp_path / "batch"
+    folder.mkdir()
+    outputs = batch.run_on_host(batch.compile_cases(cases), folder, seed=SEED, inputs=INPUTS)
+    assert any(not np.array_equal(got, wanted) for got, wanted in zip(outputs, expected, strict=True))
