@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.batch import MACHINES, compile_cases
+from tests.support.batch import MACHINES, batch_target, compile_cases
 from tests.support.op_cases import all_cases
 from tinyfleet.toolchain import find_host_cc
 from tinyfleet_codegen import firmware_tree
@@ -18,7 +18,6 @@ from tinyfleet_codegen.abi.table import print_kernel_table
 from tinyfleet_codegen.emit.blob import blob_steps
 from tinyfleet_codegen.errors import SetupError
 from tinyfleet_codegen.firmware_tree import CPU_CLASSES, HOST_CLASS
-from tinyfleet_codegen.target import load_target
 
 CLASSES = (HOST_CLASS, *CPU_CLASSES)
 PARTIAL = {"tyf_copy", "tyf_gather"}
@@ -57,7 +56,7 @@ def test_ids_are_unique_and_the_table_is_sorted(cpu_class: str) -> None:
 @pytest.mark.parametrize("board", [None, *MACHINES])
 def test_contracts_say_what_kernels_are_given(board: str | None) -> None:
     # A contract that asked for less than its tensors hold would let a blob read outside; one that asked for more would refuse good ones.
-    cpu_class = HOST_CLASS if board is None else load_target(board).cpu_class
+    cpu_class = HOST_CLASS if board is None else batch_target(board).cpu_class
     used: Counter[str] = Counter()
     for model in compile_cases([case for cases in all_cases().values() for case in cases], board):
         for step in blob_steps(model.graph, model.plan, cpu_class).steps:

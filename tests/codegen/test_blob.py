@@ -9,7 +9,7 @@ import pytest
 
 from tests.codegen.test_ops import CASES, INPUTS, SEED, assert_batch_equals_oracle
 from tests.support import mlperf, standins
-from tests.support.batch import MACHINES, compile_cases, run_layers, run_on_board, run_on_host
+from tests.support.batch import MACHINES, batch_target, compile_cases, run_layers, run_on_board, run_on_host
 from tinyfleet.cases import Cases
 from tinyfleet.oracle import open_oracle
 from tinyfleet_codegen.compile import compile_graph
@@ -42,7 +42,7 @@ def packages() -> tuple[ModelPackage, ...]:
 
 def _boards() -> list[object]:
     """The host and every board; of boards with the same kernels all but the first only in the full run."""
-    classes = [load_target(board).cpu_class for board in MACHINES]
+    classes = [batch_target(board).cpu_class for board in MACHINES]
     full = pytest.mark.full
     return [
         None,
@@ -53,7 +53,7 @@ def _boards() -> list[object]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("board", _boards())
 def test_models_as_blobs_equal_c_in_every_layer_and_the_oracle(board: str | None, tmp_path: Path) -> None:
-    target = None if board is None else load_target(board)
+    target = None if board is None else batch_target(board)
     models = [compile_graph(package, target) for package in packages()]
     layers = []
     for blobs in (False, True):
