@@ -80,6 +80,8 @@ def cases() -> Iterator[OpCase]:
     yield conv_case("conv_dilated_valid", dilation=(2, 2), size=(9, 9, 2), same=False)
     yield conv_case("conv_grouped_2", groups=2, size=(5, 5, 6), filters=8)
     yield conv_case("conv_grouped_as_depthwise", groups=4, size=(5, 5, 4), filters=4)
+    yield conv_case("conv_grouped_dilated", groups=3, dilation=(2, 2), size=(9, 8, 6), filters=6)
+    yield conv_case("conv_grouped_strided_valid", groups=2, stride=(2, 1), size=(7, 6, 4), same=False)
     yield conv_case("conv_row_vector", size=(1, 31, 3), kernel=(1, 5))
     yield conv_case("conv_column_vector", size=(31, 1, 3), kernel=(5, 1), stride=(2, 1))
     yield conv_case("conv_one_pixel", size=(1, 1, 1), kernel=(1, 1), filters=1)

@@ -87,6 +87,8 @@ def cases() -> Iterator[OpCase]:
     yield depthwise_case("depthwise_multiplier_3", multiplier=3, size=(5, 5, 2))
     yield depthwise_case("depthwise_one_channel_multiplier_8", multiplier=8, size=(9, 4, 1), kernel=(4, 2), stride=(2, 2))
     yield depthwise_case("depthwise_dilated", dilation=(2, 2), size=(9, 9, 3))
+    yield depthwise_case("depthwise_dilated_multiplier_2", dilation=(2, 3), multiplier=2, size=(9, 11, 2))
+    yield depthwise_case("depthwise_dilated_valid", dilation=(3, 1), size=(9, 6, 4), same=False)
     yield depthwise_case("depthwise_kx1", kernel=(5, 1), size=(15, 1, 8), same=False)
     for taps, length, same in ((1, 5, True), (2, 2, True), (3, 30, False), (4, 9, True), (5, 28, False), (10, 24, False), (7, 3, True)):
         yield depthwise_case(f"depthwise_column_{taps}_over_{length}", kernel=(taps, 1), size=(length, 1, 8), same=same)
