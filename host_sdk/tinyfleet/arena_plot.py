@@ -77,7 +77,7 @@ def draw_arena(places: Sequence[ArenaPlace], labels: Sequence[str], arena_bytes:
             f'<rect class="{kind}" x="{x(place.first_layer) + 1:.1f}" y="{y(place.offset + place.bytes):.1f}" width="{box_width:.1f}"'
             f' height="{max(box_height, 2):.1f}" rx="2" fill-opacity=".72"><title>{escape(title)}</title></rect>'
         )
-        if box_height >= 14 and box_width >= 7 * len(str(place.bytes)):
+        if box_height >= 14 and box_width >= 15 * len(str(place.bytes)):
             middle, at = x(place.first_layer) + 1 + box_width / 2, y(place.offset + place.bytes / 2) + 4
             numbers.append(f'<text x="{middle:.1f}" y="{at:.1f}" class="on" text-anchor="middle">{place.bytes}</text>')
     parts += numbers

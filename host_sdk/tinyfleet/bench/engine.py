@@ -86,7 +86,13 @@ def select(entries: Sequence[Baseline], only: Sequence[str]) -> list[Baseline]:
 
 
 def bench_engine(
-    boards: Sequence[str], models: Path, baseline: Path, *, only: Sequence[str] = (), work_dir: Path | None = None
+    boards: Sequence[str],
+    models: Path,
+    baseline: Path,
+    *,
+    only: Sequence[str] = (),
+    work_dir: Path | None = None,
+    arena_budget_bytes: int | None = None,
 ) -> Iterator[Comparison]:
     """Measure each model of the baseline on each board; yields one comparison after the other.
 
@@ -94,6 +100,7 @@ def bench_engine(
         models: Folder that holds the files which the baseline names.
         only: Names of models; empty: all.
         work_dir: Where it is built; None: a temporary folder.
+        arena_budget_bytes: See :func:`tinyfleet_codegen.compile.compile_graph`.
 
     Raises:
         UsageError: there is no such board or model.
@@ -103,4 +110,5 @@ def bench_engine(
     entries = [(board, entry) for board in boards for entry in select(load_baseline(baseline, load_target(board).cpu), only)]
     with TemporaryDirectory(prefix="tinyfleet-bench-") as scratch:
         for board, entry in entries:
-            yield Comparison(entry, measure(load_package(models / entry.file), board, work_dir or Path(scratch)))
+            folder = work_dir or Path(scratch)
+            yield Comparison(entry, measure(load_package(models / entry.file), board, folder, arena_budget_bytes=arena_budget_bytes))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyfleet.cli.output import JsonFlag, print_facts, print_json
+from tinyfleet.cli.output import ArenaBudget, JsonFlag, print_facts, print_json
 
 if TYPE_CHECKING:
     from tinyfleet.bench.engine import Comparison
@@ -38,6 +38,7 @@ def bench_engine_command(
     board: Annotated[list[str], typer.Option(help="Emulated board; may be given several times.")] = ["mps2_an386"],  # noqa: B006
     model: Annotated[list[str], typer.Option(help="Only this model of the baseline, for example kws; may be given several times.")] = [],  # noqa: B006
     baseline: Annotated[Path, typer.Option(help="Figures of others.")] = Path("hil_tests/baseline.toml"),
+    arena_budget: ArenaBudget = None,
     as_json: JsonFlag = False,
 ) -> None:
     """One inference against TensorFlow Lite Micro with CMSIS-NN: instructions (counted by the emulator; not cycles), flash, RAM.
@@ -54,7 +55,7 @@ def bench_engine_command(
     results = []
     if not as_json:
         typer.echo(_HEADER)
-    for comparison in bench_engine(board, models, baseline, only=model):
+    for comparison in bench_engine(board, models, baseline, only=model, arena_budget_bytes=arena_budget):
         results.append(_as_dict(comparison))
         if not as_json:
             typer.echo(_row(comparison))
