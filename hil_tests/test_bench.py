@@ -25,14 +25,20 @@ CODE_BYTES = 12 * 1024
 
 
 @pytest.fixture(scope="module")
+def work_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared, so that each board's program is compiled once."""
+    return tmp_path_factory.mktemp("bench")
+
+
+@pytest.fixture(scope="module")
 def package() -> ModelPackage:
     return ModelPackage("ad", standins.ad())
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("board", [BOARD, "mps2_an385_v6m"])
-def test_measurement_repeats_and_is_small(board: str, package: ModelPackage, tmp_path: Path) -> None:
-    first, second = (measure(package, board, tmp_path) for _ in range(2))
+def test_measurement_repeats_and_is_small(board: str, package: ModelPackage, work_dir: Path) -> None:
+    first, second = (measure(package, board, work_dir) for _ in range(2))
     # The counter ticks 1.6 times an instruction, so a count may be one off; nothing else may differ.
     assert abs(first.instructions - second.instructions) <= 1
     assert replace(first, instructions=0) == replace(second, instructions=0)
@@ -44,15 +50,15 @@ def test_measurement_repeats_and_is_small(board: str, package: ModelPackage, tmp
 
 
 @pytest.mark.timeout(300)
-def test_bench_and_profile_count_alike(package: ModelPackage, tmp_path: Path) -> None:
-    bench = measure(package, BOARD, tmp_path / "bench")
-    profile = profile_model(package, BOARD, tmp_path / "profile")
+def test_bench_and_profile_count_alike(package: ModelPackage, work_dir: Path, tmp_path: Path) -> None:
+    bench = measure(package, BOARD, work_dir)
+    profile = profile_model(package, BOARD, tmp_path)
     # profile reads its counter around each layer, with interrupts on.
     assert profile.instructions == pytest.approx(bench.instructions, rel=0.01)
 
 
 @pytest.mark.timeout(300)
-def test_wrong_bytes_are_no_measurement(package: ModelPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_bytes_are_no_measurement(package: ModelPackage, work_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Wrong(NumpyOracle):
         def run(self, x: np.ndarray) -> np.ndarray:
             output = super().run(x)
@@ -61,13 +67,13 @@ def test_wrong_bytes_are_no_measurement(package: ModelPackage, tmp_path: Path, m
 
     monkeypatch.setattr(measuring, "open_oracle", lambda tflite, name: Wrong(read_tflite(tflite, name)))
     with pytest.raises(ProtocolError, match="ad on mps2_an386 computed other bytes"):
-        measure(package, BOARD, tmp_path)
+        measure(package, BOARD, work_dir)
 
 
 @pytest.mark.timeout(300)
-def test_debugger_says_where_it_stands(package: ModelPackage, tmp_path: Path) -> None:
-    measure(package, BOARD, tmp_path)
-    elf = tmp_path / BOARD / "firmware" / "firmware.elf"
+def test_debugger_says_where_it_stands(package: ModelPackage, work_dir: Path, tmp_path: Path) -> None:
+    measure(package, BOARD, work_dir)
+    elf = work_dir / BOARD / "firmware" / "firmware.elf"
     with EmulatedBoard.start(BOARD, elf, tmp_path / "nvm.bin", halted=True) as board:
         assert board.debugger is not None
         with pytest.raises(ProtocolError, match="did not reach 0x2 within 10 instructions"):
