@@ -441,17 +441,21 @@ def _float_island(site: Site, source: Value) -> Value | None:
     def scalar(low: float, high: float) -> int:
         return builder.tensor((), DType.FLOAT32, data=np.float32(site.rng.uniform(low, high)))
 
+    def bounded(value: int, limit: float) -> int:
+        low, high = (builder.tensor((), DType.FLOAT32, data=np.float32(end)) for end in (-limit, limit))
+        return apply("MAXIMUM", apply("MINIMUM", value, high), low)
+
     values = [apply("DEQUANTIZE", source.id)]
     if site.chance(0.15):
-        values.append(apply("EXP", values[0]))
+        values.append(apply("EXP", bounded(values[0], 6.0)))
     for _ in range(site.pick(1, 4)):
         kind = site.rng.random()
         if kind < 0.5:
             name = str(site.rng.choice(_FLOAT_UNARY))
-            values.append(apply(name, values[-1], **({"alpha": 0.3} if name == "LEAKY_RELU" else {})))
+            values.append(bounded(apply(name, values[-1], **({"alpha": 0.3} if name == "LEAKY_RELU" else {})), 1000.0))
         elif kind < 0.85:
             other = values[site.pick(0, len(values) - 1)] if site.chance(0.4) else scalar(-2.0, 2.0)
-            values.append(apply(str(site.rng.choice(_FLOAT_BINARY)), values[-1], other))
+            values.append(bounded(apply(str(site.rng.choice(_FLOAT_BINARY)), values[-1], other), 1000.0))
         else:
             positive = apply("ADD", apply(str(site.rng.choice(["ABS", "SQUARE"])), values[-1]), scalar(0.001, 1.0))
             values.append(apply(str(site.rng.choice(_FLOAT_POSITIVE)), positive))
