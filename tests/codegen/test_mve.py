@@ -66,6 +66,7 @@ ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
     {
         "conv2d_tile_mve.S": ("add r9, #128", "add r9, #112"),
         "conv2d_rows_mve.S": ("column r4, r12, q2, q3", "column r4, r12, q2, q2"),
+        "conv2d_columns_mve.S": ("vstrbt.8 q2, [r12]", "vstrbt.8 q1, [r12]"),
         "depthwise_planes_mve.S": ("    vshl.i32 q3, q2, #8", "    vmov q3, q2"),
         "fully_connected_rows_mve.S": ("subs r7, #1\n    bne 2b", "subs r7, #1"),
         "add_elements_mve.S": ("vadd.i32 q0, q0, q2", "vsub.i32 q0, q0, q2"),

@@ -13,8 +13,8 @@ from tinyfleet_codegen.op import Array, CallPrinter, attrs_of, data_of
 from tinyfleet_codegen.ops.conv2d import conv2d_params
 from tinyfleet_codegen.overlap import Overlap, window_overlap
 
-COLUMNS = 16
-"""TYF_MVE_COLUMNS of kernels_mve.h."""
+TILE_PIXELS = 16
+"""TYF_MVE_TILE_PIXELS of kernels_mve.h."""
 SHALLOW = 128
 """Depth that the core holds unrolled."""
 
@@ -46,7 +46,7 @@ class Conv2DMve(Kernel):
         channels_in, channels_out = graph.input_tensor(node, 0).shape[3], graph.output_tensor(node).shape[3]
         if rows.kernel * columns.kernel > 1:
             # The windows of a column set are copied before any of its pixels is written.
-            return window_overlap(rows, columns, channels_in, channels_out, together=COLUMNS)
+            return window_overlap(rows, columns, channels_in, channels_out, together=columns_at_once(_rows(graph, node).shape[1]))
         # Filters of four pixels are written while others still read them; the last four overlap the ones before.
         return window_overlap(rows, columns, channels_in, channels_out, held_bytes=4 * channels_out)
 
@@ -71,6 +71,11 @@ def _rows(graph: Graph, node: Node) -> Array:
     return weights.reshape(weights.shape[0], -1)
 
 
+def columns_at_once(depth: int) -> int:
+    """TYF_MVE_COLUMNS of kernels_mve.h."""
+    return TILE_PIXELS * max(1, 128 // rounded_up(depth, 16))
+
+
 def conv2d_scratch_bytes(depth: int, filters: int) -> int:
     """TYF_CONV2D_MVE_SCRATCH_BYTES of kernels_mve.h."""
-    return COLUMNS * (rounded_up(depth, 16) + (rounded_up(filters, 4) if filters % 4 else 0))
+    return columns_at_once(depth) * rounded_up(depth, 16) + (TILE_PIXELS * rounded_up(filters, 4) if filters % 4 else 0)

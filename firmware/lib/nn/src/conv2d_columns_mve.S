@@ -35,6 +35,32 @@ tyf_mve_copy_windows:
     /* One vector a row. */
     vctp.8 r5
     ldr r12, [r0, #ROWS]
+    cmp r12, #3
+    bne 1f
+    /* Three rows, the most common. */
+    add r9, r1, r4
+    add r10, r9, r4
+    add r11, r2, r6
+    add r12, r11, r6
+    ldrd r7, r8, [r0, #PIXEL_STEP] /* and of columns */
+    mov lr, r3
+8:
+    vpsttt
+    vldrbt.8 q0, [r1]
+    vldrbt.8 q1, [r9]
+    vldrbt.8 q2, [r10]
+    vpsttt
+    vstrbt.8 q0, [r2]
+    vstrbt.8 q1, [r11]
+    vstrbt.8 q2, [r12]
+    add r1, r7
+    add r9, r7
+    add r10, r7
+    add r2, r8
+    add r11, r8
+    add r12, r8
+    le lr, 8b
+    pop {r4-r11, pc}
 1:
     mov r9, r1
     mov r10, r2

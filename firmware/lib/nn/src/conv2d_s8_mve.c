@@ -70,8 +70,8 @@ static void run_pixels(const layer *l, const int8_t *input, int32_t step, int32_
         run_core(l, input, step, pixels, output, output_c);
         return;
     }
-    for (int32_t done = 0; done < pixels; done += TYF_MVE_COLUMNS) {
-        const int32_t count = smaller(pixels - done, TYF_MVE_COLUMNS);
+    for (int32_t done = 0; done < pixels; done += TYF_MVE_TILE_PIXELS) {
+        const int32_t count = smaller(pixels - done, TYF_MVE_TILE_PIXELS);
         run_core(l, input + done * step, step, count, l->tile, l->padded_output_c);
         for (int32_t i = 0; i < count; i++) {
             tyf_mve_copy(l->tile + i * l->padded_output_c, output_c, output);
@@ -118,16 +118,17 @@ static void run_windows(const layer *l, int32_t first, int8_t *output) {
     const int32_t inner_end = larger(win->input_w - win->kernel_w + win->pad_w + win->stride_w, 0) / win->stride_w;
     int32_t oy = first / win->output_w, ox = first % win->output_w;
     int32_t left = win->output_h * win->output_w - first;
+    const int32_t at_once = TYF_MVE_COLUMNS(l->padded_depth);
     int32_t filled = 0;
     while (left > 0) {
         int32_t count = 1;
         if (ox >= inner_begin && ox < inner_end) {
-            count = smaller(smaller(inner_end, win->output_w) - ox, TYF_MVE_COLUMNS - filled);
+            count = smaller(smaller(inner_end, win->output_w) - ox, at_once - filled);
         }
         fill_columns(l, oy, ox, count, l->columns + filled * l->padded_depth);
         filled += count;
         left -= count;
-        if (filled == TYF_MVE_COLUMNS || left == 0) {
+        if (filled == at_once || left == 0) {
             run_pixels(l, l->columns, l->padded_depth, filled, output);
             output += filled * p->output_c;
             filled = 0;
@@ -181,7 +182,7 @@ static void conv2d(const tyf_conv2d_s8_params *p, const int8_t *input, const uin
         .stream = stream,
         .stream_end = stream + words,
         .columns = columns,
-        .tile = padded_output_c == p->output_c ? NULL : columns + TYF_MVE_COLUMNS * padded_depth,
+        .tile = padded_output_c == p->output_c ? NULL : columns + TYF_MVE_COLUMNS(padded_depth) * padded_depth,
         .core = core,
         .depth = depth,
         .padded_depth = padded_depth,

@@ -9,12 +9,16 @@
 #include "tyf/nn/kernels.h"
 #include "tyf/nn/kernels_dsp.h" /* a core with Helium has the DSP extension too */
 
-/** Pixels whose windows are copied at a time. */
-#define TYF_MVE_COLUMNS 16
+/** Pixels that are written word by word to memory of their own at a time. */
+#define TYF_MVE_TILE_PIXELS 16
+
+/** Pixels whose windows are copied at a time, for a depth rounded up to 16: not many, but 2 KB of them. */
+#define TYF_MVE_COLUMNS(padded_depth) (TYF_MVE_TILE_PIXELS * (128 / (padded_depth) > 1 ? 128 / (padded_depth) : 1))
 
 /** Scratch memory of a convolution; depth = kernel_h * kernel_w * input_c. */
 #define TYF_CONV2D_MVE_SCRATCH_BYTES(depth, output_c)                                                                  \
-    (TYF_MVE_COLUMNS * (((depth) + 15) / 16 * 16 + ((output_c) % 4 == 0 ? 0 : ((output_c) + 3) / 4 * 4)))
+    (TYF_MVE_COLUMNS(((depth) + 15) / 16 * 16) * (((depth) + 15) / 16 * 16) +                                          \
+     ((output_c) % 4 == 0 ? 0 : TYF_MVE_TILE_PIXELS * (((output_c) + 3) / 4 * 4)))
 
 /*
  * What blobs are checked against, in terms that contracts know: no scratch memory where a convolution reads and writes
@@ -23,8 +27,9 @@
 #define TYF_CONV2D_MVE_IN_PLACE(window, stride, pixels, input_c, output_c)                                             \
     (zero((window) * (stride) - 1) * min(1, (pixels) / 4) * zero((input_c) % 16) * zero((output_c) % 4))
 #define TYF_CONV2D_MVE_TOUCHED(window, stride, pixels, input_c, output_c)                                              \
-    ((1 - TYF_CONV2D_MVE_IN_PLACE(window, stride, pixels, input_c, output_c)) * TYF_MVE_COLUMNS *                      \
-     (TYF_DSP_UP((window) * (input_c), 16) + (1 - zero((output_c) % 4)) * TYF_DSP_UP(output_c, 4)))
+    ((1 - TYF_CONV2D_MVE_IN_PLACE(window, stride, pixels, input_c, output_c)) * TYF_MVE_TILE_PIXELS *                  \
+     (max(1, 128 / TYF_DSP_UP((window) * (input_c), 16)) * TYF_DSP_UP((window) * (input_c), 16) +                      \
+      (1 - zero((output_c) % 4)) * TYF_DSP_UP(output_c, 4)))
 
 /**
  * 2-D convolution without groups and dilation, depth at most 128. The stream holds per four filters, 3 and 2, then 1
