@@ -13,6 +13,9 @@ from tinyfleet_codegen.package import ModelPackage, load_package
 
 BOARDS = ("mps2_an386", "mps2_an385", "mps2_an385_v6m", "mps2_an500", "mps2_an505", "mps3_an547")
 
+EVERY_RUN = ("mps2_an386", "mps2_an385_v6m", "mps3_an547")
+"""One board of each class of kernels."""
+
 
 def assert_equal_on(board: str, package: ModelPackage, folder: Path, *, count: int, per_layer: bool) -> None:
     result = verify(package, [f"emu://{board}"], count=count, seed=11, per_layer=per_layer, work_dir=folder)
@@ -37,7 +40,7 @@ def test_streaming_model_on_board_equals_the_oracle_over_a_sequence(tmp_path: Pa
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("board", ["mps2_an386", "mps2_an385_v6m"])
+@pytest.mark.parametrize("board", [b if b in EVERY_RUN else pytest.param(b, marks=pytest.mark.full) for b in BOARDS])
 @pytest.mark.parametrize("model", mlperf.found_models(), ids=lambda model: model.name)
 def test_mlperf_model_on_board_equals_the_oracle(model: mlperf.MlperfModel, board: str, tmp_path: Path) -> None:
     assert_equal_on(board, load_package(mlperf.path_of(model)), tmp_path, count=4, per_layer=True)
