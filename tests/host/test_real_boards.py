@@ -19,13 +19,13 @@ import pytest
 
 import tinyfleet.platformio_build
 from hil_tests.conftest import small_package
-from tinyfleet.board import UNTRIED, load_board, load_boards
+from tinyfleet.board import UNTRIED, Board, load_board, load_boards
 from tinyfleet.cli.app import main
 from tinyfleet.elf import elf_symbols, elf_words
 from tinyfleet.platformio_build import FirmwareBuild, build_firmware
 from tinyfleet.toolchain import find_arm_gcc
 from tinyfleet_codegen.compile import compile_model
-from tinyfleet_codegen.target import board_names, manifest_path
+from tinyfleet_codegen.target import board_names, load_target, manifest_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,19 @@ def test_every_board_that_is_no_emulated_one_is_tested_here_and_called_untried()
     assert real == BOARDS.keys()
     assert not any(load_board(board).is_tried for board in real)
     assert all(board.is_tried for board in load_boards() if board.emulation is not None)
+
+
+def row_of(board: Board) -> str:
+    """The board's row in the guide."""
+    target = load_target(board.board_id)
+    proof = "emulated" if board.emulation is not None else "tried" if board.is_tried else "untried"
+    sizes = " | ".join(f"{count // 1024} KiB" for count in (target.flash_bytes, target.ram_bytes))
+    return f"| `{board.board_id}` | {proof} | {target.cpu} | {target.cpu_class} | {sizes} |"
+
+
+def test_the_guide_lists_every_board_as_its_manifest_has_it() -> None:
+    guide = (Path(__file__).parents[2] / "docs/guides/boards.md").read_text(encoding="utf-8").splitlines()
+    assert [row_of(board) for board in load_boards() if row_of(board) not in guide] == [], "rows missing in docs/guides/boards.md"
 
 
 @pytest.mark.parametrize("board", board_names())
