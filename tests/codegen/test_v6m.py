@@ -107,6 +107,7 @@ MUTATIONS = [
     ("tyf_conv2d_s8_v6m", "src/conv2d_block_v6m.S", "#define CHAIN 8", "#define CHAIN 7"),
     ("tyf_conv2d_s8_v6m", "src/conv2d_block_v6m.S", "bhs 40", "bgt 40"),
     ("tyf_conv2d_s8_v6m", "include/tyf/nn/v6m.inc", "TYF_V6M_LOW_BITS 12", "TYF_V6M_LOW_BITS 13"),
+    ("tyf_conv2d_s8_v6m", "src/conv2d_block_v6m.S", "add r10, r6", "add r10, r8"),
     ("tyf_conv2d_s8_v6m", "src/conv2d_s8_v6m.c", "(size_t)(left * p->output_c)", "(size_t)p->output_c"),
     ("tyf_conv2d_s8_v6m", "src/conv2d_s8_v6m.c", "(input - kernel + 1)", "(input - kernel + 2)"),
     ("tyf_conv2d_s8_v6m", "src/conv2d_s8_v6m.c", "p->activation_min, p->activation_max)", "INT8_MIN, INT8_MAX)"),

@@ -201,28 +201,14 @@
     block tyf_v6m_conv_block
     block tyf_v6m_conv_block_knee, knee
 
-/*
- * uint32_t *tyf_v6m_pack(const int8_t *const pixels[4], uint32_t *columns, uint32_t count);
- *
- * Pack `count` (> 0) bytes of four pixels into columns; returns their end.
- */
-    .section .text.tyf_v6m_pack, "ax", %progbits
-    .global tyf_v6m_pack
-    .type tyf_v6m_pack, %function
-    .thumb_func
-tyf_v6m_pack:
-    push {r4-r7, lr}
-    movs r6, r0
-    ldr r0, [r6, #0]
-    adds r3, r0, r2
-    mov r12, r3 /* end of the first pixel */
-    rsbs r7, r2, #0
-    ldr r3, [r6, #4]
-    ldr r4, [r6, #8]
-    ldr r5, [r6, #12]
+/* Pack r2 bytes of four pixels, from r0, r3, r4 and r5, into columns at r1, which moves behind them. */
+.macro pack_pixels
+    adds r6, r0, r2
+    mov r12, r6 /* end of the first pixel */
     subs r3, r3, r0
     subs r4, r4, r0
     subs r5, r5, r0
+    rsbs r7, r2, #0
     movs r2, #3
     ands r7, r2
     /* Skip the first 0 to 3 of four steps, 22 bytes each. */
@@ -250,6 +236,88 @@ tyf_v6m_pack:
     adds r1, #32
     cmp r0, r12
     bne 1b
+.endm
+
+/*
+ * uint32_t *tyf_v6m_pack(const int8_t *const pixels[4], uint32_t *columns, uint32_t count);
+ *
+ * Pack `count` (> 0) bytes of four pixels into columns; returns their end.
+ */
+    .section .text.tyf_v6m_pack, "ax", %progbits
+    .global tyf_v6m_pack
+    .type tyf_v6m_pack, %function
+    .thumb_func
+tyf_v6m_pack:
+    push {r4-r7, lr}
+    movs r6, r0
+    ldr r0, [r6, #0]
+    ldr r3, [r6, #4]
+    ldr r4, [r6, #8]
+    ldr r5, [r6, #12]
+    pack_pixels
     movs r0, r1
     pop {r4-r7, pc}
     .size tyf_v6m_pack, . - tyf_v6m_pack
+
+/*
+ * uint32_t *tyf_v6m_pack_row(const tyf_v6m_row *row, uint32_t *columns);
+ *
+ * Pack a kernel row of four pixels tap by tap, from `outside` where a tap leaves the image; returns the columns' end.
+ */
+
+/* Offsets in tyf_v6m_row. */
+#define ROW_PIXELS 0
+#define ROW_X 16
+#define ROW_OUTSIDE 32
+#define ROW_WIDTH 36
+#define ROW_STEP_BYTES 40
+#define ROW_STEP_X 44
+#define ROW_TAPS 48
+#define ROW_COUNT 52
+
+/* Where pixel `number` reads its tap, to `to`; r7 row, r9 bytes and r10 columns from the first tap, lr width. */
+.macro find_tap to, number
+    ldr r6, [r7, #ROW_X + 4 * \number]
+    add r6, r10
+    cmp r6, lr
+    ldr \to, [r7, #ROW_OUTSIDE]
+    bhs 2f
+    ldr \to, [r7, #ROW_PIXELS + 4 * \number]
+    add \to, r9
+2:
+.endm
+
+    .section .text.tyf_v6m_pack_row, "ax", %progbits
+    .global tyf_v6m_pack_row
+    .type tyf_v6m_pack_row, %function
+    .thumb_func
+tyf_v6m_pack_row:
+    enter 0
+    mov r8, r0
+    ldr r2, [r0, #ROW_WIDTH]
+    mov lr, r2
+    ldr r2, [r0, #ROW_TAPS]
+    mov r11, r2
+    movs r2, #0
+    mov r9, r2
+    mov r10, r2
+3: /* a tap */
+    mov r7, r8
+    find_tap r0, 0
+    find_tap r3, 1
+    find_tap r4, 2
+    find_tap r5, 3
+    ldr r2, [r7, #ROW_COUNT]
+    pack_pixels
+    mov r7, r8
+    ldr r6, [r7, #ROW_STEP_BYTES]
+    add r9, r6
+    ldr r6, [r7, #ROW_STEP_X]
+    add r10, r6
+    mov r6, r11
+    subs r6, #1
+    mov r11, r6
+    bne 3b
+    movs r0, r1
+    leave 0
+    .size tyf_v6m_pack_row, . - tyf_v6m_pack_row

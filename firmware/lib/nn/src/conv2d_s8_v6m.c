@@ -17,11 +17,24 @@ typedef struct {
     const int8_t *weights_end;
 } tyf_v6m_block;
 
+/* A kernel row of four pixels, likewise. */
+typedef struct {
+    const int8_t *pixels[4]; /* where the first tap would read */
+    uint32_t x[4];           /* its column, at least `width` for a tap that is outside; modulo 2^32 */
+    const int8_t *outside;   /* what a tap outside reads */
+    uint32_t width;
+    int32_t step_bytes; /* from a tap to the next */
+    uint32_t step_x;
+    uint32_t taps;
+    uint32_t count; /* bytes of a tap */
+} tyf_v6m_row;
+
 typedef void (*block_fn)(const tyf_v6m_block *block);
 
 void tyf_v6m_conv_block(const tyf_v6m_block *block);
 void tyf_v6m_conv_block_knee(const tyf_v6m_block *block);
 uint32_t *tyf_v6m_pack(const int8_t *const pixels[4], uint32_t *columns, uint32_t count);
+uint32_t *tyf_v6m_pack_row(const tyf_v6m_row *row, uint32_t *columns);
 
 /* Where the window of an output pixel begins. */
 typedef struct {
@@ -44,21 +57,28 @@ static void pack_inside(const tyf_conv2d_s8_params *p, const int8_t *rows[4], ui
     }
 }
 
+/* Right of any image, however far a kernel reaches from there. */
+#define BEYOND 0x40000000u
+
 /* The same tap by tap, from `outside` where a tap leaves the image. */
 static void pack_taps(const tyf_conv2d_s8_params *p, const int8_t *input, const corner *at, const int8_t *outside,
                       uint32_t *columns) {
     const tyf_window *win = &p->window;
+    tyf_v6m_row row = {
+        .outside = outside,
+        .width = win->input_w,
+        .step_bytes = win->dilation_w * p->input_c,
+        .step_x = win->dilation_w,
+        .taps = win->kernel_w,
+        .count = (uint32_t)p->input_c,
+    };
     for (int32_t ky = 0; ky < win->kernel_h; ky++) {
-        for (int32_t kx = 0; kx < win->kernel_w; kx++) {
-            const int8_t *taps[4];
-            for (int32_t i = 0; i < 4; i++) {
-                const uint32_t y = (uint32_t)(at[i].y + ky * win->dilation_h);
-                const uint32_t x = (uint32_t)(at[i].x + kx * win->dilation_w);
-                const bool is_inside = y < win->input_h && x < win->input_w;
-                taps[i] = is_inside ? input + (y * win->input_w + x) * (uint32_t)p->input_c : outside;
-            }
-            columns = tyf_v6m_pack(taps, columns, (uint32_t)p->input_c);
+        for (int32_t i = 0; i < 4; i++) {
+            const int32_t y = at[i].y + ky * win->dilation_h;
+            row.pixels[i] = input + (y * win->input_w + at[i].x) * p->input_c;
+            row.x[i] = (uint32_t)y < win->input_h ? (uint32_t)at[i].x : BEYOND;
         }
+        columns = tyf_v6m_pack_row(&row, columns);
     }
 }
 
