@@ -7,6 +7,7 @@ is recursive. Interrupts have a stack of their own; what the core pushes onto th
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 from collections.abc import Iterator
@@ -24,10 +25,14 @@ _FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
 _INSTRUCTION = re.compile(r"^ *([0-9a-f]+):\t([a-z][\w.]*)\t?([^;@]*)")
 _TARGET = re.compile(r"\b([0-9a-f]+) <")
 _AMOUNT = re.compile(r"#(-?\d+)")
-_RETURNS = ("bx\tlr", "mov\tpc, lr")
+_CONSTANT = re.compile(r"op\d+_")
 _CONDITION = r"(?:eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)"
 _BRANCH = re.compile(rf"^(?:b|b{_CONDITION}|cbz|cbnz|bf|wls|le|dls|wlstp\.\d+|letp)(?:\.[nw])?$")
 _ALWAYS = re.compile(r"^b(?:\.[nw])?$")
+
+
+class _Recursion(ImageError):
+    """A function is called that is running already."""
 
 
 @dataclass(slots=True)
@@ -62,13 +67,15 @@ def stack_bound(elf: Path, entry: str) -> int:
                 raise ImageError(f"{function.name}: the stack has no bound known when it is built: {function.unbounded}")
             deepest = function.frame_bytes
             for depth, callee in function.calls:
-                targets = [callee] if callee is not None else sorted(pointed - running)
-                for target in targets:
-                    if target in running:
-                        raise ImageError(
-                            f"{function.name} calls {functions[target].name}, which is running already: recursion has no bound"
-                        )
-                    deepest = max(deepest, depth + bound(target, running | {target}))
+                if callee is not None:
+                    if callee in running:
+                        raise _Recursion(f"{function.name} calls {functions[callee].name}, which is running already: it has no bound")
+                    deepest = max(deepest, depth + bound(callee, running | {callee}))
+                    continue
+                for target in sorted(pointed - running):
+                    # A word that happens to equal an address is no pointer to a function which leads back here.
+                    with contextlib.suppress(_Recursion):
+                        deepest = max(deepest, depth + bound(target, running | {target}))
             known[key] = deepest
         return known[key]
 
@@ -173,11 +180,13 @@ def _pointed_functions(elf: Path, functions: dict[int, _Function]) -> frozenset[
     """Functions whose address is in the image, other than in the table of interrupts."""
     tables = [symbol.address for symbol in elf_symbols(elf) if symbol.name == "tyf_vectors"]
     first_code = min(functions)
+    # Weights and tables of the generated code hold no addresses, but numbers that may look like one.
+    constants = [range(s.address, s.address + s.size) for s in elf_symbols(elf) if _CONSTANT.match(s.name)]
 
     def found() -> Iterator[int]:
         for address, word in elf_words(elf):
             is_vector = any(table <= address < first_code for table in tables)
-            if word & 1 and word - 1 in functions and not is_vector:
+            if word & 1 and word - 1 in functions and not is_vector and not any(address in c for c in constants):
                 yield word - 1
 
     return frozenset(found())

@@ -69,6 +69,12 @@ function pointer
     .ltorg
 .size pointer, . - pointer
 
+function looping
+    push {r3, lr}
+    bl pointer
+    pop {r3, pc}
+.size looping, . - looping
+
 function again
     push {r3, lr}
     bl again
@@ -86,6 +92,12 @@ function dynamic
 .section .rodata
 .align 2
 chosen: .word forked
+@ Numbers that look like addresses: one leads back to who calls, one is a table of the generated code.
+.word looping
+.global op3_channels
+.type op3_channels, %object
+op3_channels: .word wide
+.size op3_channels, . - op3_channels
 """
 
 
