@@ -41,7 +41,7 @@ def test_blob_on_board_equals_the_oracle_in_every_layer(package: ModelPackage, t
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["kws", "ad"])
+@pytest.mark.parametrize("name", ["ad", pytest.param("kws", marks=pytest.mark.full)])
 def test_blob_costs_hardly_more_than_c_and_opens_fast(name: str, tmp_path: Path) -> None:
     cost = measure_blob(ModelPackage(name, standins.STANDINS[name]()), BOARD, tmp_path)
     assert cost.c_instructions <= cost.blob_instructions <= 1.01 * cost.c_instructions

@@ -22,13 +22,18 @@ BOARD = "mps2_an386"
 MODEL_INPUTS = 3
 
 
+def boards(*often: str) -> list[object]:
+    """All boards; those that are not named only in the full run."""
+    return [board if board in often else pytest.param(board, marks=pytest.mark.full) for board in MACHINES]
+
+
 @pytest.mark.timeout(600)
 def test_op_cases_as_host_blobs_equal_the_oracle_under_sanitizers(tmp_path: Path) -> None:
     assert_batch_equals_oracle(run_on_host(compile_cases(CASES), tmp_path, seed=SEED, inputs=INPUTS, blobs=True))
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("board", MACHINES)
+@pytest.mark.parametrize("board", boards(BOARD, "mps2_an385_v6m", "mps3_an547"))
 def test_op_cases_as_board_blobs_equal_the_oracle(board: str, tmp_path: Path) -> None:
     assert_batch_equals_oracle(run_on_board(compile_cases(CASES, board), tmp_path, seed=SEED, inputs=INPUTS, board=board, blobs=True))
 
@@ -40,18 +45,8 @@ def packages() -> tuple[ModelPackage, ...]:
     return found or tuple(ModelPackage(name, make()) for name, make in standins.STANDINS.items())
 
 
-def _boards() -> list[object]:
-    """The host and every board; of boards with the same kernels all but the first only in the full run."""
-    classes = [batch_target(board).cpu_class for board in MACHINES]
-    full = pytest.mark.full
-    return [
-        None,
-        *(pytest.param(b, marks=[full] * (classes.index(c) != i)) for i, (b, c) in enumerate(zip(MACHINES, classes, strict=True))),
-    ]
-
-
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("board", _boards())
+@pytest.mark.parametrize("board", [None, *boards(BOARD)])
 def test_models_as_blobs_equal_c_in_every_layer_and_the_oracle(board: str | None, tmp_path: Path) -> None:
     target = None if board is None else batch_target(board)
     models = [compile_graph(package, target) for package in packages()]
