@@ -92,6 +92,8 @@ def assert_equal_to_oracle(models: list[tuple[ModelPackage, CompiledModel]], out
 def test_random_streams_equal_the_oracle(board: str | None, tmp_path: Path) -> None:
     models = random_models(board)
     assert len(models) > 50
+    # All on the host; on a board, where it is the kernels that differ, every other one.
+    models = models[:: 1 if board is None else 2]
     for _, model in models:
         assert_plan_is_sound(model.graph, model.plan, model.cpu_class)
     compiled = [model for _, model in models]
