@@ -127,7 +127,7 @@ def test_a_budget_that_is_met_changes_nothing() -> None:
 
 def test_a_board_with_too_little_ram_gets_streams_and_a_smaller_one_is_refused() -> None:
     package = ModelPackage("ic", standins.ic())
-    board = load_target("mps2_an385")
+    board = replace(load_target("mps2_an385"), cpu_class="host")
     small = replace(board, ram_bytes=board.stack_bytes + 22_000)
     assert [layer.streamed for layer in compile_graph(package, small).layers if layer.streamed] == [(1, 2, 3), (4, 5, 6, 7)]
     with pytest.raises(DoesNotFit, match="holds 20480"):
