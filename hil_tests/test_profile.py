@@ -31,6 +31,18 @@ def test_profile_repeats_and_adds_up(tmp_path: Path) -> None:
     assert first.macs == 264_192 and flash.weights_bytes >= 264_192
     assert first.ram_bytes == first.arena_bytes + first.static_bytes + first.stack_bytes
 
+    # Every executed instruction is of one class, and a DSP core needs a multiplication for two products.
+    assert first.classes is not None and first.estimate is not None
+    assert first.classes == second.classes
+    assert first.classes.total == pytest.approx(first.instructions, abs=200)
+    assert first.macs / 2 <= first.classes.multiply <= 0.6 * first.macs
+    # A load for 4 weights at least; most of the input stays in registers or is shared by outputs.
+    assert first.classes.load >= first.macs / 16
+    # No instruction of the model of cycles takes less than one.
+    estimate = first.estimate
+    assert first.classes.total < estimate.lowest_cycles < estimate.cycles < estimate.highest_cycles < 3 * first.classes.total
+    assert estimate.error and estimate.assumptions
+
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("board", ["mps2_an386", "mps2_an385_v6m"])

@@ -100,7 +100,7 @@ def measure(package: ModelPackage, board: str, work_dir: Path, *, arena_budget_b
     oracle = open_oracle(package.tflite, package.name)
     expected = oracle.run(x).tobytes()
     with EmulatedBoard.start(board, firmware.elf, folder / "nvm.bin") as running:
-        report, output = asyncio.run(_infer(running.url, x.tobytes(), len(expected)))
+        report, output = asyncio.run(infer(running.url, x.tobytes(), len(expected)))
     instructions, _, stack_bytes = _REPORT.unpack(report)
     if output != expected:
         raise ProtocolError(
@@ -141,8 +141,8 @@ def split_flash(elf: Path, flash_bytes: int) -> FlashSplit:
     return FlashSplit(weights, tables, flash_bytes - weights - tables)
 
 
-async def _infer(url: str, tensor: bytes, output_bytes: int) -> tuple[bytes, bytes]:
-    """Send the input, wait for report and output."""
+async def infer(url: str, tensor: bytes, output_bytes: int) -> tuple[bytes, bytes]:
+    """Send the input to the bench app, wait for report and output."""
     wanted = _REPORT.size + output_bytes
     received = b""
     try:

@@ -75,6 +75,18 @@ def _print_profile(profile: ModelProfile) -> None:
             ),
         ]
     )
+    if profile.classes is not None:
+        executed = profile.classes
+        shares = ", ".join(f"{name} {count / executed.total:.1%}" for name, count in asdict(executed).items())
+        typer.echo(f"executed: {shares}")
+    else:
+        typer.echo("executed: classes are not available: too many to log, or they do not add up to the count")
+    if (estimate := profile.estimate) is not None:
+        typer.echo(
+            f"estimate, no measurement: {estimate.cycles:,} cycles ({estimate.lowest_cycles:,} to {estimate.highest_cycles:,}), "
+            f"model {estimate.model}: {estimate.assumptions}"
+        )
+        typer.echo(f"error of the estimate: {estimate.error}")
     total = max(1, sum(layer.instructions for layer in profile.layers))
     typer.echo(f"{'op':>4}  {'kind':<20}{'output':<18}{'MACs':>11}{'instructions':>14}{'per MAC':>9}{'share':>8}")
     for layer in profile.layers:

@@ -70,6 +70,7 @@ class EmulatedBoard:
         device_id: bytes | None = None,
         pty: bool = False,
         halted: bool = False,
+        block_log: Path | None = None,
         timeout_s: float = 10.0,
     ) -> EmulatedBoard:
         """Boot a firmware; returns when QEMU runs it.
@@ -81,6 +82,7 @@ class EmulatedBoard:
             device_id: For a new NVM file; None: random.
             pty: Offer the UART as a pseudo-terminal instead of a TCP port.
             halted: Stand at the reset, for ``debugger`` to step it.
+            block_log: File for a line about every block of instructions that is executed, some 80 bytes each.
             timeout_s: Deadline for QEMU's start.
 
         Raises:
@@ -114,6 +116,8 @@ class EmulatedBoard:
             ]
             # QEMU inherits the lock's descriptor: the file stays locked exactly as long as the board runs.
             board_fds = [lock, qemu_control.fileno(), *([] if pty else [listener.fileno()])]
+            if block_log is not None:
+                command += ["-d", "exec,nochain", "-D", str(block_log.absolute())]
             debugger = None
             if halted:
                 ours, qemu_debugger = socket.socketpair()

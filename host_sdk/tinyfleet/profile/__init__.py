@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from tinyfleet.arena_plot import ArenaPlace
 from tinyfleet.profile.compare import ProfileComparison, compare_profiles, load_profile
+from tinyfleet.profile.executed import CycleEstimate, InstructionClasses
 from tinyfleet.profile.page import render_profile
 from tinyfleet.profile.profiling import FunctionSize, LayerProfile, ModelProfile, profile_model
 
 __all__ = [
     "ArenaPlace",
+    "CycleEstimate",
     "FunctionSize",
+    "InstructionClasses",
     "LayerProfile",
     "ModelProfile",
     "ProfileComparison",

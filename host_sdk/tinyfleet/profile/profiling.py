@@ -7,16 +7,18 @@ numbers repeat; they are instructions, not cycles.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tinyfleet.arena_plot import ArenaPlace, arena_places
-from tinyfleet.bench.measure import CASE, FlashSplit, Measurement, firmware_elf, measure
+from tinyfleet.bench.measure import CASE, SEED, FlashSplit, Measurement, firmware_elf, measure
+from tinyfleet.cases import Cases
 from tinyfleet.device import connect
 from tinyfleet.elf import elf_symbols
 from tinyfleet.emulator import EmulatedBoard
 from tinyfleet.platformio_build import build_firmware
+from tinyfleet.profile.executed import CycleEstimate, InstructionClasses, count_classes
 from tinyfleet.stack_bound import EXCEPTION_FRAME_BYTES, stack_bound
 from tinyfleet_codegen.compile import compile_model
 from tinyfleet_codegen.compiled import CompiledModel
@@ -69,6 +71,8 @@ class ModelProfile:
         stack_bound_bytes: What it can be, from the machine code, with one interrupt.
         model_stack_bound_bytes: The model's part of it.
         functions: Of the program, largest first.
+        classes: Of the executed instructions; None if they do not add up to ``instructions`` or the inference is too long to log.
+        estimate: Of cycles, by a model; None for a core without one.
     """
 
     name: str
@@ -89,6 +93,8 @@ class ModelProfile:
     layers: tuple[LayerProfile, ...]
     arena: tuple[ArenaPlace, ...]
     functions: tuple[FunctionSize, ...]
+    classes: InstructionClasses | None = None
+    estimate: CycleEstimate | None = None
 
 
 def profile_model(
@@ -112,7 +118,11 @@ def profile_model(
         functions = [FunctionSize(s.name, s.size) for s in elf_symbols(elf) if s.is_function and s.size]
         compiled = compile_model(package, board, folder / "model", arena_budget_bytes=arena_budget_bytes)
         costs = _layer_instructions(compiled, board, folder, seed)
-    return _profile(compiled, total, bounds, costs, sorted(functions, key=lambda f: (-f.bytes, f.name)))
+        x = Cases(compiled, SEED).input(CASE).tobytes()
+        output = compiled.graph.tensors[compiled.graph.outputs[0]]
+        classes, estimate = count_classes(elf, board, folder, x, output.bytes, total.instructions)
+    profile = _profile(compiled, total, bounds, costs, sorted(functions, key=lambda f: (-f.bytes, f.name)))
+    return replace(profile, classes=classes, estimate=estimate)
 
 
 def _layer_instructions(compiled: CompiledModel, board: str, folder: Path, seed: int) -> list[int]:
