@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyfleet_codegen.errors import ShapeError
 from tinyfleet_codegen.geometry import Activation, activation_range, read_activation
-from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.ir import Graph, Node, Tensor
 from tinyfleet_codegen.movement import strides_of
 from tinyfleet_codegen.op import Array, CallPrinter, Float32Array, Op, attrs_of, require_dtype, require_per_tensor_quant, require_shape
 from tinyfleet_codegen.overlap import Overlap, elementwise_overlap
@@ -65,13 +65,7 @@ class BinaryOp(Op):
         for what, tensor in (("input", a), ("input", b), ("output", output)):
             require_dtype(node, what, tensor, DType.INT8)
             require_per_tensor_quant(node, what, tensor)
-        try:
-            shape = np.broadcast_shapes(a.shape, b.shape)
-        except ValueError:
-            raise ShapeError(f"{node.label}: {list(a.shape)} and {list(b.shape)} do not broadcast") from None
-        require_shape(node, "output", output, shape)
-        if len(shape) > 4 or output.elements == 0:
-            raise ShapeError(f"{node.label}: output {list(shape)} must have rank at most 4 and elements")
+        require_broadcast(graph, node)
         self.scales(graph, node)
 
     def reference(self, graph: Graph, node: Node, inputs: list[Array | None]) -> Array:
@@ -88,14 +82,7 @@ class BinaryOp(Op):
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         output, scales = graph.output_tensor(node), self.scales(graph, node)
         low, high = activation_range(attrs_of(node, BinaryAttrs).activation, output)
-        fields = {f"dims[{i}]": d for i, d in enumerate(_four(output.shape))}
-        for position, (name, (multiplier, shift)) in enumerate((("a", scales.a), ("b", scales.b))):
-            source = graph.input_tensor(node, position)
-            shape = _four(source.shape)
-            strides = [0 if d == 1 else s for d, s in zip(shape, strides_of(shape), strict=True)]
-            fields |= {f"{name}.strides[{i}]": s for i, s in enumerate(strides)}
-            fields |= {f"{name}.offset": -source.zero_point, f"{name}.multiplier": multiplier, f"{name}.shift": shift}
-        fields |= {
+        fields = binary_fields(graph, node, scales) | {
             "output_offset": output.zero_point,
             "output_multiplier": scales.output[0],
             "output_shift": scales.output[1],
@@ -104,6 +91,41 @@ class BinaryOp(Op):
         }
         params = printer.params("tyf_binary_s8_params", fields)
         printer.call(self.kernel, params, printer.tensor(node.inputs[0]), printer.tensor(node.inputs[1]), printer.tensor(node.outputs[0]))
+
+
+def require_broadcast(graph: Graph, node: Node) -> None:
+    """Refuse inputs that do not broadcast to the output's shape, of rank <= 4 and with elements."""
+    output = graph.output_tensor(node)
+    shapes = [graph.input_tensor(node, i).shape for i in range(len(node.inputs))]
+    try:
+        shape = np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ShapeError(f"{node.label}: {' and '.join(str(list(s)) for s in shapes)} do not broadcast") from None
+    require_shape(node, "output", output, shape)
+    if len(shape) > 4 or output.elements == 0:
+        raise ShapeError(f"{node.label}: output {list(shape)} must have rank at most 4 and elements")
+
+
+def dims_fields(graph: Graph, node: Node) -> dict[str, int]:
+    """The kernel's parameter ``dims``: of the output."""
+    return {f"dims[{i}]": d for i, d in enumerate(_four(graph.output_tensor(node).shape))}
+
+
+def stride_fields(name: str, source: Tensor) -> dict[str, int]:
+    """The kernel's parameter ``name``: elements between neighbours, 0 where the input broadcasts."""
+    shape = _four(source.shape)
+    strides = [0 if d == 1 else s for d, s in zip(shape, strides_of(shape), strict=True)]
+    return {f"{name}[{i}]": s for i, s in enumerate(strides)}
+
+
+def binary_fields(graph: Graph, node: Node, scales: BinaryScales) -> dict[str, int]:
+    """The kernel's parameters ``dims``, ``a`` and ``b``."""
+    fields = dims_fields(graph, node)
+    for position, (name, (multiplier, shift)) in enumerate((("a", scales.a), ("b", scales.b))):
+        source = graph.input_tensor(node, position)
+        fields |= stride_fields(f"{name}.strides", source)
+        fields |= {f"{name}.offset": -source.zero_point, f"{name}.multiplier": multiplier, f"{name}.shift": shift}
+    return fields
 
 
 def clamp_floats(node: Node, x: Float32Array) -> Float32Array:

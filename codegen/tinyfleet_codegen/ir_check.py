@@ -44,7 +44,7 @@ def _check_ends(graph: Graph) -> None:
         if len(ids) != 1:
             raise UnsupportedOp(f"the model has {len(ids)} {what}s, supported is 1")
         tensor = graph.tensors[ids[0]]
-        allowed = IO_DTYPES if what == "input" else (*IO_DTYPES, DType.INT32)
+        allowed = IO_DTYPES if what == "input" else (*IO_DTYPES, DType.INT32, DType.BOOL)
         if tensor.dtype not in allowed:
             names = ", ".join(d.name.lower() for d in allowed)
             raise UnsupportedOp(f"{what} '{tensor.name}' is {tensor.dtype.name.lower()}, supported are {names}")
@@ -57,5 +57,5 @@ def _check_ends(graph: Graph) -> None:
             )
         if tensor.elements == 0:
             raise ShapeError(f"{what} '{tensor.name}' has no elements: shape {list(tensor.shape)}")
-        if tensor.dtype not in (DType.FLOAT32, DType.INT32) and (tensor.quant is None or len(tensor.quant.scales) != 1):
+        if tensor.dtype not in (DType.FLOAT32, DType.INT32, DType.BOOL) and (tensor.quant is None or len(tensor.quant.scales) != 1):
             raise QuantError(f"{what} '{tensor.name}' has no scale and zero point")

@@ -28,7 +28,8 @@ MINIMUM, MUL, NEG, RELU, RELU6, RSQRT, SQRT, SQUARE, SUB, TANH. Results that int
 their conversion is undefined. Any other use of float32 between ops is refused.
 
 Variables become states of the graph (decision 0021); SVDF keeps its own. Nothing is claimed for UNIDIRECTIONAL_SEQUENCE_LSTM
-(an LSTM that the converter unrolls compiles), int16 activations, comparisons and SELECT: they are refused.
+(an LSTM that the converter unrolls compiles), int16 activations and SELECT (its later form SELECT_V2 compiles): they are
+refused.
 
 Anything else is refused when the model is read, with the op's index, its name and this list; nothing is found out on
 the board.

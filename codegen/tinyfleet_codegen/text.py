@@ -35,6 +35,8 @@ def c_comment(text: str) -> str:
 def c_array(declaration: str, values: npt.ArrayLike) -> str:
     """``declaration[n] = {...};`` with wrapped lines."""
     flat = np.asarray(values).reshape(-1)
+    if flat.dtype.kind == "b":
+        flat = flat.astype(np.uint8)
     if flat.dtype.kind == "f":
         words = [f"{float(v).hex()}f" for v in flat]
     else:

@@ -493,8 +493,8 @@ def pieces() -> dict[str, tuple[Piece, ...]]:
             ):
                 continue
             source = graph.tensors[graph.inputs[0]]
-            # Nothing follows an index.
-            if graph.tensors[graph.outputs[0]].type == schema.TensorType.INT32:
+            # Nothing follows an index or a truth value; comparisons come with SELECT_V2.
+            if graph.tensors[graph.outputs[0]].type in (schema.TensorType.INT32, schema.TensorType.BOOL):
                 continue
             if source.type not in set(DType) or np.prod(source.shape) > MAX_ELEMENTS:
                 continue

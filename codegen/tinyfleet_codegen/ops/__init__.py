@@ -16,12 +16,17 @@ from tinyfleet_codegen.ops.conv2d import Conv2D
 from tinyfleet_codegen.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyfleet_codegen.ops.dequantize import Dequantize
 from tinyfleet_codegen.ops.elu import Elu
+from tinyfleet_codegen.ops.equal import Equal
 from tinyfleet_codegen.ops.exp import Exp
 from tinyfleet_codegen.ops.expand_dims import ExpandDims
 from tinyfleet_codegen.ops.fully_connected import FullyConnected
 from tinyfleet_codegen.ops.gather import Gather
+from tinyfleet_codegen.ops.greater import Greater
+from tinyfleet_codegen.ops.greater_equal import GreaterEqual
 from tinyfleet_codegen.ops.hard_swish import HardSwish
 from tinyfleet_codegen.ops.leaky_relu import LeakyRelu
+from tinyfleet_codegen.ops.less import Less
+from tinyfleet_codegen.ops.less_equal import LessEqual
 from tinyfleet_codegen.ops.log import Log
 from tinyfleet_codegen.ops.logistic import Logistic
 from tinyfleet_codegen.ops.max_pool2d import MaxPool2D
@@ -30,6 +35,7 @@ from tinyfleet_codegen.ops.mean import Mean
 from tinyfleet_codegen.ops.minimum import Minimum
 from tinyfleet_codegen.ops.mul import Mul
 from tinyfleet_codegen.ops.neg import Neg
+from tinyfleet_codegen.ops.not_equal import NotEqual
 from tinyfleet_codegen.ops.pack import Pack
 from tinyfleet_codegen.ops.pad import Pad
 from tinyfleet_codegen.ops.padv2 import PadV2
@@ -43,6 +49,7 @@ from tinyfleet_codegen.ops.reshape import Reshape
 from tinyfleet_codegen.ops.resize_bilinear import ResizeBilinear
 from tinyfleet_codegen.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinyfleet_codegen.ops.rsqrt import Rsqrt
+from tinyfleet_codegen.ops.select_v2 import SelectV2
 from tinyfleet_codegen.ops.shape import Shape
 from tinyfleet_codegen.ops.slice import Slice
 from tinyfleet_codegen.ops.softmax import Softmax
@@ -79,12 +86,17 @@ OPS: dict[str, Op] = {
         DepthwiseConv2D(),
         Dequantize(),
         Elu(),
+        Equal(),
         Exp(),
         ExpandDims(),
         FullyConnected(),
         Gather(),
+        Greater(),
+        GreaterEqual(),
         HardSwish(),
         LeakyRelu(),
+        Less(),
+        LessEqual(),
         Log(),
         Logistic(),
         MaxPool2D(),
@@ -93,6 +105,7 @@ OPS: dict[str, Op] = {
         Minimum(),
         Mul(),
         Neg(),
+        NotEqual(),
         Pack(),
         Pad(),
         PadV2(),
@@ -106,6 +119,7 @@ OPS: dict[str, Op] = {
         ResizeBilinear(),
         ResizeNearestNeighbor(),
         Rsqrt(),
+        SelectV2(),
         Shape(),
         Slice(),
         Softmax(),

@@ -187,6 +187,38 @@ void tyf_maximum_s8(const tyf_binary_s8_params *params, const int8_t *a, const i
 void tyf_prelu_s8(const tyf_binary_s8_params *params, const int8_t *a, const int8_t *b, int8_t *output);
 
 typedef struct {
+    int32_t dims[4];
+    tyf_binary_s8_input a, b;
+    int32_t less, equal, greater; /**< the result in each case, 0 or 1 */
+} tyf_compare_s8_params;
+
+/**
+ * Compare two tensors with scales: each element is scaled up by 2^8, then by its tensor's multiplier.
+ *
+ * @param a       [span(dims, a.strides)]
+ * @param b       [span(dims, b.strides)]
+ * @param output  [dims], 0 or 1; may be the a or b that does not broadcast
+ * @require a.shift in [-31, 0] && b.shift in [-31, 0]
+ */
+void tyf_compare_s8(const tyf_compare_s8_params *params, const int8_t *a, const int8_t *b, uint8_t *output);
+
+typedef struct {
+    int32_t dims[4];
+    int32_t condition_strides[4], a_strides[4], b_strides[4]; /**< as in tyf_binary_s8_input */
+} tyf_select_s8_params;
+
+/**
+ * output = condition ? a : b, all of one scale.
+ *
+ * @param condition  [span(dims, condition_strides)]
+ * @param a          [span(dims, a_strides)]
+ * @param b          [span(dims, b_strides)]
+ * @param output     [dims]; may be an input that does not broadcast
+ */
+void tyf_select_s8(const tyf_select_s8_params *params, const uint8_t *condition, const int8_t *a, const int8_t *b,
+                   int8_t *output);
+
+typedef struct {
     int32_t input_dims[4];
     int32_t before[4], after[4];
     int32_t value;

@@ -1,0 +1,12 @@
+"""NOT_EQUAL: a != b of int8, broadcast, rank up to 4."""
+
+from __future__ import annotations
+
+from tinyfleet_codegen.comparison import ComparisonOp
+
+
+class NotEqual(ComparisonOp):
+    """Int8 inputs of scales below 1 that broadcast to the bool output's shape, rank <= 4; either may be a constant."""
+
+    name = "NOT_EQUAL"
+    is_true = (True, False, True)
