@@ -80,7 +80,7 @@ def _print_profile(profile: ModelProfile) -> None:
         shares = ", ".join(f"{name} {count / executed.total:.1%}" for name, count in asdict(executed).items())
         typer.echo(f"executed: {shares}")
     else:
-        typer.echo("executed: classes are not available: too many to log, or they do not add up to the count")
+        typer.echo("executed: classes are not available: a core with Helium, too many to log, or they do not add up to the count")
     if (estimate := profile.estimate) is not None:
         typer.echo(
             f"estimate, no measurement: {estimate.cycles:,} cycles ({estimate.lowest_cycles:,} to {estimate.highest_cycles:,}), "

@@ -111,14 +111,17 @@ def count_classes(
         instructions: What the board counted for the same inference.
 
     Returns:
-        Classes, None if they do not add up to ``instructions`` or the inference is longer than ``TRACED_INSTRUCTIONS``;
+        Classes, None if they do not add up to ``instructions`` or the inference is longer than ``TRACED_INSTRUCTIONS``, and
+        for a core with Helium, whose instructions the disassembler does not tell apart;
         and the estimate, None without classes and for other cores than Cortex-M4.
 
     Raises:
         LinkError, ImageError: the program does not run, or cannot be disassembled.
         ProtocolError: the log ends inside the inference.
     """
-    if instructions > TRACED_INSTRUCTIONS:
+    target = load_target(board)
+    # The disassembler takes much of Helium for coprocessor instructions.
+    if instructions > TRACED_INSTRUCTIONS or target.cpu_class == "mve":
         return None, None
     log = scratch / "blocks.log"
     try:
@@ -142,7 +145,7 @@ def count_classes(
     classes = InstructionClasses(**{name: counts[name] for name in ("load", "store", "multiply", "branch", "other")})
     if abs(classes.total - instructions) > _TOLERANCE_INSTRUCTIONS:
         return None, None
-    if load_target(board).cpu != "cortex-m4":
+    if target.cpu != "cortex-m4":
         return classes, None
     low, middle, high = (cycles + penalty * taken for penalty in (1, 2, 3))
     return classes, CycleEstimate(middle, low, high, _CYCLE_MODEL, _ASSUMPTIONS, _ERROR)

@@ -71,7 +71,7 @@ class ModelProfile:
         stack_bound_bytes: What it can be, from the machine code, with one interrupt.
         model_stack_bound_bytes: The model's part of it.
         functions: Of the program, largest first.
-        classes: Of the executed instructions; None if they do not add up to ``instructions`` or the inference is too long to log.
+        classes: Of the executed instructions; None where :func:`~tinyfleet.profile.executed.count_classes` has none.
         estimate: Of cycles, by a model; None for a core without one.
     """
 
