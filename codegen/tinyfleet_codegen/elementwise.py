@@ -11,7 +11,17 @@ from tinyfleet_codegen.errors import ShapeError
 from tinyfleet_codegen.geometry import Activation, activation_range, read_activation
 from tinyfleet_codegen.ir import Graph, Node, Tensor
 from tinyfleet_codegen.movement import strides_of
-from tinyfleet_codegen.op import Array, CallPrinter, Float32Array, Op, attrs_of, require_dtype, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.op import (
+    Array,
+    CallPrinter,
+    Float32Array,
+    Op,
+    attrs_of,
+    require_dtype,
+    require_per_tensor_quant,
+    require_same_quant,
+    require_shape,
+)
 from tinyfleet_codegen.overlap import Overlap, elementwise_overlap
 from tinyfleet_codegen.quant import Int64Array
 from tinyfleet_codegen.tflite.flatbuffer import Table
@@ -91,6 +101,30 @@ class BinaryOp(Op):
         }
         params = printer.params("tyf_binary_s8_params", fields)
         printer.call(self.kernel, params, printer.tensor(node.inputs[0]), printer.tensor(node.inputs[1]), printer.tensor(node.outputs[0]))
+
+
+class ExtremeOp(BinaryOp):
+    """One of two int8 values, or of two floats; inputs and output have one scale and zero point, so nothing is rescaled."""
+
+    rounding = "exact"
+    choose: np.ufunc
+    """Which of two."""
+
+    def check(self, graph: Graph, node: Node) -> None:
+        super().check(graph, node)
+        for position in (0, 1):
+            require_same_quant(node, graph.input_tensor(node, position), graph.output_tensor(node))
+
+    def scales(self, graph: Graph, node: Node) -> BinaryScales:
+        return BinaryScales()
+
+    def combine(self, scales: BinaryScales, a: Int64Array, b: Int64Array) -> Int64Array:
+        chosen: Int64Array = self.choose(a, b)
+        return chosen
+
+    def float_function(self, node: Node, inputs: list[Float32Array]) -> Float32Array:
+        chosen: Float32Array = self.choose(*inputs)
+        return chosen
 
 
 def require_broadcast(graph: Graph, node: Node) -> None:
