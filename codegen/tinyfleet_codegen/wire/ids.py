@@ -22,6 +22,15 @@ class Status(IntEnum):
     ERR_NO_IDENTITY = -6  # the board has no device identity in its NVM
     ERR_NO_FRONTEND = -7  # the model is fed with tensors, not with sensor samples
     ERR_TOO_LARGE = -8  # the answer does not fit into one frame
+    ERR_FLASH = -9  # the flash did not take what it was given
+    ERR_SIGNATURE = -10  # not signed by a key that this program trusts, or other bytes than were signed
+    ERR_TARGET = -11  # for another board, another slot, or another kind of program
+    ERR_ROLLBACK = -12  # older than what was confirmed before
+    ERR_GOLDEN = -13  # the device computes other bytes than the package promises
+    ERR_FAULT = -14  # the code faulted and was unwound
+    ERR_OVERRUN = -15  # the code took longer than its budget and was unwound
+    ERR_ACCESS = -16  # the policy asks for a session
+    ERR_BASE = -17  # a delta of other bytes than the device holds
 
     @property
     def c_name(self) -> str:

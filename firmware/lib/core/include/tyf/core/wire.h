@@ -14,6 +14,15 @@ typedef enum {
     TYF_ERR_NO_IDENTITY = -6,
     TYF_ERR_NO_FRONTEND = -7,
     TYF_ERR_TOO_LARGE = -8,
+    TYF_ERR_FLASH = -9,
+    TYF_ERR_SIGNATURE = -10,
+    TYF_ERR_TARGET = -11,
+    TYF_ERR_ROLLBACK = -12,
+    TYF_ERR_GOLDEN = -13,
+    TYF_ERR_FAULT = -14,
+    TYF_ERR_OVERRUN = -15,
+    TYF_ERR_ACCESS = -16,
+    TYF_ERR_BASE = -17,
 } tyf_status;
 
 typedef enum {
