@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 
-from tinyfleet_codegen.wire import blob, ids, nvm, record, seeded
+from tinyfleet_codegen.wire import blob, crash, ids, nvm, record, seeded
 
 HEADER = Path("lib/core/include/tyf/core/wire.h")
 """Where the header lies below the firmware folder."""
@@ -39,6 +39,7 @@ def render() -> str:
         _enum("tyf_dtype", "TYF_DTYPE_", ids.DType),
         _enum("tyf_smp_group", "TYF_SMP_GROUP_", ids.SmpGroup),
         _enum("tyf_command", "TYF_COMMAND_", ids.Command),
+        _enum("tyf_crash_why", "TYF_CRASH_WHY_", crash.CrashWhy),
         _defines(
             [
                 ("TYF_PROTOCOL_MIN", ids.PROTOCOL_MIN),
@@ -82,6 +83,18 @@ def render() -> str:
                 ("TYF_BLOB_FRONTEND_BYTES", blob.FRONTEND.size),
                 ("TYF_BLOB_STATE_BYTES", blob.STATE.size),
                 ("TYF_BLOB_FILL", blob.FILL),
+            ]
+        ),
+        _defines(
+            [
+                ("TYF_CRASH_MAGIC", crash.CRASH_MAGIC),
+                ("TYF_CRASH_VERSION", crash.CRASH_VERSION),
+                ("TYF_CRASH_BYTES", crash.CRASH_BYTES),
+                ("TYF_CRASH_STACK_WORDS", crash.STACK_WORDS),
+                ("TYF_CRASH_CONTEXT_THREAD", crash.CONTEXT_THREAD),
+                ("TYF_CRASH_CONTEXT_LIVE", crash.CONTEXT_LIVE),
+                ("TYF_CRASH_CONTEXT_UNKNOWN", crash.CONTEXT_UNKNOWN),
+                *_offsets("TYF_CRASH_", crash.FIELDS),
             ]
         ),
         "#endif",

@@ -7,6 +7,8 @@
 #include "model.h"
 #include "tyf/core/assert.h"
 #include "tyf/core/config.h"
+#include "tyf/port/crash.h"
+#include "tyf/port/live.h"
 #include "tyf/port/nvm.h"
 #include "tyf/port/system.h"
 #include "tyf/port/time.h"
@@ -31,6 +33,9 @@ static struct {
     const uint8_t *input; /* of the slice that is being worked off */
     uint32_t input_bytes;
     uint32_t output_bytes;
+    void (*live_work)(void *); /* NULL: none that repeats */
+    void *live_argument;
+    uint64_t live_period_us, live_due_us;
     uint8_t output[OUTPUT_BYTES];
 } board;
 
@@ -40,6 +45,7 @@ static void start(void) {
     board.uptime_us = 0;
     board.is_reset_wanted = false;
     board.input_bytes = 0;
+    board.live_work = NULL;
     tyf_port_start();
     tyf_sensor_start(&TYF_APP_MODEL, arena);
 }
@@ -76,7 +82,13 @@ uint32_t tyf_host_take(uint8_t *data, uint32_t capacity) {
 }
 
 void tyf_host_advance_us(uint64_t us) {
-    board.uptime_us += us;
+    const uint64_t end_us = board.uptime_us + us;
+    while (board.live_work != NULL && board.live_due_us <= end_us) {
+        board.uptime_us = board.live_due_us;
+        board.live_due_us += board.live_period_us;
+        board.live_work(board.live_argument);
+    }
+    board.uptime_us = end_us;
 }
 
 uint32_t tyf_host_resets(void) {
@@ -158,6 +170,34 @@ uint32_t tyf_port_resets(void) {
 bool tyf_port_last_fault(tyf_port_fault *fault) {
     *fault = (tyf_port_fault){0};
     return false;
+}
+
+void tyf_port_live_call(void (*work)(void *), void *argument) {
+    work(argument);
+}
+
+bool tyf_port_live_every(uint32_t period_ms, void (*work)(void *), void *argument) {
+    board.live_work = period_ms != 0 ? work : NULL;
+    board.live_argument = argument;
+    board.live_period_us = period_ms * UINT64_C(1000);
+    board.live_due_us = board.uptime_us + board.live_period_us;
+    return true;
+}
+
+uint32_t tyf_port_live_late(void) {
+    return 0; /* time stands still while it works */
+}
+
+void tyf_port_crash_names_model(const uint8_t *model_id, uint32_t generation) {
+    (void)model_id;
+    (void)generation;
+}
+
+const uint8_t *tyf_port_crash_record(void) {
+    return NULL;
+}
+
+void tyf_port_crash_forget(void) {
 }
 
 uint32_t tyf_port_hold_interrupts(void) {

@@ -9,6 +9,7 @@
 
 #include "fuzz.h"
 #include "fuzz_parsers.h"
+#include "guarded.h"
 #include "mlperf.h"
 #include "tyf/cbor/reader.h"
 #include "tyf/core/bytes.h"
@@ -166,6 +167,8 @@ static uint32_t handle(int letter, const uint8_t *data, uint32_t bytes) {
         return mlperf_take(data, bytes, reply);
     case 'z':
         return mlperf_fuzz(data, bytes, reply);
+    case 'G': /* see guarded.h */
+        return put_number(guarded(data[0], tyf_get_u32_le(data + 1)));
     default:
         abort();
     }

@@ -32,7 +32,7 @@ uint32_t tyf_host_feed(const uint8_t *data, uint32_t bytes);
 /** Take bytes that the board has sent. @return how many were written to data */
 uint32_t tyf_host_take(uint8_t *data, uint32_t capacity);
 
-/** Let the board's time go on. */
+/** Let the board's time go on; live inferences that fall due run, each at its own moment. */
 void tyf_host_advance_us(uint64_t us);
 
 /** Resets since power-on. */

@@ -72,6 +72,25 @@
 #error "TYF_CFG_BLOB_KERNELS must be in 1 .. 254"
 #endif
 
+/**
+ * 1: live inference runs above management, models are tried under a guard, crashes leave a full record; 0: all runs in
+ * the main loop and a fault leaves only where it was. About 1.5 KB of flash and 0.4 KB of RAM.
+ */
+#ifndef TYF_CFG_GUARD
+#define TYF_CFG_GUARD 1
+#endif
+#if TYF_CFG_GUARD != 0 && TYF_CFG_GUARD != 1
+#error "TYF_CFG_GUARD must be 0 or 1"
+#endif
+
+/** Longest that one live inference may take before it counts as hanging. Milliseconds, 100 .. 60000. */
+#ifndef TYF_CFG_LIVE_LIMIT_MS
+#define TYF_CFG_LIVE_LIMIT_MS 30000
+#endif
+#if TYF_CFG_LIVE_LIMIT_MS < 100 || TYF_CFG_LIVE_LIMIT_MS > 60000
+#error "TYF_CFG_LIVE_LIMIT_MS must be in 100 .. 60000 ms"
+#endif
+
 /** 1: check our own assumptions at run time (tests, debug builds); 0: trust them. */
 #ifndef TYF_CFG_ASSERT
 #define TYF_CFG_ASSERT 0
