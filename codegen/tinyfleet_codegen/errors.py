@@ -11,6 +11,7 @@
     |   `-- LinkClosed        the other end is gone
     |-- ProtocolError         bytes arrived that the protocol does not allow
     |-- DeviceError           the device answered with a status (``status`` holds its C name)
+    |-- AccessError           a session that the device or this host does not accept
     |-- CompileError          a model cannot become firmware
     |   |-- FormatError       the .tflite bytes are malformed, truncated or hostile
     |   |-- UnsupportedOp     an operator, type or option that we do not compile
@@ -78,6 +79,10 @@ class DeviceError(TinyfleetError):
     def __init__(self, message: str, *, status: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.status = status
+
+
+class AccessError(TinyfleetError):
+    """A session cannot be opened or went bad: another key, or somebody in between."""
 
 
 class CompileError(TinyfleetError):

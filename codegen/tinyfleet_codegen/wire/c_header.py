@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 
-from tinyfleet_codegen.wire import blob, crash, ids, nvm, record, seeded
+from tinyfleet_codegen.wire import blob, crash, ids, nvm, record, seeded, session
 
 HEADER = Path("lib/core/include/tyf/core/wire.h")
 """Where the header lies below the firmware folder."""
@@ -40,6 +40,8 @@ def render() -> str:
         _enum("tyf_smp_group", "TYF_SMP_GROUP_", ids.SmpGroup),
         _enum("tyf_command", "TYF_COMMAND_", ids.Command),
         _enum("tyf_crash_why", "TYF_CRASH_WHY_", crash.CrashWhy),
+        _enum("tyf_session_command", "TYF_SESSION_COMMAND_", session.SessionCommand),
+        _defines([("TYF_SESSION_PSK_BYTES", session.PSK_BYTES), ("TYF_SESSION_HELLO_BYTES", session.HELLO_BYTES)]),
         _defines(
             [
                 ("TYF_PROTOCOL_MIN", ids.PROTOCOL_MIN),

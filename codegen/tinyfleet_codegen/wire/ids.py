@@ -43,6 +43,7 @@ class SmpGroup(IntEnum):
 
     OS = 0
     TINYFLEET = 64
+    SESSION = 65
 
 
 class Command(IntEnum):

@@ -38,6 +38,7 @@ typedef enum {
 typedef enum {
     TYF_SMP_GROUP_OS = 0,
     TYF_SMP_GROUP_TINYFLEET = 64,
+    TYF_SMP_GROUP_SESSION = 65,
 } tyf_smp_group;
 
 typedef enum {
@@ -57,6 +58,15 @@ typedef enum {
     TYF_CRASH_WHY_HANG = 4,
     TYF_CRASH_WHY_WATCHDOG = 5,
 } tyf_crash_why;
+
+typedef enum {
+    TYF_SESSION_COMMAND_OPEN = 0,
+    TYF_SESSION_COMMAND_RECORD = 1,
+    TYF_SESSION_COMMAND_CLOSE = 2,
+} tyf_session_command;
+
+#define TYF_SESSION_PSK_BYTES 32u
+#define TYF_SESSION_HELLO_BYTES 48u
 
 #define TYF_PROTOCOL_MIN 1u
 #define TYF_PROTOCOL_MAX 1u
