@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 
 import cbor2
+import numpy as np
 
 from tests.firmware.program_process import GROUP_OS, GROUP_TINYFLEET, READ, WRITE, FirmwareProgram, message, nvm_image
+from tests.support.small_models import dense_package
+from tinyfleet.model_package import GoldenPlan, pack_model
 from tinyfleet_codegen.wire.nvm import BOOT_MAGIC, BOOT_SLOT_OFFSETS
 
 MESSAGES = [
@@ -56,6 +59,16 @@ def nvm_images() -> list[bytes]:
     return [fresh[: BOOT_SLOT_OFFSETS[1] + 64], bytes(booted[: BOOT_SLOT_OFFSETS[1] + 64])]
 
 
+@cache
+def packages() -> list[bytes]:
+    """One with every kind of entry, one with hashes."""
+    stored = np.zeros((1, 8, 3), np.int8)
+    return [
+        pack_model(dense_package("dense", 1, hidden=2), "host", golden=GoldenPlan(count=2, stored=stored)),
+        pack_model(dense_package("large", 2, hidden=2, outputs=100), "host", golden=GoldenPlan(count=1)),
+    ]
+
+
 COMMANDS = ["name%", "profile%", "timestamp%", "help%", "db load 24%", "db load 2560%", "db 00112233445566778899aabbccddeeff%", "db print%"]
 COMMANDS += ["infer 1 0%", "infer 2 1%", "infer%", "results%", "db load 640%db " + "7f" * 31 + "%", "%%%", "x" * 300, "infer 10 99%db%"]
 
@@ -85,6 +98,7 @@ PARSERS = (
     Parser("CBOR map", "Y", b"c", MAPS),
     Parser("console frame", "Y", b"f", MESSAGES),
     Parser("NVM image", "Y", b"n", nvm_images()),
+    Parser("model package", "Y", b"p", packages()),
     Parser("SMP server", "Z", b"", MESSAGES),
     Parser("benchmark command", "z", b"", [text.encode() for text in COMMANDS]),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tinyfleet_codegen.abi.c_headers import Field, Headers, Struct, read_headers
 from tinyfleet_codegen.abi.contract import Argument, Contract, Expression, read_contracts
 from tinyfleet_codegen.errors import SetupError
+from tinyfleet_codegen.wire.model_package import kernel_abi
 
 _CODES = {"+": "ADD", "-": "SUB", "*": "MUL", "/": "DIV", "%": "MOD", "min": "MIN", "max": "MAX", "==": "EQ", "<=": "LE", "<": "LT"}
 _LOADS = {"B": "U8", "H": "U16", "i": "I32"}
@@ -39,7 +40,7 @@ _Static_assert(TYF_CONTRACT_STACK == {MOST_STACK}, "contracts were printed for i
 static const tyf_kernel kernels[] = {{
 {"".join(_row(contract) for contract in contracts)}}};
 
-const tyf_kernel_table tyf_kernels = {{kernels, sizeof kernels / sizeof kernels[0]}};
+const tyf_kernel_table tyf_kernels = {{kernels, sizeof kernels / sizeof kernels[0], {kernel_abi(cpu_class)}u}};
 """
 
 

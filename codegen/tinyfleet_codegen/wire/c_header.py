@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 
-from tinyfleet_codegen.wire import blob, crash, ids, nvm, record, seeded, session
+from tinyfleet_codegen.wire import blob, crash, ids, model_package, nvm, record, seeded, session
 
 HEADER = Path("lib/core/include/tyf/core/wire.h")
 """Where the header lies below the firmware folder."""
@@ -97,6 +97,29 @@ def render() -> str:
                 ("TYF_CRASH_CONTEXT_LIVE", crash.CONTEXT_LIVE),
                 ("TYF_CRASH_CONTEXT_UNKNOWN", crash.CONTEXT_UNKNOWN),
                 *_offsets("TYF_CRASH_", crash.FIELDS),
+            ]
+        ),
+        _defines(
+            [
+                ("TYF_PACKAGE_VERSION", model_package.PACKAGE_VERSION),
+                ("TYF_PACKAGE_IMAGE_MAGIC", model_package.IMAGE_MAGIC),
+                ("TYF_PACKAGE_HEADER_BYTES", model_package.HEADER_BYTES),
+                *_offsets("TYF_PACKAGE_", model_package.IMAGE_HEADER),
+                ("TYF_PACKAGE_FLAG_NON_BOOTABLE", model_package.FLAG_NON_BOOTABLE),
+                ("TYF_PACKAGE_PROTECTED_MAGIC", model_package.PROTECTED_MAGIC),
+                ("TYF_PACKAGE_TLV_MAGIC", model_package.TLV_MAGIC),
+                *((f"TYF_PACKAGE_TLV_{tlv.name}", int(tlv)) for tlv in model_package.Tlv),
+                ("TYF_PACKAGE_FACTS_BYTES", model_package.FACTS_STRUCT.size),
+                *_offsets("TYF_FACTS_", model_package.FACTS),
+                ("TYF_VECTOR_HEAD_BYTES", model_package.VECTOR_STRUCT.size),
+                *_offsets("TYF_VECTOR_", model_package.VECTOR),
+                ("TYF_VECTOR_INPUT_SEEDED", model_package.INPUT_SEEDED),
+                ("TYF_VECTOR_INPUT_STORED", model_package.INPUT_STORED),
+                ("TYF_VECTOR_OUTPUT_WHOLE", model_package.OUTPUT_WHOLE),
+                ("TYF_VECTOR_OUTPUT_SHA256", model_package.OUTPUT_SHA256),
+                ("TYF_VECTOR_MOST_OUTPUT_BYTES", model_package.MAX_WHOLE_OUTPUT_BYTES),
+                ("TYF_PACKAGE_STORED_INPUT_BYTES", model_package.MAX_STORED_INPUT_BYTES),
+                ("TYF_PACKAGE_VECTORS", model_package.MAX_VECTORS),
             ]
         ),
         "#endif",

@@ -10,6 +10,7 @@
 #include "tyf/core/bytes.h"
 #include "tyf/host_board.h"
 #include "tyf/identity/identity.h"
+#include "tyf/model_store/package.h"
 #include "tyf/smp/console.h"
 
 #define CORPUS 64u
@@ -176,6 +177,33 @@ static bool fuzz_nvm(span from, uint32_t round) {
     return is_ok;
 }
 
+/* Whatever a package says, it leads nowhere but into its own bytes. */
+static bool fuzz_package(span from, uint32_t round) {
+    static uint8_t buffer[CAPACITY];
+    uint32_t bytes = damaged(from, buffer, 3);
+    uint8_t *exact = exact_copy(buffer, bytes);
+    tyf_model_package package;
+    bool is_read = tyf_model_package_read(&package, exact, bytes) == TYF_OK;
+    if (is_read) {
+        volatile uint8_t last = exact[package.package_bytes - 1u];
+        last = package.blob_bytes != 0 ? package.blob[package.blob_bytes - 1u] : last;
+        last = package.model_id[31];
+        last = package.kernel_count != 0 ? package.kernels[4u * package.kernel_count - 1u] : last;
+        require(package.signed_bytes < package.package_bytes && package.package_bytes <= bytes, "too large", round);
+        require(package.vector_count >= 1 && package.vector_count <= TYF_PACKAGE_VECTORS, "number of vectors", round);
+        for (uint32_t i = 0; i < package.vector_count; i++) {
+            const tyf_model_vector vector = tyf_model_package_vector(&package, i);
+            last = vector.output[(vector.is_hash ? 32u : package.output_bytes) - 1u];
+            last = vector.stored != NULL ? vector.stored[package.input_bytes - 1u] : last;
+        }
+        (void)last;
+        require(tyf_model_package_read(&package, exact, package.package_bytes - 1u) != TYF_OK, "opens truncated",
+                round);
+    }
+    free(exact);
+    return is_read;
+}
+
 uint32_t fuzz_parsers(const uint8_t *data, uint32_t bytes, uint8_t *reply) {
     span corpus[CORPUS];
     uint32_t corpus_count = 0;
@@ -196,6 +224,9 @@ uint32_t fuzz_parsers(const uint8_t *data, uint32_t bytes, uint8_t *reply) {
             break;
         case 'f':
             accepted += fuzz_frames(from, round);
+            break;
+        case 'p':
+            accepted += fuzz_package(from, round);
             break;
         default:
             accepted += fuzz_nvm(from, round);

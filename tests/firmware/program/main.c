@@ -16,6 +16,7 @@
 #include "tyf/core/crc.h"
 #include "tyf/core/sha256.h"
 #include "tyf/host_board.h"
+#include "tyf/model_store/package.h"
 #include "tyf/telemetry/ring.h"
 
 #define REPLY_BYTES (1u << 20)
@@ -124,6 +125,38 @@ static uint32_t ring_read(const uint8_t *data) {
     return 12u + batch.bytes;
 }
 
+/* a model package -> status, then what it says: sizes, types, model_id, kernels, and of each vector seed, case, output
+ */
+static uint32_t read_package(const uint8_t *data, uint32_t bytes) {
+    uint8_t *exact = must(malloc(bytes + 1u));
+    memcpy(exact, data, bytes);
+    tyf_model_package package;
+    const tyf_status status = tyf_model_package_read(&package, exact, bytes);
+    uint32_t count = 0;
+    reply[count++] = (uint8_t)status;
+    if (status == TYF_OK) {
+        const uint32_t numbers[] = {package.blob_bytes,   package.signed_bytes, package.package_bytes,
+                                    package.kernel_abi,   package.arena_bytes,  package.input_bytes,
+                                    package.output_bytes, package.input_dtype,  package.output_dtype};
+        for (uint32_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++, count += 4) {
+            tyf_put_u32_le(reply + count, numbers[i]);
+        }
+        memcpy(reply + count, package.model_id, 32);
+        memcpy(reply + count + 32, package.kernels, 4u * package.kernel_count);
+        count += 32u + 4u * package.kernel_count;
+        for (uint32_t i = 0; i < package.vector_count; i++) {
+            const tyf_model_vector vector = tyf_model_package_vector(&package, i);
+            const uint32_t output_bytes = vector.is_hash ? TYF_SHA256_BYTES : package.output_bytes;
+            tyf_put_u32_le(reply + count, vector.seed);
+            tyf_put_u32_le(reply + count + 4, vector.stored != NULL ? UINT32_MAX : vector.case_index);
+            memcpy(reply + count + 8, vector.output, output_bytes);
+            count += 8u + output_bytes;
+        }
+    }
+    free(exact);
+    return count;
+}
+
 static uint32_t put_number(uint32_t value) {
     tyf_put_u32_le(reply, value);
     return 4;
@@ -147,6 +180,8 @@ static uint32_t handle(int letter, const uint8_t *data, uint32_t bytes) {
         return cbor(data, bytes);
     case 'S':
         return sha256(data, bytes);
+    case 'K':
+        return read_package(data, bytes);
     case '3': /* data -> CRC-32, in two parts */
         return put_number(tyf_crc32(tyf_crc32(0, data, bytes / 3u), data + bytes / 3u, bytes - bytes / 3u));
     case '6': /* data -> CRC-16 */

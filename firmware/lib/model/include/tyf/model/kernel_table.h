@@ -116,6 +116,7 @@ typedef struct {
 typedef struct {
     const tyf_kernel *kernels;
     uint32_t count;
+    uint32_t abi; /**< which kernels those are (kernel_abi() of tinyfleet_codegen/wire/model_package.py) */
 } tyf_kernel_table;
 
 /** The generated table. */

@@ -1,0 +1,81 @@
+"""Signed model package v1: a blob in MCUboot's image container, as ``docs/spec/model_package.md`` draws it. Little-endian."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from enum import IntEnum
+
+from tinyfleet_codegen.wire.blob import BLOB_VERSION
+
+PACKAGE_VERSION = 1
+
+IMAGE_MAGIC = 0x96F3B83D
+IMAGE_HEADER: tuple[tuple[str, str], ...] = (
+    ("magic", "I"),
+    ("load_address", "I"),
+    ("header_bytes", "H"),
+    ("protected_bytes", "H"),
+    ("body_bytes", "I"),
+    ("flags", "I"),
+    ("version_major", "B"),
+    ("version_minor", "B"),
+    ("version_revision", "H"),
+    ("version_build", "I"),
+    ("pad", "I"),
+)
+"""Name and struct code of each field of the container's header, in order and without padding."""
+IMAGE_HEADER_STRUCT = struct.Struct("<" + "".join(code for _, code in IMAGE_HEADER))
+HEADER_BYTES = IMAGE_HEADER_STRUCT.size
+"""Of the container; the blob begins there, at a multiple of 16."""
+FLAG_NON_BOOTABLE = 0x10
+PROTECTED_MAGIC = 0x6908
+TLV_MAGIC = 0x6907
+TLV = struct.Struct("<HH")
+"""Magic and size of an area, its own head included; then, for each entry, kind and size without this head."""
+
+
+class Tlv(IntEnum):
+    """Entries of the container that a package has. Those from FACTS on are ours; all but the last three are protected."""
+
+    VENDOR = 0x74
+    CLASS = 0x75
+    FACTS = 0xA0
+    KERNELS = 0xA1
+    GOLDEN = 0xA2
+    STORED_INPUT = 0xA3
+    KEY_HASH = 0x01
+    SHA256 = 0x10
+    ED25519 = 0x24
+
+
+FACTS: tuple[tuple[str, str], ...] = (
+    ("version", "H"),
+    ("input_dtype", "B"),
+    ("output_dtype", "B"),
+    ("kernel_abi", "I"),
+    ("arena_bytes", "I"),
+    ("input_bytes", "I"),
+    ("output_bytes", "I"),
+    ("model_id", "32s"),
+    ("input_scale", "f"),
+    ("input_zero_point", "i"),
+    ("output_scale", "f"),
+    ("output_zero_point", "i"),
+)
+"""What a device and a host must know before they open the blob. Scale 0: the tensor is not quantized."""
+FACTS_STRUCT = struct.Struct("<" + "".join(code for _, code in FACTS))
+
+VECTOR: tuple[tuple[str, str], ...] = (("input", "B"), ("output", "B"), ("output_bytes", "H"), ("seed", "I"), ("case", "I"))
+"""A golden vector; then ``output_bytes`` bytes: the output tensor, or its SHA-256."""
+VECTOR_STRUCT = struct.Struct("<" + "".join(code for _, code in VECTOR))
+INPUT_SEEDED, INPUT_STORED = 0, 1
+OUTPUT_WHOLE, OUTPUT_SHA256 = 0, 1
+MAX_WHOLE_OUTPUT_BYTES = 64
+MAX_STORED_INPUT_BYTES = 4096
+MAX_VECTORS = 16
+
+
+def kernel_abi(cpu_class: str) -> int:
+    """Which kernels a blob was packed for: CRC-32 of the blob's version and the CPU class."""
+    return zlib.crc32(f"tinyfleet blob {BLOB_VERSION} {cpu_class}".encode())
