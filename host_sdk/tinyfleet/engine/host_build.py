@@ -24,10 +24,15 @@ the five MLPerf Tiny models slower than TFLite Micro."""
 TIMEOUT_S = 300
 
 
-def cache_dir() -> Path:
-    """Where built libraries are kept: ``tinyfleet`` in the user's cache folder."""
+def user_cache_dir() -> Path:
+    """``tinyfleet`` in the user's cache folder: what can be made or fetched again."""
     root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "tinyfleet" / "engine"
+    return Path(root) / "tinyfleet"
+
+
+def cache_dir() -> Path:
+    """Where built libraries are kept."""
+    return user_cache_dir() / "engine"
 
 
 def build_library(model: CompiledModel, extra_flags: tuple[str, ...] = ()) -> Path:

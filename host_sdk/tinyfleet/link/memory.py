@@ -18,6 +18,7 @@ from typing import Any
 
 import cffi
 
+from tinyfleet.crypto_source import crypto_source_dir
 from tinyfleet.toolchain import find_host_cc
 from tinyfleet_codegen.errors import BuildError, LinkClosed, LinkTimeout, UsageError
 from tinyfleet_codegen.firmware_tree import firmware_dir
@@ -42,7 +43,7 @@ def build_host_board(model_dir: Path, output: Path) -> None:
 
     Raises:
         UsageError: the folder holds no generated model.
-        SetupError: this machine has no C compiler.
+        SetupError: this machine has no C compiler, or lacks the crypto source and the network to fetch it.
         BuildError: the compiler refused.
     """
     if not (model_dir / "model.h").is_file():
@@ -50,8 +51,10 @@ def build_host_board(model_dir: Path, output: Path) -> None:
     firmware = firmware_dir()
     variants = ("_v6m.c", "_dsp.c", "_mve.c")
     folders = [*sorted((firmware / "lib").glob("*/src")), firmware / "boards" / "host", model_dir]
+    crypto = crypto_source_dir()
     sources = [str(path) for folder in folders for path in sorted(folder.glob("*.c")) if not path.name.endswith(variants)]
-    includes = [*sorted((firmware / "lib").glob("*/include")), firmware / "boards" / "host" / "include", model_dir]
+    sources.append(str(crypto / "monocypher.c"))
+    includes = [*sorted((firmware / "lib").glob("*/include")), firmware / "boards" / "host" / "include", model_dir, crypto]
     command = [*find_host_cc(), *_FLAGS, *(f"-I{folder}" for folder in includes), *sources, "-o", str(output)]
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_TIMEOUT_S, check=False)

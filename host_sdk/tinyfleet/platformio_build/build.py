@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyfleet.board import load_board
+from tinyfleet.crypto_source import crypto_source_dir
 from tinyfleet.elf import elf_size
 from tinyfleet.platformio_build.scons_package import write_if_changed, write_scons_package
 from tinyfleet.toolchain import find_arm_gcc
@@ -45,44 +46,64 @@ class FirmwareBuild:
     seconds: float
 
 
-def build_firmware(board: str, model_dir: Path, output_dir: Path, *, app: str = "sensor") -> FirmwareBuild:
+@dataclass(frozen=True, slots=True)
+class _App:
+    """What an app needs, from ``app.json`` beside its ``main.c``; without that file the default.
+
+    Attributes:
+        libraries: Folders of ``firmware/lib`` to compile; empty: all.
+        needs_model: Whether it runs a model.
+        needs_crypto: Whether it verifies signatures or opens sessions.
+    """
+
+    libraries: tuple[str, ...] = ()
+    needs_model: bool = True
+    needs_crypto: bool = False
+
+
+def build_firmware(
+    board: str, model_dir: Path | None, output_dir: Path, *, app: str = "sensor", area: str | None = None, name: str = "firmware"
+) -> FirmwareBuild:
     """Build an app with one generated model for one board.
 
     Args:
         board: Id of a manifest in ``firmware/boards``.
-        model_dir: Folder with the generated ``model.c`` and ``model.h``.
+        model_dir: Folder with the generated ``model.c`` and ``model.h``; None for an app without a model.
         output_dir: Gets ``firmware.elf``, ``firmware.bin``, ``firmware.map`` and PlatformIO's files below ``pio/``.
         app: Name of a folder in ``firmware/apps``, or the path of a folder with an app of your own.
+        area: Update slot to link for, ``slot_0`` or ``slot_1``; None: where the board starts by itself. Objects are
+            compiled once for all.
+        name: Stem of the three files.
 
     Raises:
         UsageError: there is no such board, app or model.
-        SetupError: the Arm compiler or PlatformIO is missing.
+        SetupError: the Arm compiler, PlatformIO or the crypto source is missing.
         DoesNotFit: the firmware with this model is too large for the board.
         BuildError: the compiler or the linker refused; the message holds its first errors.
     """
     started = time.monotonic()
     load_board(board)
     app_dir = _app_dir(app)
-    model_dir = model_dir.resolve()
-    if not (model_dir / "model.h").is_file():
-        raise UsageError(f"no generated model in {model_dir}", hint=f"tinyfleet compile M.tflite --board {board} -o {model_dir}")
+    needs = _app_needs(app_dir)
+    model_dir = _model_dir(board, model_dir) if needs.needs_model else None
     project = output_dir.resolve() / "pio"
     gcc = find_arm_gcc()
     write_scons_package(project / "core")
-    write_if_changed(project / "platformio.ini", _project_file(board, app_dir, model_dir))
-    log = _run_platformio(project, board, gcc)
+    write_if_changed(project / "platformio.ini", _project_file(board, app_dir, needs, model_dir))
+    log = _run_platformio(project, board, gcc, area)
     (project / "build.log").write_text(log.text, encoding="utf-8")
     if log.exit_code != 0:
         _refuse_overflow(log.text, board, model_dir)
         raise BuildError(_first_errors(log.text), hint=f"the whole output is in {project / 'build.log'}")
     built = project / "build" / board
-    for suffix in (".elf", ".bin", ".map"):
-        shutil.copyfile(built / f"firmware{suffix}", output_dir / f"firmware{suffix}")
-    flash_bytes, ram_bytes = elf_size(output_dir / "firmware.elf")
+    elf, image, linker_map = (output_dir / f"{name}{suffix}" for suffix in (".elf", ".bin", ".map"))
+    for path in (elf, image, linker_map):
+        shutil.copyfile(built / f"firmware{path.suffix}", path)
+    flash_bytes, ram_bytes = elf_size(elf)
     return FirmwareBuild(
-        elf=output_dir / "firmware.elf",
-        image=output_dir / "firmware.bin",
-        linker_map=output_dir / "firmware.map",
+        elf=elf,
+        image=image,
+        linker_map=linker_map,
         flash_bytes=flash_bytes,
         ram_bytes=ram_bytes,
         seconds=time.monotonic() - started,
@@ -104,8 +125,34 @@ def _app_dir(app: str) -> Path:
     return folder
 
 
-def _project_file(board: str, app_dir: Path, model_dir: Path) -> str:
+def _app_needs(app_dir: Path) -> _App:
+    path = app_dir / "app.json"
+    if not path.is_file():
+        return _App()
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        return _App(**(facts | {"libraries": tuple(facts.get("libraries", ()))}))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path} does not say what the app needs: {error}", hint=f"keys: {', '.join(_App.__dataclass_fields__)}; or remove the file"
+        ) from error
+
+
+def _model_dir(board: str, model_dir: Path | None) -> Path:
+    folder = Path() if model_dir is None else model_dir.resolve()
+    if not (folder / "model.h").is_file():
+        raise UsageError(f"no generated model in {folder}", hint=f"tinyfleet compile M.tflite --board {board} -o {folder}")
+    return folder
+
+
+def _project_file(board: str, app_dir: Path, needs: _App, model_dir: Path | None) -> str:
     sources = firmware_dir()
+    options = {
+        "custom_model_dir": model_dir,
+        "custom_crypto_dir": crypto_source_dir() if needs.needs_crypto else None,
+        "custom_libraries": " ".join(needs.libraries),
+    }
+    more = "".join(f"{name} = {value}\n" for name, value in options.items() if value)
     return f"""; Written by tinyfleet, rewritten when the build's inputs move.
 [platformio]
 src_dir = {app_dir}
@@ -119,12 +166,11 @@ platform = symlink://{sources / "platform" / "tinyfleet"}
 board = {board}
 lib_ldf_mode = off
 custom_firmware_dir = {sources}
-custom_model_dir = {model_dir}
 custom_app_name = {app_dir.name}
-"""
+{more}"""
 
 
-def _run_platformio(project: Path, board: str, gcc: Path) -> _Log:
+def _run_platformio(project: Path, board: str, gcc: Path, area: str | None) -> _Log:
     # The user's own PLATFORMIO_* settings could change flags or folders; this build has only its own.
     env = {name: value for name, value in os.environ.items() if not name.startswith("PLATFORMIO_")}
     env |= {
@@ -135,6 +181,10 @@ def _run_platformio(project: Path, board: str, gcc: Path) -> _Log:
         "PLATFORMIO_NO_ANSI": "true",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    # Not in the project file: PlatformIO compiles all again when that changes.
+    env.pop("TINYFLEET_IMAGE_AREA", None)
+    if area is not None:
+        env["TINYFLEET_IMAGE_AREA"] = area
     command = [sys.executable, "-m", "platformio", "run", "--project-dir", str(project), "--environment", board]
     try:
         run = subprocess.run(
@@ -145,7 +195,7 @@ def _run_platformio(project: Path, board: str, gcc: Path) -> _Log:
     return _Log(run.returncode, run.stdout.decode(errors="replace"))
 
 
-def _refuse_overflow(log: str, board: str, model_dir: Path) -> None:
+def _refuse_overflow(log: str, board: str, model_dir: Path | None) -> None:
     """Say what to change when the linker found no room.
 
     Raises:
@@ -155,7 +205,7 @@ def _refuse_overflow(log: str, board: str, model_dir: Path) -> None:
     if not overflows:
         return
     region, count = max(overflows.items(), key=lambda item: item[1])
-    report = _report(model_dir)
+    report = _report(model_dir) if model_dir is not None else {}
     if region == "RAM" and "peak" in report:
         hint = f"of {report['arena_bytes']} bytes for the model, {report['peak']['text']}: shrink those, or use a larger board"
     elif region == "FLASH" and "weights_bytes" in report:

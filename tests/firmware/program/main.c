@@ -11,10 +11,13 @@
 #include "fuzz_parsers.h"
 #include "guarded.h"
 #include "mlperf.h"
+#include "monocypher.h"
 #include "tyf/cbor/reader.h"
 #include "tyf/core/bytes.h"
 #include "tyf/core/crc.h"
 #include "tyf/core/sha256.h"
+#include "tyf/crypto/ed25519.h"
+#include "tyf/crypto/sha512.h"
 #include "tyf/host_board.h"
 #include "tyf/model_store/package.h"
 #include "tyf/telemetry/ring.h"
@@ -94,6 +97,30 @@ static uint32_t sha256(const uint8_t *data, uint32_t bytes) {
     }
     tyf_sha256_final(&hash, reply);
     return TYF_SHA256_BYTES;
+}
+
+/* u32 piece size, data */
+static uint32_t sha512(const uint8_t *data, uint32_t bytes) {
+    uint32_t piece = tyf_get_u32_le(data);
+    tyf_sha512 hash;
+    tyf_sha512_init(&hash);
+    for (uint32_t at = 4; at < bytes; at += piece) {
+        tyf_sha512_update(&hash, data + at, bytes - at < piece ? bytes - at : piece);
+    }
+    tyf_sha512_final(&hash, reply);
+    return TYF_SHA512_BYTES;
+}
+
+/* key, signature, message -> status of the verification, whether the key is one at all, whether it is of small order */
+static uint32_t ed25519(const uint8_t *data, uint32_t bytes) {
+    static const uint8_t one[32] = {1};
+    uint8_t small[64] = {1}; /* R = the neutral element, S = 0: then the equation holds if the key's multiple does */
+    const uint8_t *message = data + TYF_ED25519_KEY_BYTES + TYF_ED25519_SIGNATURE_BYTES;
+    uint32_t message_bytes = bytes - (TYF_ED25519_KEY_BYTES + TYF_ED25519_SIGNATURE_BYTES);
+    reply[0] = (uint8_t)tyf_ed25519_verify(data, message, message_bytes, data + TYF_ED25519_KEY_BYTES);
+    reply[1] = tyf_ed25519_is_key(data);
+    reply[2] = crypto_eddsa_check_equation(small, data, one) == 0;
+    return 3;
 }
 
 static uint32_t ring_start(uint32_t capacity) {
@@ -182,6 +209,10 @@ static uint32_t handle(int letter, const uint8_t *data, uint32_t bytes) {
         return sha256(data, bytes);
     case 'K':
         return read_package(data, bytes);
+    case '5':
+        return sha512(data, bytes);
+    case 'E':
+        return ed25519(data, bytes);
     case '3': /* data -> CRC-32, in two parts */
         return put_number(tyf_crc32(tyf_crc32(0, data, bytes / 3u), data + bytes / 3u, bytes - bytes / 3u));
     case '6': /* data -> CRC-16 */

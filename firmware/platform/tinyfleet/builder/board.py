@@ -53,9 +53,13 @@ def source_folders(facts):
     return [facts["sources"]] if isinstance(facts["sources"], str) else facts["sources"]
 
 
-def linker_symbols(facts):
-    """``--defsym`` symbols that ``arch/cortex_m/link.ld`` asks for, as ``(name, value)``."""
-    image = facts["image"]
+IMAGE_HEADER_BYTES = 0x200
+"""Of an image in a slot: the header of MCUboot's format, padded so that the vector table is aligned for every core."""
+
+
+def linker_symbols(facts, image_area=None):
+    """``--defsym`` symbols that ``arch/cortex_m/link.ld`` asks for, as ``(name, value)``; ``image_area``: link for that slot."""
+    image = facts["image"] if image_area is None else {"area": image_area, "header_bytes": IMAGE_HEADER_BYTES}
     origin, size = _area(facts, image["area"])
     boot_origin, boot_size = _area(facts, image["boot_area"]) if "boot_area" in image else (origin, 0)
     ram = facts["memory"]["ram"]

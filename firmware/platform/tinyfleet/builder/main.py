@@ -2,8 +2,13 @@
 
 Project options:
     custom_firmware_dir  folder with lib/, arch/, boards/; default: the folder that holds this platform
-    custom_model_dir     folder with the generated model.c and model.h
+    custom_model_dir     folder with the generated model.c and model.h; absent for an app without a model
+    custom_crypto_dir    folder with monocypher.c and monocypher.h; absent for an app that verifies nothing
+    custom_libraries     names of the folders in lib/ that the app needs; default: all
     custom_app_name      what the firmware calls itself
+
+Environment:
+    TINYFLEET_IMAGE_AREA  area of the flash map to link the program into, behind an image header; default: the manifest's
 """
 
 import os
@@ -21,7 +26,9 @@ sys.path.insert(0, str(PLATFORM_DIR / "builder"))
 import board as board_facts  # noqa: E402
 
 FIRMWARE_DIR = Path(env.GetProjectOption("custom_firmware_dir", str(PLATFORM_DIR.parents[1]))).resolve()
-MODEL_DIR = Path(env.GetProjectOption("custom_model_dir")).resolve()
+OPTIONAL_DIRS = {name: env.GetProjectOption(f"custom_{name}_dir", "") for name in ("model", "crypto")}
+MODEL_DIR, CRYPTO_DIR = (Path(folder).resolve() if folder else None for folder in OPTIONAL_DIRS.values())
+LIBRARIES = env.GetProjectOption("custom_libraries", "").split()
 APP = env.GetProjectOption("custom_app_name", "sensor")
 
 WARNINGS = [
@@ -51,19 +58,24 @@ def knows(gcc, flag):
 
 def source_folders(facts):
     """Every folder whose C files become part of the program, as (name in the build folder, folder)."""
-    libraries = sorted(folder for folder in (FIRMWARE_DIR / "lib").iterdir() if (folder / "src").is_dir())
+    libraries = [folder for folder in sorted((FIRMWARE_DIR / "lib").iterdir()) if (folder / "src").is_dir()]
+    if LIBRARIES:
+        libraries = [folder for folder in libraries if folder.name in LIBRARIES]
+    if CRYPTO_DIR is None:
+        libraries = [folder for folder in libraries if folder.name != "crypto"]
     return [
         *((f"lib_{library.name}", library / "src") for library in libraries),
         ("arch", FIRMWARE_DIR / "arch" / "cortex_m"),
         *((f"board_{folder.replace('/', '_')}", FIRMWARE_DIR / "boards" / folder) for folder in board_facts.source_folders(facts)),
-        ("model", MODEL_DIR),
+        *([("model", MODEL_DIR)] if MODEL_DIR else []),
+        *([("crypto_source", CRYPTO_DIR)] if CRYPTO_DIR else []),
     ]
 
 
 manifest = env.BoardConfig()
 facts = manifest.get("tinyfleet")
 build = manifest.get("build")
-if not (MODEL_DIR / "model.h").is_file():
+if MODEL_DIR is not None and not (MODEL_DIR / "model.h").is_file():
     fail(f"no generated model in {MODEL_DIR}; tinyfleet compile M.tflite --board {env['BOARD']} -o {MODEL_DIR}")
 
 gcc = find_gcc()
@@ -73,7 +85,7 @@ cpu = board_facts.cpu_flags(build)
 # -fwrapv: sums of a hostile blob may overflow, and then they wrap; it costs no instruction.
 code = ["-O2", "-fwrapv", "-g", "-ffunction-sections", "-fdata-sections", *filter(lambda flag: knows(gcc, flag), ["-fno-move-loop-stores"])]
 # __FILE__ must not depend on where the sources lie, or equal sources give unequal images.
-code += [f"-fmacro-prefix-map={FIRMWARE_DIR}{os.sep}=", f"-fmacro-prefix-map={MODEL_DIR}{os.sep}="]
+code += [f"-fmacro-prefix-map={folder}{os.sep}=" for folder in (FIRMWARE_DIR, MODEL_DIR, CRYPTO_DIR) if folder]
 
 env.Replace(
     CC=gcc,
@@ -102,7 +114,7 @@ env.Append(
         *sorted(str(folder) for folder in (FIRMWARE_DIR / "lib").glob("*/include")),
         str(FIRMWARE_DIR / "arch" / "cortex_m"),
         *(str(FIRMWARE_DIR / "boards" / folder) for folder in board_facts.source_folders(facts)),
-        str(MODEL_DIR),
+        *(str(folder) for folder in (MODEL_DIR, CRYPTO_DIR) if folder),
         env.subst("$PROJECT_SRC_DIR"),  # The app may bring app_config.h.
     ],
     LINKFLAGS=[
@@ -110,7 +122,7 @@ env.Append(
         *("--specs=nano.specs", "--specs=nosys.specs", "-nostartfiles"),
         *("-Wl,--gc-sections", "-Wl,--fatal-warnings"),
         "-Wl,-Map=${TARGET.base}.map",
-        *(f"-Wl,--defsym={name}={value}" for name, value in board_facts.linker_symbols(facts)),
+        *(f"-Wl,--defsym={name}={value}" for name, value in board_facts.linker_symbols(facts, os.environ.get("TINYFLEET_IMAGE_AREA"))),
     ],
     LIBS=["c", "gcc", "m"],
     BUILDERS={"ElfToBin": Builder(action=env.VerboseAction("$OBJCOPY -O binary $SOURCES $TARGET", "Building $TARGET"), suffix=".bin")},
@@ -120,6 +132,9 @@ env.Append(
 def small(env, node):
     """Compile for size where an inference spends next to nothing: what is no kernel, and the kernel of a few values at the end."""
     source = Path(node.srcnode().get_abspath())
+    if source.parent == CRYPTO_DIR:
+        # Not ours to warn about. BLAKE2b unrolled would be 13 KB larger.
+        return env.Object(node, CCFLAGS=[*env["CCFLAGS"], "-Os", "-w"], CPPDEFINES=[*env["CPPDEFINES"], ("BLAKE2_NO_UNROLLING", 1)])
     is_kernel = source.parent == FIRMWARE_DIR / "lib" / "nn" / "src" and source.name != "softmax_s8_ref.c"
     # On ARMv6-M what counts is in assembly; C would be inlined to twice its size, with 64-bit products that this core lacks.
     # So it is in the kernels for Helium, but for pools.
