@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
-from tinyfleet_codegen.errors import ConfigError
+from tinyfleet_codegen.errors import ConfigError, UsageError
 from tinyfleet_codegen.target import board_names, manifest_path
 
 UNTRIED = "built, never run on hardware"
 """What is said of a board whose manifest has ``"tried": false``."""
+NO_UPDATES = "none"
+"""What a manifest says of a board that has no room, or no flash driver, for updates over a link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,23 @@ class Emulation:
 
 
 @dataclass(frozen=True, slots=True)
+class Area:
+    """A named part of a board's memory.
+
+    Attributes:
+        memory: ``flash``, ``ram`` or ``nvm``.
+        offset: Where it begins in that memory; of an emulated board's ``nvm``, in its NVM file.
+        address: Where the core sees it.
+        bytes: Its size.
+    """
+
+    memory: str
+    offset: int
+    address: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """A kind of hardware.
 
@@ -40,6 +60,10 @@ class Board:
         pyocd_target: pyOCD's name of the chip, or None.
         emulation: None for a board that exists as hardware only.
         is_tried: Whether our firmware has run on it. Emulated ones are tried by every test run.
+        areas: The flash map, by the areas' names.
+        page_bytes: What its NVM erases at once; None where that is no flash.
+        unit_bytes: What its NVM programs at once; None where that is no flash.
+        updates: How firmware and models are updated over a link: ``direct_xip``, or ``none``.
     """
 
     board_id: str
@@ -50,6 +74,32 @@ class Board:
     pyocd_target: str | None
     emulation: Emulation | None
     is_tried: bool
+    areas: dict[str, Area]
+    page_bytes: int | None
+    unit_bytes: int | None
+    updates: str
+
+    def require_updates(self) -> None:
+        """Refuse to go on for a board that cannot be updated over a link.
+
+        Raises:
+            UsageError: it cannot.
+        """
+        if self.updates == NO_UPDATES:
+            raise UsageError(
+                f"{self.board_id} cannot be updated over a link: its manifest says updates: {NO_UPDATES}",
+                hint=f"flash it: tinyfleet flash --board {self.board_id}; boards that can: {', '.join(_updatable())}",
+            )
+
+    def require_area(self, name: str) -> Area:
+        """An area of the flash map.
+
+        Raises:
+            UsageError: the board has none of that name.
+        """
+        if name not in self.areas:
+            raise UsageError(f"{self.board_id} has no flash area '{name}'", hint=f"it has: {', '.join(sorted(self.areas))}")
+        return self.areas[name]
 
 
 def load_board(board_id: str) -> Board:
@@ -73,9 +123,22 @@ def load_board(board_id: str) -> Board:
             pyocd_target=facts.get("pyocd_target"),
             emulation=Emulation(**qemu) if qemu else None,
             is_tried=bool(facts.get("tried", qemu is not None)),
+            areas={entry["name"]: _area(facts, entry) for entry in facts["flash_map"]},
+            page_bytes=facts["memory"]["nvm"].get("page_bytes"),
+            unit_bytes=facts["memory"]["nvm"].get("unit_bytes"),
+            updates=facts["updates"],
         )
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise ConfigError(f"board manifest {path} is not complete: {error!r}") from error
+
+
+def _area(facts: dict[str, Any], entry: dict[str, Any]) -> Area:
+    origin = int(facts["memory"][entry["memory"]]["origin"], 16)
+    return Area(entry["memory"], entry["offset"], origin + entry["offset"], entry["bytes"])
+
+
+def _updatable() -> list[str]:
+    return [board.board_id for board in load_boards() if board.updates != NO_UPDATES]
 
 
 def load_boards() -> tuple[Board, ...]:

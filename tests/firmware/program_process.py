@@ -29,7 +29,8 @@ def build_program(folder: Path) -> Path:
     firmware = firmware_dir()
     libraries = [path for path in sorted((firmware / "lib").iterdir()) if path.is_dir()]
     sources = [source for library in libraries for source in sorted((library / "src").glob("*.c")) if not source.stem.endswith(VARIANTS)]
-    sources += [*sorted((firmware / "boards/host").glob("*.c")), *sorted(PROGRAM.glob("*.c"))]
+    sources += [source for folder in ("host", "flash_nvm") for source in sorted((firmware / "boards" / folder).glob("*.c"))]
+    sources += sorted(PROGRAM.glob("*.c"))
     includes = [*(library / "include" for library in libraries), firmware / "boards/host/include", PROGRAM, crypto_source_dir()]
     output = folder / "program"
     command = [*find_host_cc(), *STRICT, *SANITIZE, "-DTYF_CFG_ASSERT=1", *(f"-I{path}" for path in includes), *map(str, sources)]

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.batch import STRICT
-from tinyfleet.toolchain import find_host_cc
+from tests.firmware.flash_library import AFTER, BEFORE, TORN, FlashLibrary, build_flash_library
 from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.target import board_names, manifest_path
 from tinyfleet_codegen.wire.ids import Status
 from tinyfleet_codegen.wire.nvm import BOOT_BYTES, BOOT_SLOT_OFFSETS, DEVICE_ID_BYTES, ENTROPY_BYTES, IDENTITY_BYTES, Identity
 
 DEVICE_ID = bytes(range(16))
-BEFORE, TORN, AFTER = range(3)
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -37,30 +34,26 @@ class IdentityStruct(ctypes.Structure):
     )
 
 
-class FlashBoard:
-    """The firmware's NVM and identity over a flash in RAM with one board's pages and units."""
+class FlashBoard(FlashLibrary):
+    """The firmware's NVM and identity over the host's flash with one board's pages and units."""
 
     def __init__(self, library: Path, page_bytes: int) -> None:
-        self.c = ctypes.CDLL(str(library))
+        super().__init__(library)
         self.page_bytes = page_bytes
 
     def new(self) -> None:
         """A board that was provisioned and never booted."""
-        self.c.nor_new()
         identity = Identity(DEVICE_ID, bytes(32)).encode()
-        self.c.nor_put(0, identity, len(identity))
+        self.open(identity.ljust(3 * self.page_bytes, b"\xff"))
 
     def boot(self, cut_at: int = 0, how: int = BEFORE) -> tuple[int, int, bytes, bytes]:
         """Power on and start: status, boot_id, entropy, device_id."""
         identity = IdentityStruct()
-        self.c.nor_power_on(cut_at, how)
+        self.c.tyf_host_flash_power_on()
+        self.cut(cut_at, how)
         status = self.c.tyf_identity_start(ctypes.byref(identity))
-        assert ctypes.c_uint32.in_dll(self.c, "nor_violations").value == 0
+        assert self.c.tyf_host_flash_violations() == 0
         return status, identity.boot_id, bytes(identity.entropy), bytes(identity.device_id)
-
-    def operations(self) -> int:
-        """Flash operations since power-on."""
-        return int(self.c.nor_operations())
 
     def read(self, offset: int, count: int) -> tuple[int, bytes]:
         data = ctypes.create_string_buffer(count)
@@ -70,24 +63,15 @@ class FlashBoard:
         return int(self.c.tyf_port_nvm_write(offset, data, len(data)))
 
 
-@pytest.fixture(scope="module", params=[board for board in board_names() if "page_bytes" in nvm_facts(board)])
+GEOMETRIES = sorted({(nvm["page_bytes"], nvm["unit_bytes"]) for nvm in map(nvm_facts, board_names()) if "page_bytes" in nvm})
+"""Of all boards whose NVM is flash, once each."""
+
+
+@pytest.fixture(scope="module", params=GEOMETRIES, ids=[f"{page}-{unit}" for page, unit in GEOMETRIES])
 def board(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FlashBoard:
-    facts = nvm_facts(request.param)
-    firmware = firmware_dir()
-    defines = {f"TYF_BOARD_NVM_{key.upper()}": value for key, value in facts.items() if key != "origin"}
-    defines["TYF_BOARD_NVM_BASE"] = facts["origin"]
-    library = tmp_path_factory.mktemp("flash") / "flash.so"
-    sources = [
-        firmware / "boards/flash_nvm/nvm.c",
-        *sorted((firmware / "lib/identity/src").glob("*.c")),
-        *sorted((firmware / "lib/core/src").glob("*.c")),
-        Path(__file__).parents[1] / "support/nor_flash.c",
-    ]
-    includes = [f"-I{firmware / 'lib' / name / 'include'}" for name in ("core", "port", "identity")]
-    command = [*find_host_cc(), *STRICT, "-shared", "-fPIC", *includes, *(f"-D{name}={value}u" for name, value in defines.items())]
-    built = subprocess.run([*command, *map(str, sources), "-o", str(library)], capture_output=True, text=True, timeout=60, check=False)
-    assert built.returncode == 0, built.stderr
-    return FlashBoard(library, facts["page_bytes"])
+    sources = [firmware_dir() / "boards/flash_nvm/nvm.c"]
+    folder = tmp_path_factory.mktemp("flash")
+    return FlashBoard(build_flash_library(folder, libraries=("identity",), geometry=request.param, sources=sources), request.param[0])
 
 
 def test_starts_are_counted_and_entropy_never_repeats(board: FlashBoard) -> None:
@@ -117,7 +101,7 @@ def test_no_power_cut_loses_the_identity_or_repeats_a_start(board: FlashBoard) -
                     if status == Status.OK:
                         promised.append((status, boot_id, entropy, DEVICE_ID))
                     else:
-                        assert boot_id == 0 and not board.c.nor_is_on()
+                        assert boot_id == 0 and not board.is_on()
                     cuts += cut != 0
                 status, boot_id, entropy, device_id = board.boot()
                 assert (status, device_id) == (Status.OK, DEVICE_ID)
@@ -128,7 +112,6 @@ def test_no_power_cut_loses_the_identity_or_repeats_a_start(board: FlashBoard) -
 
 def test_what_is_outside_an_area_is_refused_and_an_area_is_written_from_its_begin(board: FlashBoard) -> None:
     board.new()
-    board.c.nor_power_on(0, BEFORE)
     first, second = BOOT_SLOT_OFFSETS
     assert board.write(first, b"x" * BOOT_BYTES) == Status.OK
     assert board.read(first, BOOT_BYTES + 1) == (Status.OK, b"x" * BOOT_BYTES + b"\xff")
@@ -139,4 +122,4 @@ def test_what_is_outside_an_area_is_refused_and_an_area_is_written_from_its_begi
     for offset, count in ((areas_end, 1), (areas_end - 1, 2), (first, second - first + 1), (0xFFFFFFFC, 8)):
         assert board.read(offset, count)[0] == Status.ERR_ARG
     assert board.write(second, bytes(second - first)) == Status.OK
-    assert ctypes.c_uint32.in_dll(board.c, "nor_violations").value == 0
+    assert board.c.tyf_host_flash_violations() == 0

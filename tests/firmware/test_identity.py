@@ -116,9 +116,9 @@ def test_identity_of_a_newer_version_is_left_alone(program: FirmwareProgram) -> 
 
 
 def test_nvm_that_ends_before_the_slots_makes_no_records(program: FirmwareProgram) -> None:
-    _, boot_id = boot(program, nvm_image()[:5000])
+    _, boot_id = boot(program, nvm_image()[:8192])
     assert boot_id == 1
-    _, boot_id = boot(program, nvm_image()[:4100])
+    _, boot_id = boot(program, nvm_image()[:8191])
     assert boot_id == 0
 
 

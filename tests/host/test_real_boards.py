@@ -25,6 +25,7 @@ from tinyfleet.elf import elf_symbols, elf_words
 from tinyfleet.platformio_build import FirmwareBuild, build_firmware
 from tinyfleet.toolchain import find_arm_gcc
 from tinyfleet_codegen.compile import compile_model
+from tinyfleet_codegen.errors import UsageError
 from tinyfleet_codegen.target import board_names, load_target, manifest_path
 
 
@@ -99,6 +100,8 @@ def test_the_guide_lists_every_board_as_its_manifest_has_it() -> None:
 def test_areas_of_the_flash_map_lie_in_their_memory_and_apart(board: str) -> None:
     facts = facts_of(board)
     areas = {entry["name"]: area(facts, entry["name"]) for entry in facts["flash_map"]}
+    if "slot_0" in areas:  # The bootloader lies where a program without one lies.
+        assert areas.pop("boot").start == areas["app"].start
     for entry in facts["flash_map"]:
         memory = facts["memory"][entry["memory"]]
         assert entry["offset"] + entry["bytes"] <= memory["bytes"], entry
@@ -177,3 +180,28 @@ def test_build_says_that_the_board_was_never_run(
         monkeypatch.setattr("sys.argv", [*command, "--json"])
         assert main() == 0
         assert json.loads(capsys.readouterr().out)["tried"] is is_tried
+
+
+@pytest.mark.parametrize("board", board_names())
+def test_areas_are_whole_pages_and_come_in_pairs(board: str) -> None:
+    facts = load_board(board)
+    for name, found in facts.areas.items():
+        if found.memory == "nvm" and facts.page_bytes is not None:
+            assert found.address % facts.page_bytes == 0 and found.bytes % facts.page_bytes == 0, name
+    for pair in ("slot", "model", "settings", "counter"):
+        sizes = {facts.areas[name].bytes for name in (f"{pair}_0", f"{pair}_1") if name in facts.areas}
+        assert len(sizes) <= 1 and (f"{pair}_0" in facts.areas) == (f"{pair}_1" in facts.areas)
+
+
+@pytest.mark.parametrize("board", board_names())
+def test_board_without_slots_says_that_it_cannot_be_updated(board: str) -> None:
+    facts = load_board(board)
+    assert (facts.updates == "direct_xip") == ("slot_0" in facts.areas), facts.updates
+    if facts.updates == "none":
+        with pytest.raises(UsageError, match=f"{board} cannot be updated over a link"):
+            facts.require_updates()
+        with pytest.raises(UsageError, match="no flash area 'slot_0'"):
+            facts.require_area("slot_0")
+    else:
+        facts.require_updates()
+        assert facts.require_area("slot_1").address % 512 == 0

@@ -12,12 +12,12 @@
 
 /* Areas of NVM are this far apart, whatever the size of a page. */
 #define AREA_BYTES (TYF_NVM_BOOT_SLOT0_OFFSET - TYF_NVM_IDENTITY_OFFSET)
-#define AREAS (TYF_BOARD_NVM_BYTES / TYF_BOARD_NVM_PAGE_BYTES)
-#define UNIT_BYTES TYF_BOARD_NVM_UNIT_BYTES
+#define AREAS 3u
+#define UNIT_BYTES TYF_FLASH_UNIT_BYTES
 
 _Static_assert(TYF_NVM_IDENTITY_OFFSET == 0 && TYF_NVM_BOOT_SLOT1_OFFSET == 2 * AREA_BYTES, "areas of equal size");
-_Static_assert(AREA_BYTES <= TYF_BOARD_NVM_PAGE_BYTES, "an area fits a page");
-_Static_assert(AREAS >= 3 && TYF_BOARD_NVM_BYTES % TYF_BOARD_NVM_PAGE_BYTES == 0, "a page for each area");
+_Static_assert(AREA_BYTES <= TYF_FLASH_PAGE_BYTES, "an area fits a page");
+_Static_assert(AREAS *TYF_FLASH_PAGE_BYTES <= TYF_BOARD_NVM_BYTES, "a page for each area");
 _Static_assert(UNIT_BYTES % 4 == 0 && AREA_BYTES % UNIT_BYTES == 0, "whole words, whole units");
 
 static bool is_inside(uint32_t offset, uint32_t bytes) {
@@ -25,7 +25,7 @@ static bool is_inside(uint32_t offset, uint32_t bytes) {
 }
 
 static uint32_t address_of(uint32_t offset) {
-    return TYF_BOARD_NVM_BASE + offset / AREA_BYTES * TYF_BOARD_NVM_PAGE_BYTES + offset % AREA_BYTES;
+    return TYF_BOARD_NVM_BASE + offset / AREA_BYTES * TYF_FLASH_PAGE_BYTES + offset % AREA_BYTES;
 }
 
 tyf_status tyf_port_nvm_read(uint32_t offset, void *data, uint32_t bytes) {
@@ -51,7 +51,7 @@ tyf_status tyf_port_nvm_write(uint32_t offset, const void *data, uint32_t bytes)
             status = tyf_port_flash_read(address + done, unit, sizeof unit);
         }
         if (status == TYF_OK && memcmp(unit, (const uint8_t *)data + done, count) != 0) {
-            status = TYF_ERR_STATE;
+            status = TYF_ERR_FLASH;
         }
     }
     return status;

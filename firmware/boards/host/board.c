@@ -7,9 +7,9 @@
 #include "model.h"
 #include "tyf/core/assert.h"
 #include "tyf/core/config.h"
+#include "tyf/host_flash.h"
 #include "tyf/port/crash.h"
 #include "tyf/port/live.h"
-#include "tyf/port/nvm.h"
 #include "tyf/port/system.h"
 #include "tyf/port/time.h"
 #include "tyf/port/uart.h"
@@ -25,8 +25,6 @@ const char tyf_smp_application[] = "sensor host";
 #define SLICE_OUTPUT_BYTES (8u * TYF_CFG_SMP_FRAME_BYTES)
 
 static struct {
-    uint8_t *nvm;
-    uint32_t nvm_bytes;
     uint64_t uptime_us;
     uint32_t resets;
     bool is_reset_wanted;
@@ -41,7 +39,8 @@ static struct {
 
 static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES];
 
-static void start(void) {
+static void start(void *unused) {
+    (void)unused;
     board.uptime_us = 0;
     board.is_reset_wanted = false;
     board.input_bytes = 0;
@@ -52,22 +51,31 @@ static void start(void) {
 
 void tyf_host_power_on(uint8_t *nvm, uint32_t nvm_bytes) {
     memset(&board, 0, sizeof board);
-    board.nvm = nvm;
-    board.nvm_bytes = nvm_bytes;
-    start();
+    tyf_host_flash_open(nvm, nvm_bytes);
+    (void)tyf_host_flash_run(start, NULL);
+}
+
+static void work_off_input(void *unused) {
+    while (tyf_sensor_poll() && !board.is_reset_wanted) {
+    }
+    if (board.is_reset_wanted) {
+        board.resets++;
+        start(unused);
+    }
 }
 
 uint32_t tyf_host_feed(const uint8_t *data, uint32_t bytes) {
     uint32_t done = 0;
+    if (!tyf_host_flash_is_on()) {
+        return bytes;
+    }
     while (done < bytes && sizeof board.output - board.output_bytes >= SLICE_OUTPUT_BYTES) {
         board.input = data + done;
         board.input_bytes = bytes - done < SLICE_BYTES ? bytes - done : SLICE_BYTES;
         done += board.input_bytes;
-        while (tyf_sensor_poll() && !board.is_reset_wanted) {
-        }
-        if (board.is_reset_wanted) {
-            board.resets++;
-            start();
+        if (!tyf_host_flash_run(work_off_input, NULL)) {
+            board.output_bytes = 0;
+            return bytes;
         }
     }
     return done;
@@ -111,26 +119,6 @@ void tyf_port_uart_write(const uint8_t *data, uint32_t bytes) {
     TYF_ASSERT(bytes <= sizeof board.output - board.output_bytes);
     memcpy(board.output + board.output_bytes, data, bytes);
     board.output_bytes += bytes;
-}
-
-static bool is_inside(uint32_t offset, uint32_t bytes) {
-    return offset <= board.nvm_bytes && bytes <= board.nvm_bytes - offset;
-}
-
-tyf_status tyf_port_nvm_read(uint32_t offset, void *data, uint32_t bytes) {
-    if (!is_inside(offset, bytes)) {
-        return TYF_ERR_ARG;
-    }
-    memcpy(data, board.nvm + offset, bytes);
-    return TYF_OK;
-}
-
-tyf_status tyf_port_nvm_write(uint32_t offset, const void *data, uint32_t bytes) {
-    if (!is_inside(offset, bytes)) {
-        return TYF_ERR_ARG;
-    }
-    memcpy(board.nvm + offset, data, bytes);
-    return TYF_OK;
 }
 
 uint64_t tyf_port_ticks(void) {

@@ -53,7 +53,7 @@ static tyf_status change(uint32_t operation, uint32_t a, uint32_t b, uint32_t c,
     };
     if (code_bytes > sizeof code || call.connect == 0 || call.exit_xip == 0 || call.operation == 0 ||
         call.flush_cache == 0 || call.enter_xip == 0) {
-        return TYF_ERR_STATE;
+        return TYF_ERR_FLASH;
     }
     memcpy(code, tyf_rp2040_flash_change, code_bytes);
     void (*run)(const tyf_rp2040_flash_call *) = (void (*)(const tyf_rp2040_flash_call *))((uintptr_t)code | 1u);
@@ -76,4 +76,9 @@ tyf_status tyf_port_flash_program(uint32_t address, const uint32_t *words, uint3
 tyf_status tyf_port_flash_read(uint32_t address, void *data, uint32_t bytes) {
     memcpy(data, (const void *)(uintptr_t)address, bytes);
     return TYF_OK;
+}
+
+const uint8_t *tyf_port_flash_memory(uint32_t address, uint32_t bytes) {
+    (void)bytes;
+    return (const uint8_t *)(uintptr_t)address;
 }

@@ -24,8 +24,9 @@ from tinyfleet_codegen.errors import BuildError, LinkClosed, LinkTimeout, UsageE
 from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.wire.nvm import DEVICE_ID_BYTES, ENTROPY_BYTES, Identity
 
-NVM_BYTES = 16384
-"""Size of the host board's NVM."""
+NVM_BYTES = 0x340000
+"""Size of the host board's NVM, a flash with the areas of the emulated MPS2 boards."""
+_FIRST_NVM_BYTES = 16384  # before there were areas for updates
 _TAKE_BYTES = 65536
 _COMPILE_TIMEOUT_S = 120
 # What the firmware lacks shall be told here, with its name, not by the loader; macOS does so by itself.
@@ -50,11 +51,12 @@ def build_host_board(model_dir: Path, output: Path) -> None:
         raise UsageError(f"no generated model in {model_dir}", hint=f"tinyfleet compile M.tflite --board mps2_an386 -o {model_dir}")
     firmware = firmware_dir()
     variants = ("_v6m.c", "_dsp.c", "_mve.c")
-    folders = [*sorted((firmware / "lib").glob("*/src")), firmware / "boards" / "host", model_dir]
+    boards = firmware / "boards"
+    folders = [*sorted((firmware / "lib").glob("*/src")), boards / "host", boards / "flash_nvm", model_dir]
     crypto = crypto_source_dir()
     sources = [str(path) for folder in folders for path in sorted(folder.glob("*.c")) if not path.name.endswith(variants)]
     sources.append(str(crypto / "monocypher.c"))
-    includes = [*sorted((firmware / "lib").glob("*/include")), firmware / "boards" / "host" / "include", model_dir, crypto]
+    includes = [*sorted((firmware / "lib").glob("*/include")), boards / "host" / "include", model_dir, crypto]
     command = [*find_host_cc(), *_FLAGS, *(f"-I{folder}" for folder in includes), *sources, "-o", str(output)]
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_TIMEOUT_S, check=False)
@@ -135,14 +137,14 @@ class MemoryPipe:
 
 
 def _open_nvm(path: Path) -> mmap.mmap:
-    """Map an NVM file; a new one gets a random identity."""
+    """Map an NVM file; a new one gets a random identity, one of an earlier version the room that it lacks."""
     if not path.exists():
-        identity = Identity(secrets.token_bytes(DEVICE_ID_BYTES), secrets.token_bytes(ENTROPY_BYTES)).encode()
-        path.write_bytes(identity + bytes(NVM_BYTES - len(identity)))
-    if path.stat().st_size != NVM_BYTES:
+        path.write_bytes(Identity(secrets.token_bytes(DEVICE_ID_BYTES), secrets.token_bytes(ENTROPY_BYTES)).encode())
+    elif path.stat().st_size not in (NVM_BYTES, _FIRST_NVM_BYTES):
         raise UsageError(f"{path} is not an NVM file of a board in memory: {path.stat().st_size} bytes, must be {NVM_BYTES}")
     descriptor = os.open(path, os.O_RDWR)
     try:
+        os.truncate(descriptor, NVM_BYTES)
         return mmap.mmap(descriptor, NVM_BYTES)
     finally:
         os.close(descriptor)

@@ -45,3 +45,8 @@ tyf_status tyf_port_flash_read(uint32_t address, void *data, uint32_t bytes) {
     memcpy(data, (const void *)(uintptr_t)address, bytes);
     return TYF_OK;
 }
+
+const uint8_t *tyf_port_flash_memory(uint32_t address, uint32_t bytes) {
+    (void)bytes;
+    return (const uint8_t *)(uintptr_t)address;
+}

@@ -59,7 +59,7 @@ static tyf_status transfer(uint32_t operation, uint32_t offset, const void *data
             return TYF_OK;
         }
     }
-    return TYF_ERR_STATE;
+    return TYF_ERR_FLASH;
 }
 
 tyf_status tyf_port_nvm_read(uint32_t offset, void *data, uint32_t bytes) {

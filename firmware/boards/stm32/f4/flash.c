@@ -34,7 +34,7 @@ _Static_assert(TYF_BOARD_NVM_BASE + TYF_BOARD_NVM_BYTES <= FLASH_BEGIN + 4 * SMA
 static tyf_status finish(void) {
     while (FLASH_SR & SR_BSY) {
     }
-    tyf_status status = FLASH_SR & SR_ERRORS ? TYF_ERR_STATE : TYF_OK;
+    tyf_status status = FLASH_SR & SR_ERRORS ? TYF_ERR_FLASH : TYF_OK;
     FLASH_CR = CR_LOCK;
     /* The data cache may hold what was there before; it can be emptied only while it is off. */
     FLASH_ACR = FLASH_ACR & ~ACR_DCEN;
@@ -74,4 +74,9 @@ tyf_status tyf_port_flash_program(uint32_t address, const uint32_t *words, uint3
 tyf_status tyf_port_flash_read(uint32_t address, void *data, uint32_t bytes) {
     memcpy(data, (const void *)(uintptr_t)address, bytes);
     return TYF_OK;
+}
+
+const uint8_t *tyf_port_flash_memory(uint32_t address, uint32_t bytes) {
+    (void)bytes;
+    return (const uint8_t *)(uintptr_t)address;
 }

@@ -68,7 +68,7 @@ __attribute__((naked)) void NMI_Handler(void) {
 static tyf_status finish(void) {
     while (FLASH_NSSR & (NSSR_BSY | NSSR_WDW)) {
     }
-    tyf_status status = FLASH_NSSR & NSSR_ERRORS ? TYF_ERR_STATE : TYF_OK;
+    tyf_status status = FLASH_NSSR & NSSR_ERRORS ? TYF_ERR_FLASH : TYF_OK;
     FLASH_NSCR = NSCR_LOCK;
     ICACHE_CR = ICACHE_CR | ICACHE_CACHEINV; /* it holds data of the flash as well */
     while (ICACHE_SR & ICACHE_BUSYF) {
@@ -110,5 +110,10 @@ tyf_status tyf_port_flash_read(uint32_t address, void *data, uint32_t bytes) {
     memcpy(data, (const void *)(uintptr_t)address, bytes);
     __asm volatile("dsb" ::: "memory"); /* an error of the last bytes shall arrive before the next line */
     is_reading = false;
-    return is_damaged ? TYF_ERR_STATE : TYF_OK;
+    return is_damaged ? TYF_ERR_FLASH : TYF_OK;
+}
+
+const uint8_t *tyf_port_flash_memory(uint32_t address, uint32_t bytes) {
+    (void)bytes;
+    return (const uint8_t *)(uintptr_t)address;
 }

@@ -31,6 +31,10 @@ def defines(board_id, build, facts):
         "TYF_BOARD_NVM_BASE": nvm["origin"],
         **{f"TYF_BOARD_NVM_{key.upper()}": value for key, value in nvm.items() if key != "origin"},
     }
+    # An area in a memory without addresses (a file of the host) is none of the program's.
+    for area in facts["flash_map"] if "semihosting" not in facts.get("qemu", {}).get("nvm", "") else []:
+        address, size = _area(facts, area["name"])
+        macros |= {f"TYF_BOARD_AREA_{area['name'].upper()}_ADDRESS": hex(address), f"TYF_BOARD_AREA_{area['name'].upper()}_BYTES": size}
     for index, uart in enumerate(facts["uarts"]):
         prefix = "TYF_BOARD_UART" if index == 0 else f"TYF_BOARD_UART{index}"
         macros |= {f"{prefix}_{key.upper()}": value for key, value in uart.items() if key != "use"}

@@ -17,13 +17,14 @@
 /**
  * Start the board afresh; also after it has been running. Its time starts at 0 and stands still.
  *
- * @param nvm        its non-volatile memory: read and written from now on, stays the caller's
+ * @param nvm        its non-volatile memory: flash from now on, held to its rules; stays the caller's
  * @param nvm_bytes  size of it; of any size, what lies outside reads as an error
  */
 void tyf_host_power_on(uint8_t *nvm, uint32_t nvm_bytes);
 
 /**
  * Give bytes to the UART, and run the board until it has worked them off. A reset that they ask for happens within.
+ * A board whose power was cut (tyf/host_flash.h) takes all and says nothing until it is switched on again.
  *
  * @return bytes accepted; less than bytes only when the board's answers have to be taken first
  */

@@ -13,7 +13,7 @@
 
 /**
  * @return TYF_OK; TYF_ERR_ARG when [offset, offset + bytes) is not inside the memory (with data untouched), or not
- * inside one area where each area is a page of flash; or TYF_ERR_STATE when the memory is damaged there
+ * inside one area where each area is a page of flash; or TYF_ERR_FLASH when the memory is damaged there
  */
 tyf_status tyf_port_nvm_read(uint32_t offset, void *data, uint32_t bytes);
 
@@ -21,7 +21,7 @@ tyf_status tyf_port_nvm_read(uint32_t offset, void *data, uint32_t bytes);
  * Write, durably when it returns. A power cut may leave any part of the range written. Where each area is a page of
  * flash, offset is the begin of an area, and the rest of that area is lost.
  *
- * @return TYF_OK, TYF_ERR_ARG (range), or TYF_ERR_STATE when the memory does not hold the bytes afterwards
+ * @return TYF_OK, TYF_ERR_ARG (range), or TYF_ERR_FLASH when the memory does not hold the bytes afterwards
  */
 tyf_status tyf_port_nvm_write(uint32_t offset, const void *data, uint32_t bytes);
 
