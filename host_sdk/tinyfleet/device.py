@@ -78,7 +78,7 @@ class Device:
 
     async def hello(self) -> Hello:
         """Who the device is."""
-        return _report(Hello, await self._client.ask(requests.HelloRead(), repeatable=True))
+        return _report(Hello, await self._client.ask(requests.HelloRequest(), repeatable=True))
 
     async def model_info(self) -> ModelInfo:
         """The model that it runs.
@@ -86,7 +86,7 @@ class Device:
         Raises:
             ProtocolError: the model has an element type that this host does not know.
         """
-        reply = await self._client.ask(requests.ModelInfoRead(), repeatable=True)
+        reply = await self._client.ask(requests.ModelInfoRequest(), repeatable=True)
         try:
             types = {"input_dtype": DType(reply.input_dtype), "output_dtype": DType(reply.output_dtype)}
         except ValueError as error:
@@ -109,7 +109,7 @@ class Device:
         reply = None
         for start in range(0, len(data), step):
             chunk = data[start : start + step]
-            reply = await self._client.ask(requests.InferWrite(off=start, data=chunk, reset=reset and start == 0), repeatable=False)
+            reply = await self._client.ask(requests.InferRequest(off=start, data=chunk, reset=reset and start == 0), repeatable=False)
             if reply.off != start + len(chunk):
                 raise ProtocolError(f"{self.url} holds {reply.off} input bytes, {start + len(chunk)} were sent")
         if reply is None or reply.out_bytes is None:
@@ -120,7 +120,7 @@ class Device:
         """The output of the last inference, whoever asked for it."""
         output = b""
         while True:
-            reply = await self._client.ask(requests.OutputRead(off=len(output)), repeatable=True)
+            reply = await self._client.ask(requests.OutputRequest(off=len(output)), repeatable=True)
             if reply.off != len(output):
                 raise ProtocolError(f"{self.url} sent output from byte {reply.off}, asked was {len(output)}")
             output += reply.data
@@ -140,7 +140,7 @@ class Device:
         while len(hashes) < count:
             batch = min(batch, count - len(hashes))
             started = time.monotonic()
-            request = requests.SelfInfer(seed=seed, first=first + len(hashes), count=batch, keep=bool(hashes))
+            request = requests.SelfInferRequest(seed=seed, first=first + len(hashes), count=batch, keep=bool(hashes))
             reply = await self._client.ask(request, repeatable=False)
             got = _split_hashes(self.url, reply.hashes)
             if len(got) > batch:
@@ -166,9 +166,9 @@ class Device:
         hashes: list[bytes] = []
         instructions: list[int] = []
         while len(hashes) < layers:
-            request = requests.SelfInferLayers(seed=seed, first=case, layers=True, first_layer=len(hashes))
+            request = requests.SelfInferRequest(seed=seed, first=case, layers=True, first_layer=len(hashes))
             reply = await self._client.ask(request, repeatable=False)
-            if reply.first_layer != len(hashes):
+            if (reply.first_layer or 0) != len(hashes):
                 raise ProtocolError(f"{self.url} sent hashes from layer {reply.first_layer}, asked was {len(hashes)}")
             got = _split_hashes(self.url, reply.hashes)
             counts = reply.instructions or bytes(4 * len(got))
@@ -180,7 +180,7 @@ class Device:
 
     async def results(self, since: int, max_records: int) -> Results:
         """Telemetry records from seq ``since`` on, at most ``max_records``; frees nothing on the device."""
-        reply = await self._client.ask(requests.ResultsRead(since=since, max=max_records), repeatable=True)
+        reply = await self._client.ask(requests.ResultsRequest(since=since, max=max_records), repeatable=True)
         records = tuple(split_records(reply.records))
         return Results(boot_id=reply.boot_id, device_id=reply.device_id, next=reply.next, lost=reply.lost, records=records)
 
@@ -206,7 +206,7 @@ class Device:
         position, end = start, start + len(samples)
         while position < end:
             chunk = data[position - start : position - start + step]
-            reply = await self._client.ask(requests.ReplayWrite(stream=stream, off=position, data=chunk.tobytes()), repeatable=True)
+            reply = await self._client.ask(requests.ReplayRequest(stream=stream, off=position, data=chunk.tobytes()), repeatable=True)
             # After a repetition the device answers with where it is, whichever of the two it took.
             if reply.stream != stream or reply.off != position + len(chunk):
                 raise ProtocolError(
@@ -217,11 +217,11 @@ class Device:
 
     async def stats(self) -> Stats:
         """Counters since boot."""
-        return _report(Stats, await self._client.ask(requests.StatsRead(), repeatable=True))
+        return _report(Stats, await self._client.ask(requests.StatsRequest(), repeatable=True))
 
     async def echo(self, text: str) -> str:
         """Send text to the device and back."""
-        return (await self._client.ask(requests.Echo(d=text), repeatable=True)).r
+        return (await self._client.ask(requests.EchoRequest(d=text), repeatable=True)).r
 
     async def params(self) -> tuple[int, int]:
         """Size of the largest frame in bytes, and number of such buffers."""
@@ -229,7 +229,7 @@ class Device:
 
     async def reset(self) -> None:
         """Restart the device; returns when it has promised to."""
-        await self._client.ask(requests.Reset(), repeatable=False)
+        await self._client.ask(requests.ResetRequest(), repeatable=False)
 
 
 def _report(kind: type[ReportT], reply: BaseModel, **converted: Any) -> ReportT:

@@ -20,7 +20,7 @@ def test_echo_is_read_and_write(board: FirmwareProgram) -> None:
 
 
 def test_parameters_and_application_info(board: FirmwareProgram) -> None:
-    assert board.command(READ, GROUP_OS, 6, {}) == {"buf_size": 1024, "buf_count": 1}
+    assert board.command(READ, GROUP_OS, 6, {}) == {"buf_size": 1024, "buf_count": 2}
     assert board.command(READ, GROUP_OS, 7, {"format": "s"}) == {"output": "sensor host"}
 
 

@@ -91,7 +91,7 @@ async def test_failures_are_one_line_a_hint_and_the_right_exit_code() -> None:
         code, out, err = await tinyfleet("device", "stats", url)
     assert (code, out) == (1, "")
     hint = "the board has no device identity; emulated boards get one from tinyfleet emulate"
-    assert err == f"error: {url} refused StatsRead: TYF_ERR_NO_IDENTITY\n  hint: {hint}\n"
+    assert err == f"error: {url} refused Stats: TYF_ERR_NO_IDENTITY\n  hint: {hint}\n"
     code, out, err = await tinyfleet("device", "info", "mps2_an386")
     assert (code, out) == (2, "") and len(err.splitlines()) == 2
 

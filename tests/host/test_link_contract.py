@@ -12,7 +12,7 @@ from smp.header import Header
 
 from tests.host.peer import BUF_SIZE, PythonBoard, open_to
 from tinyfleet.smp.client import DeviceClient
-from tinyfleet.smp.requests import Echo
+from tinyfleet.smp.requests import EchoRequest
 from tinyfleet_codegen.errors import LinkClosed, LinkTimeout, ProtocolError
 
 BAD_CRC = b"\x06\x09AAAAAAAAAAAAAAAA\n"
@@ -28,8 +28,8 @@ async def test_echo_of_every_size_comes_back(kind: str) -> None:
         assert await client.negotiate() == (BUF_SIZE, 1)
         for size in (0, 1, 2, 3, 22, 23, 24, 80, 88, 89, 90, 91, 92, 93, 255, 256, 257, 1000, MAX_ECHO - 1, MAX_ECHO):
             text = "".join(itertools.islice(itertools.cycle("abcdefghij\n"), size))
-            assert (await client.ask(Echo(d=text), repeatable=False)).r == text
-        assert len(Echo(d="x" * MAX_ECHO).BYTES) == link.max_unencoded_size
+            assert (await client.ask(EchoRequest(d=text), repeatable=False)).r == text
+        assert len(EchoRequest(d="x" * MAX_ECHO).BYTES) == link.max_unencoded_size
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 7, 128])
@@ -38,7 +38,7 @@ async def test_reply_in_pieces_is_put_together(kind: str, piece_bytes: int) -> N
     board.piece_bytes = piece_bytes
     async with open_to(kind, board) as (link, _):
         client = DeviceClient(link, timeout_s=5.0)
-        assert (await client.ask(Echo(d="piece by piece " * 8), repeatable=False)).r == "piece by piece " * 8
+        assert (await client.ask(EchoRequest(d="piece by piece " * 8), repeatable=False)).r == "piece by piece " * 8
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ async def test_noise_around_replies_is_passed_over(kind: str, noise: bytes) -> N
     async with open_to(kind, board) as (link, _):
         client = DeviceClient(link, timeout_s=5.0)
         for text in ("one", "two"):
-            assert (await client.ask(Echo(d=text), repeatable=False)).r == text
+            assert (await client.ask(EchoRequest(d=text), repeatable=False)).r == text
 
 
 async def test_log_lines_inside_a_long_reply_are_passed_over(kind: str) -> None:
@@ -68,7 +68,7 @@ async def test_log_lines_inside_a_long_reply_are_passed_over(kind: str) -> None:
     board.noise = b"log: a line\r\n"
     async with open_to(kind, board) as (link, _):
         client = DeviceClient(link, timeout_s=5.0)
-        assert (await client.ask(Echo(d="z" * 500), repeatable=False)).r == "z" * 500
+        assert (await client.ask(EchoRequest(d="z" * 500), repeatable=False)).r == "z" * 500
         assert link.dropped_frames == 0
 
 
@@ -80,10 +80,10 @@ async def test_no_answer_is_a_timeout_and_the_link_lives_on(kind: str) -> None:
         client = DeviceClient(link, timeout_s=0.3)
         started = time.monotonic()
         with pytest.raises(LinkTimeout, match="Echo"):
-            await client.ask(Echo(d="lost"), repeatable=False)
+            await client.ask(EchoRequest(d="lost"), repeatable=False)
         assert time.monotonic() - started < 2.0
         # The late reply to the first request arrives before that to the second, and must not be taken for it.
-        assert (await client.ask(Echo(d="heard"), repeatable=False)).r == "heard"
+        assert (await client.ask(EchoRequest(d="heard"), repeatable=False)).r == "heard"
 
 
 async def test_repeatable_request_survives_one_lost_reply(kind: str) -> None:
@@ -91,7 +91,7 @@ async def test_repeatable_request_survives_one_lost_reply(kind: str) -> None:
     board.silent_requests = 1
     async with open_to(kind, board) as (link, _):
         client = DeviceClient(link, timeout_s=0.6)
-        assert (await client.ask(Echo(d="again"), repeatable=True)).r == "again"
+        assert (await client.ask(EchoRequest(d="again"), repeatable=True)).r == "again"
         assert len(board.requests) == 2
 
 
@@ -100,7 +100,7 @@ async def test_unrepeatable_request_is_sent_once(kind: str) -> None:
     board.silent_requests = 5
     async with open_to(kind, board) as (link, _):
         with pytest.raises(LinkTimeout):
-            await DeviceClient(link, timeout_s=0.3).ask(Echo(d="once"), repeatable=False)
+            await DeviceClient(link, timeout_s=0.3).ask(EchoRequest(d="once"), repeatable=False)
         assert len(board.requests) == 1
 
 
@@ -110,14 +110,14 @@ async def test_board_that_goes_away_closes_the_link(kind: str) -> None:
         client = DeviceClient(link, timeout_s=5.0)
         await client.negotiate()
         board.silent_requests = 1
-        pending = asyncio.create_task(client.ask(Echo(d="mid"), repeatable=True))
+        pending = asyncio.create_task(client.ask(EchoRequest(d="mid"), repeatable=True))
         await board.ignored_one.wait()
         started = time.monotonic()
         if cut is None:
             await link.disconnect()  # A board in this process cannot leave; its host can.
             await asyncio.wait([pending])
             with pytest.raises(LinkClosed):
-                await client.ask(Echo(d="after"), repeatable=True)
+                await client.ask(EchoRequest(d="after"), repeatable=True)
         else:
             cut()
             with pytest.raises(LinkClosed):
@@ -131,4 +131,4 @@ async def test_reply_that_is_no_map_is_a_protocol_error(kind: str) -> None:
         board.handlers[key] = lambda _: ["no", "map"]  # type: ignore[assignment,return-value]
     async with open_to(kind, board) as (link, _):
         with pytest.raises(ProtocolError, match="Echo"):
-            await DeviceClient(link, timeout_s=2.0).ask(Echo(d="x"), repeatable=False)
+            await DeviceClient(link, timeout_s=2.0).ask(EchoRequest(d="x"), repeatable=False)

@@ -38,7 +38,6 @@ def render() -> str:
         + _enum("tyf_status", "TYF_", ids.Status),
         _enum("tyf_dtype", "TYF_DTYPE_", ids.DType),
         _enum("tyf_smp_group", "TYF_SMP_GROUP_", ids.SmpGroup),
-        _enum("tyf_command", "TYF_COMMAND_", ids.Command),
         _enum("tyf_crash_why", "TYF_CRASH_WHY_", crash.CrashWhy),
         _enum("tyf_session_command", "TYF_SESSION_COMMAND_", session.SessionCommand),
         _defines([("TYF_SESSION_PSK_BYTES", session.PSK_BYTES), ("TYF_SESSION_HELLO_BYTES", session.HELLO_BYTES)]),

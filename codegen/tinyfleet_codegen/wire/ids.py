@@ -42,6 +42,11 @@ class SmpGroup(IntEnum):
     """SMP group ids in use; 64 and up are application-defined in SMP."""
 
     OS = 0
+    IMAGE = 1
+    STAT = 2
+    SETTINGS = 3
+    FS = 8
+    ENUM = 10
     TINYFLEET = 64
     SESSION = 65
 
@@ -56,6 +61,73 @@ class Command(IntEnum):
     RESULTS = 4
     REPLAY = 5
     STATS = 6
+    SAMPLING = 7
+    MODELS = 8
+    MODEL_UPLOAD = 9
+    MODEL_TEST = 10
+    MODEL_CONFIRM = 11
+    MODEL_REVERT = 12
+    MODEL_ERASE = 13
+    PROVISION = 14
+
+
+class OsError(IntEnum):
+    """Errors of SMP group 0 that we give; the protocol's numbers, as in the groups below."""
+
+    INVALID_FORMAT = 2
+    QUERY_YIELDS_NO_ANSWER = 3
+    RTC_NOT_SET = 4
+
+
+class ImageError(IntEnum):
+    """Errors of SMP group 1 that we give."""
+
+    UNKNOWN = 1
+    NO_IMAGE = 3
+    FLASH_WRITE_FAILED = 12
+    FLASH_ERASE_FAILED = 13
+    INVALID_SLOT = 14  # no such slot or image number
+    INVALID_LENGTH = 21  # the first chunk says no length
+    INVALID_IMAGE_HEADER = 22  # the first chunk is smaller than an image header
+    INVALID_IMAGE_HEADER_MAGIC = 23  # not an image
+    INVALID_HASH = 24  # no image with that hash, or the file has another hash than its upload said
+    INVALID_FLASH_ADDRESS = 25  # linked for the other slot: send the other file
+    CURRENT_VERSION_IS_NEWER = 27
+    IMAGE_ALREADY_PENDING = 28  # the other slot waits for its test: reset or erase it first
+    INVALID_IMAGE_TOO_LARGE = 30
+    INVALID_IMAGE_DATA_OVERRUN = 31  # more data than the upload's length
+    IMAGE_CONFIRMATION_DENIED = 32
+    IMAGE_SETTING_TEST_TO_ACTIVE_DENIED = 33
+
+
+class StatError(IntEnum):
+    """Errors of SMP group 2 that we give."""
+
+    INVALID_GROUP = 2
+
+
+class SettingsError(IntEnum):
+    """Errors of SMP group 3 that we give."""
+
+    UNKNOWN = 1
+    KEY_TOO_LONG = 2
+    KEY_NOT_FOUND = 3
+    WRITE_NOT_SUPPORTED = 6
+    DELETE_NOT_SUPPORTED = 7
+
+
+class FsError(IntEnum):
+    """Errors of SMP group 8 that we give."""
+
+    FILE_NOT_FOUND = 3
+    FILE_OFFSET_LARGER_THAN_FILE = 12
+    CHECKSUM_HASH_NOT_FOUND = 13
+
+
+class EnumError(IntEnum):
+    """Errors of SMP group 10 that we give."""
+
+    INDEX_TOO_LARGE = 4
 
 
 class DType(IntEnum):

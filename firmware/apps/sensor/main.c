@@ -1,8 +1,8 @@
 /* The sensor application on a board. All of it is in lib/sensor, where it can be tested. */
 #include "model.h"
+#include "tyf/management/management.h"
 #include "tyf/port/system.h"
 #include "tyf/sensor/sensor.h"
-#include "tyf/smp/os_group.h"
 
 #ifndef TYF_APP_VERSION
 #define TYF_APP_VERSION "dev"

@@ -8,13 +8,13 @@
 #include "tyf/core/assert.h"
 #include "tyf/core/config.h"
 #include "tyf/host_flash.h"
+#include "tyf/management/management.h"
 #include "tyf/port/crash.h"
 #include "tyf/port/live.h"
 #include "tyf/port/system.h"
 #include "tyf/port/time.h"
 #include "tyf/port/uart.h"
 #include "tyf/sensor/sensor.h"
-#include "tyf/smp/os_group.h"
 
 const char tyf_smp_application[] = "sensor host";
 

@@ -16,7 +16,7 @@ from smpclient.exceptions import SMPClientException
 
 from tinyfleet.link import Link
 from tinyfleet.smp.message import Asks, GenericError, GroupError, ReplyT
-from tinyfleet.smp.requests import Params
+from tinyfleet.smp.requests import ParamsRequest
 from tinyfleet_codegen.errors import DeviceError, LinkTimeout, ProtocolError
 from tinyfleet_codegen.wire.ids import SmpGroup, Status
 
@@ -52,7 +52,7 @@ class DeviceClient:
 
     async def negotiate(self) -> tuple[int, int]:
         """Ask for the device's buffers and use them from now on; returns (buf_size, buf_count)."""
-        reply = await self.ask(Params(), repeatable=True)
+        reply = await self.ask(ParamsRequest(), repeatable=True)
         self._link.initialize(reply.buf_size)
         return reply.buf_size, reply.buf_count
 
@@ -70,7 +70,7 @@ class DeviceClient:
             ProtocolError: the reply makes no sense.
         """
         attempts = ATTEMPTS if repeatable else 1
-        name = type(request).__name__
+        name = type(request).__name__.removesuffix("Request")
         async with self._turn:
             for attempt in range(1, attempts + 1):
                 try:
@@ -90,7 +90,9 @@ class DeviceClient:
         except (SMPClientException, SMPException, ValidationError, cbor2.CBORError, struct.error, ValueError, TypeError) as error:
             # The message may be pages long: smpclient puts the whole frame into it.
             first_line = next(filter(str.strip, str(error).splitlines()), type(error).__name__).strip()
-            raise ProtocolError(f"{self._link.url} sent a reply to {type(request).__name__} that makes no sense: {first_line}") from error
+            raise ProtocolError(
+                f"{self._link.url} sent a reply to {type(request).__name__.removesuffix('Request')} that makes no sense: {first_line}"
+            ) from error
 
     def _checked(self, name: str, reply: Any) -> Any:
         if isinstance(reply, GroupError):

@@ -9,9 +9,7 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
-from smp import error, header, message
-
-from tinyfleet_codegen.wire.ids import SmpGroup
+from smp import error, message
 
 _TOLERANT = ConfigDict(extra="ignore", frozen=True, serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
 
@@ -51,45 +49,13 @@ class GroupError(error.ErrorV2):  # type: ignore[type-arg]  # its type variable 
     err: _GroupStatus  # type: ignore[assignment]
 
 
-class OsGenericError(GenericError):
-    """A generic error of an os command."""
+class Part(BaseModel):
+    """A map within a reply; unknown keys are ignored."""
 
-    _GROUP_ID = header.GroupId.OS_MANAGEMENT
-
-
-class OsGroupError(GroupError):
-    """An error of the os group."""
-
-    _GROUP_ID = header.GroupId.OS_MANAGEMENT
-
-
-class TinyfleetGenericError(GenericError):
-    """A generic error of one of our commands."""
-
-    _GROUP_ID = int(SmpGroup.TINYFLEET)
-
-
-class TinyfleetGroupError(GroupError):
-    """An error of our group: ``rc`` is the magnitude of a ``tyf_status``."""
-
-    _GROUP_ID = int(SmpGroup.TINYFLEET)
+    model_config = _TOLERANT
 
 
 class Asks(Generic[ReplyT]):
-    """What a request class adds to its message: the reply that it expects (``_Response``) and its errors."""
+    """What a request class adds to its message: the reply that it expects (``_Response``)."""
 
     _Response: type[ReplyT]
-
-
-class AsksOs(Asks[ReplyT]):
-    """A request to the os group."""
-
-    _ErrorV1 = OsGenericError
-    _ErrorV2 = OsGroupError
-
-
-class AsksTinyfleet(Asks[ReplyT]):
-    """A request to our group."""
-
-    _ErrorV1 = TinyfleetGenericError
-    _ErrorV2 = TinyfleetGroupError

@@ -1,20 +1,51 @@
 /* The commands of this application. */
-#include <stddef.h>
-
 #include "sensor.h"
-#include "tyf/smp/os_group.h"
+#include "tyf/management/management.h"
 
 static const tyf_smp_command commands[] = {
-    {.id = TYF_COMMAND_HELLO, .on_read = tyf_sensor_hello},
-    {.id = TYF_COMMAND_MODEL_INFO, .on_read = tyf_sensor_model_info},
-    {.id = TYF_COMMAND_INFER, .on_read = tyf_sensor_read_output, .on_write = tyf_sensor_infer_chunk},
-    {.id = TYF_COMMAND_SELF_INFER, .on_write = tyf_sensor_self_infer},
-    {.id = TYF_COMMAND_RESULTS, .on_read = tyf_sensor_results},
-    {.id = TYF_COMMAND_REPLAY, .on_write = tyf_sensor_replay_samples},
-    {.id = TYF_COMMAND_STATS, .on_read = tyf_sensor_stats},
+    {TYF_MESSAGE_HELLO, .handler = tyf_sensor_hello},
+    {TYF_MESSAGE_MODEL_INFO, .handler = tyf_sensor_model_info},
+    {TYF_MESSAGE_INFER, .handler = tyf_sensor_infer_chunk},
+    {TYF_MESSAGE_OUTPUT, .handler = tyf_sensor_read_output},
+    {TYF_MESSAGE_SELF_INFER, .handler = tyf_sensor_self_infer},
+    {TYF_MESSAGE_RESULTS, .handler = tyf_sensor_results},
+    {TYF_MESSAGE_REPLAY, .handler = tyf_sensor_replay_samples},
+    {TYF_MESSAGE_STATS, .handler = tyf_sensor_stats},
 };
 
-const tyf_smp_command_group tyf_sensor_groups[TYF_SENSOR_GROUP_COUNT] = {
-    TYF_SMP_OS_GROUP,
-    {.id = TYF_SMP_GROUP_TINYFLEET, .commands = commands, .count = sizeof commands / sizeof commands[0]},
+static const tyf_smp_command_group groups[] = {
+    TYF_MANAGEMENT_GROUPS,
+    {.id = TYF_SMP_GROUP_TINYFLEET,
+     .name = "tinyfleet",
+     .commands = commands,
+     .count = sizeof commands / sizeof commands[0]},
+};
+
+const tyf_smp_registry tyf_sensor_registry = {.groups = groups, .count = sizeof groups / sizeof groups[0]};
+
+/* What the standard groups show of this application. */
+
+enum { POOL_ARENA, POOL_TELEMETRY, POOL_COUNT };
+
+static void fill_pool(uint32_t index, tyf_management_pool *pool) {
+    const tyf_sensor *s = &tyf_sensor_state;
+    if (index == POOL_ARENA) {
+        *pool = (tyf_management_pool){.name = "arena", .block_bytes = s->model->arena_bytes, .blocks = 1};
+    } else {
+        const uint32_t free_bytes = s->ring.capacity - s->ring.used;
+        *pool = (tyf_management_pool){.name = "telemetry",
+                                      .block_bytes = 1,
+                                      .blocks = s->ring.capacity,
+                                      .free_blocks = free_bytes,
+                                      .fewest_free = free_bytes}; /* it only grows until it is full */
+    }
+}
+
+static const tyf_management_stat stats[] = {{"sensor", tyf_sensor_add_stats}};
+
+const tyf_management_facts tyf_management_application = {
+    .stats = stats,
+    .stat_count = sizeof stats / sizeof stats[0],
+    .pool = fill_pool,
+    .pool_count = POOL_COUNT,
 };

@@ -2,9 +2,9 @@
 #include <stddef.h>
 
 #include "sensor.h"
+#include "tyf/management/management.h"
 #include "tyf/port/system.h"
 #include "tyf/port/time.h"
-#include "tyf/smp/os_group.h"
 
 int tyf_sensor_hello(tyf_smp_exchange *exchange) {
     const tyf_sensor *s = &tyf_sensor_state;
@@ -35,22 +35,26 @@ int tyf_sensor_model_info(tyf_smp_exchange *exchange) {
     return TYF_SMP_OK;
 }
 
-int tyf_sensor_stats(tyf_smp_exchange *exchange) {
+void tyf_sensor_add_stats(tyf_cbor_writer *fields) {
     const tyf_sensor *s = &tyf_sensor_state;
     tyf_port_fault fault;
     (void)tyf_port_last_fault(&fault); /* zeros when there was none */
-    tyf_cbor_add_uint(&exchange->reply, "inferences", s->counts.inferences);
-    tyf_cbor_add_uint(&exchange->reply, "records", tyf_telemetry_ring_produced(&s->ring));
-    tyf_cbor_add_uint(&exchange->reply, "ring_overwrites", tyf_telemetry_ring_overwrites(&s->ring));
-    tyf_cbor_add_uint(&exchange->reply, "last_instructions", s->counts.last_instructions);
-    tyf_cbor_add_uint(&exchange->reply, "max_instructions", s->counts.max_instructions);
-    tyf_cbor_add_uint(&exchange->reply, "stack_bytes", tyf_port_stack_bytes());
-    tyf_cbor_add_uint(&exchange->reply, "stack_used", tyf_port_stack_used_bytes());
-    tyf_cbor_add_uint(&exchange->reply, "bad_frames", tyf_smp_server_bad_frames(&s->server));
-    tyf_cbor_add_uint(&exchange->reply, "fault_pc", fault.pc);
-    tyf_cbor_add_uint(&exchange->reply, "fault_lr", fault.lr);
-    tyf_cbor_add_uint(&exchange->reply, "fault_cfsr", fault.cfsr);
-    tyf_cbor_add_uint(&exchange->reply, "resets", tyf_port_resets());
+    tyf_cbor_add_uint(fields, "inferences", s->counts.inferences);
+    tyf_cbor_add_uint(fields, "records", tyf_telemetry_ring_produced(&s->ring));
+    tyf_cbor_add_uint(fields, "ring_overwrites", tyf_telemetry_ring_overwrites(&s->ring));
+    tyf_cbor_add_uint(fields, "last_instructions", s->counts.last_instructions);
+    tyf_cbor_add_uint(fields, "max_instructions", s->counts.max_instructions);
+    tyf_cbor_add_uint(fields, "stack_bytes", tyf_port_stack_bytes());
+    tyf_cbor_add_uint(fields, "stack_used", tyf_port_stack_used_bytes());
+    tyf_cbor_add_uint(fields, "bad_frames", tyf_smp_server_bad_frames(&s->server));
+    tyf_cbor_add_uint(fields, "fault_pc", fault.pc);
+    tyf_cbor_add_uint(fields, "fault_lr", fault.lr);
+    tyf_cbor_add_uint(fields, "fault_cfsr", fault.cfsr);
+    tyf_cbor_add_uint(fields, "resets", tyf_port_resets());
+}
+
+int tyf_sensor_stats(tyf_smp_exchange *exchange) {
+    tyf_sensor_add_stats(&exchange->reply);
     return TYF_SMP_OK;
 }
 
@@ -59,12 +63,7 @@ int tyf_sensor_stats(tyf_smp_exchange *exchange) {
 
 int tyf_sensor_results(tyf_smp_exchange *exchange) {
     const tyf_sensor *s = &tyf_sensor_state;
-    uint32_t since = 0;
-    uint32_t max = 0;
-    if (tyf_cbor_find_u32(&exchange->request, "since", &since) != TYF_OK ||
-        tyf_cbor_find_u32(&exchange->request, "max", &max) != TYF_OK) {
-        return TYF_SMP_EINVAL;
-    }
+    const tyf_results_request *request = exchange->request;
     tyf_cbor_add_uint(&exchange->reply, "boot_id", s->identity.boot_id);
     tyf_cbor_add_bytes(&exchange->reply, "device_id", s->identity.device_id, sizeof s->identity.device_id);
     const uint32_t room = tyf_cbor_room_for_bytes(&exchange->reply, "records", RESULTS_TAIL_BYTES);
@@ -72,7 +71,7 @@ int tyf_sensor_results(tyf_smp_exchange *exchange) {
     if (records == NULL) {
         return TYF_SMP_EMSGSIZE;
     }
-    const tyf_telemetry_batch batch = tyf_telemetry_ring_read(&s->ring, since, max, records, room);
+    const tyf_telemetry_batch batch = tyf_telemetry_ring_read(&s->ring, request->since, request->max, records, room);
     tyf_cbor_close_bytes(&exchange->reply, batch.bytes);
     tyf_cbor_add_uint(&exchange->reply, "next", batch.next);
     tyf_cbor_add_uint(&exchange->reply, "lost", batch.lost);

@@ -10,10 +10,8 @@
 
 int tyf_sensor_read_output(tyf_smp_exchange *exchange) {
     const tyf_sensor *s = &tyf_sensor_state;
-    uint32_t off = 0;
-    if (tyf_cbor_find_u32(&exchange->request, "off", &off) != TYF_OK) {
-        return TYF_SMP_EINVAL;
-    }
+    const tyf_output_request *request = exchange->request;
+    const uint32_t off = request->off;
     if (!s->tensor.has_output) {
         return TYF_ERR_STATE;
     }
@@ -31,15 +29,10 @@ int tyf_sensor_read_output(tyf_smp_exchange *exchange) {
 int tyf_sensor_infer_chunk(tyf_smp_exchange *exchange) {
     tyf_sensor *s = &tyf_sensor_state;
     const uint32_t total = s->model->input_bytes;
-    uint32_t off = 0;
-    bool resets = false;
-    tyf_cbor_string data;
-    if (tyf_cbor_find_u32(&exchange->request, "off", &off) != TYF_OK ||
-        tyf_cbor_find_bytes(&exchange->request, "data", &data) != TYF_OK ||
-        tyf_cbor_find_bool(&exchange->request, "reset", &resets) == TYF_ERR_FORMAT) {
-        return TYF_SMP_EINVAL;
-    }
-    if (resets) {
+    const tyf_infer_request *request = exchange->request;
+    const uint32_t off = request->off;
+    const tyf_cbor_string data = request->data;
+    if (request->reset) {
         tyf_model_reset(s->model, s->arena);
     }
     if (off == 0) {
@@ -105,11 +98,9 @@ static void hash_layer(void *context, uint32_t layer, const void *data, uint32_t
 }
 
 /* Hashes of the layers of one case, from a given layer on. */
-static int self_infer_layers(tyf_smp_exchange *exchange, uint32_t seed, uint32_t case_index) {
-    uint32_t from = 0;
-    if (tyf_cbor_find_u32(&exchange->request, "from", &from) == TYF_ERR_FORMAT) {
-        return TYF_SMP_EINVAL;
-    }
+static int self_infer_layers(tyf_smp_exchange *exchange) {
+    const tyf_self_infer_request *request = exchange->request;
+    const uint32_t from = request->from;
     tyf_cbor_add_uint(&exchange->reply, "from", from);
     const uint32_t room = tyf_cbor_room_for_bytes(&exchange->reply, "hashes", INSTRUCTIONS_KEY_BYTES) / LAYER_BYTES;
     layer_hashes hashes = {.from = from, .room = room};
@@ -118,7 +109,7 @@ static int self_infer_layers(tyf_smp_exchange *exchange, uint32_t seed, uint32_t
         return TYF_ERR_TOO_LARGE;
     }
     tyf_model_reset(tyf_sensor_state.model, tyf_sensor_state.arena);
-    make_input(seed, case_index);
+    make_input(request->seed, request->first);
     hashes.since = tyf_port_ticks();
     (void)tyf_sensor_infer(hash_layer, &hashes);
     tyf_cbor_close_bytes(&exchange->reply, hashes.count * TYF_TENSOR_HASH_BYTES);
@@ -129,34 +120,24 @@ static int self_infer_layers(tyf_smp_exchange *exchange, uint32_t seed, uint32_t
 
 int tyf_sensor_self_infer(tyf_smp_exchange *exchange) {
     const tyf_sensor *s = &tyf_sensor_state;
-    uint32_t seed = 0;
-    uint32_t first = 0;
-    uint32_t count = 1;
-    bool wants_layers = false;
-    bool keeps = false;
-    if (tyf_cbor_find_u32(&exchange->request, "seed", &seed) != TYF_OK ||
-        tyf_cbor_find_u32(&exchange->request, "first", &first) != TYF_OK ||
-        tyf_cbor_find_u32(&exchange->request, "count", &count) == TYF_ERR_FORMAT ||
-        tyf_cbor_find_bool(&exchange->request, "layers", &wants_layers) == TYF_ERR_FORMAT ||
-        tyf_cbor_find_bool(&exchange->request, "keep", &keeps) == TYF_ERR_FORMAT) {
-        return TYF_SMP_EINVAL;
+    const tyf_self_infer_request *request = exchange->request;
+    if (request->layers) {
+        return self_infer_layers(exchange);
     }
-    if (wants_layers) {
-        return self_infer_layers(exchange, seed, first);
-    }
+    const uint32_t count = request->count == 0 ? 1u : request->count;
     const uint32_t room = tyf_cbor_room_for_bytes(&exchange->reply, "hashes", 1) / TYF_TENSOR_HASH_BYTES;
     const uint32_t most = count < room ? count : room;
     uint8_t *out = tyf_cbor_open_bytes(&exchange->reply, "hashes", most * TYF_TENSOR_HASH_BYTES);
     if (out == NULL) {
         return TYF_ERR_TOO_LARGE;
     }
-    if (!keeps) {
+    if (!request->keep) {
         tyf_model_reset(s->model, s->arena);
     }
     const uint64_t start_us = tyf_port_uptime_us();
     uint32_t done = 0;
     while (done < most && (done == 0 || tyf_port_uptime_us() - start_us < TYF_CFG_SELF_INFER_MS * UINT64_C(1000))) {
-        make_input(seed, first + done);
+        make_input(request->seed, request->first + done);
         (void)tyf_sensor_infer(NULL, NULL);
         hash_bytes(s->arena + s->model->output_offset, s->model->output_bytes, out + done * TYF_TENSOR_HASH_BYTES);
         done++;

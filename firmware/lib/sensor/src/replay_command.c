@@ -38,14 +38,10 @@ static void take_sample(const tyf_frontend *frontend, const uint8_t *sample) {
 int tyf_sensor_replay_samples(tyf_smp_exchange *exchange) {
     tyf_sensor *s = &tyf_sensor_state;
     const tyf_frontend *frontend = s->model->frontend;
-    uint32_t stream = 0;
-    uint32_t off = 0;
-    tyf_cbor_string data;
-    if (tyf_cbor_find_u32(&exchange->request, "stream", &stream) != TYF_OK ||
-        tyf_cbor_find_u32(&exchange->request, "off", &off) != TYF_OK ||
-        tyf_cbor_find_bytes(&exchange->request, "data", &data) != TYF_OK) {
-        return TYF_SMP_EINVAL;
-    }
+    const tyf_replay_request *request = exchange->request;
+    const uint32_t stream = request->stream;
+    const uint32_t off = request->off;
+    const tyf_cbor_string data = request->data;
     if (frontend == NULL) {
         return TYF_ERR_NO_FRONTEND;
     }

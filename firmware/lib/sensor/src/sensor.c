@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sensor.h"
+#include "tyf/management/management.h"
 #include "tyf/port/system.h"
 #include "tyf/port/time.h"
 #include "tyf/port/uart.h"
@@ -32,7 +33,8 @@ void tyf_sensor_start(const tyf_model *model, uint8_t *arena) {
     tyf_sensor_state.arena = arena;
     tyf_model_reset(model, arena);
     tyf_telemetry_ring_init(&tyf_sensor_state.ring, ring_memory, sizeof ring_memory);
-    tyf_smp_server_init(&tyf_sensor_state.server, tyf_sensor_groups, TYF_SENSOR_GROUP_COUNT, transmit, NULL);
+    tyf_management_start(&tyf_sensor_registry);
+    tyf_smp_server_init(&tyf_sensor_state.server, &tyf_sensor_registry, TYF_SMP_TRUST_OPEN, transmit, NULL);
     /* Without identity or a durable boot the board answers management and produces no records: boot_id stays 0. */
     (void)tyf_identity_start(&tyf_sensor_state.identity);
 }

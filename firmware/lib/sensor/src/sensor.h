@@ -11,8 +11,6 @@
 #include "tyf/smp/server.h"
 #include "tyf/telemetry/ring.h"
 
-#define TYF_SENSOR_GROUP_COUNT 2u
-
 typedef struct {
     uint32_t inferences;
     uint32_t last_instructions;
@@ -62,6 +60,9 @@ int tyf_sensor_results(tyf_smp_exchange *exchange);
 int tyf_sensor_replay_samples(tyf_smp_exchange *exchange);
 int tyf_sensor_stats(tyf_smp_exchange *exchange);
 
-extern const tyf_smp_command_group tyf_sensor_groups[TYF_SENSOR_GROUP_COUNT];
+/* The counters since boot, as stats and the statistics group tell them. */
+void tyf_sensor_add_stats(tyf_cbor_writer *fields);
+
+extern const tyf_smp_registry tyf_sensor_registry;
 
 #endif

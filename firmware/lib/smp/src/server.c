@@ -6,8 +6,6 @@
 
 /* Header of a message: op and version, flags, payload length (big-endian), group (big-endian), sequence, command. */
 #define HEADER_BYTES 8u
-#define OP_READ 0u
-#define OP_WRITE 2u
 #define OP_MASK 7u
 #define VERSION_SHIFT 3u
 #define VERSION_MASK 3u
@@ -23,45 +21,51 @@ typedef struct {
     uint8_t command;
 } message_header;
 
-void tyf_smp_server_init(tyf_smp_server *server, const tyf_smp_command_group *groups, uint32_t group_count,
+void tyf_smp_server_init(tyf_smp_server *server, const tyf_smp_registry *registry, tyf_smp_trust trust,
                          tyf_smp_transmit transmit, void *context) {
-    server->groups = groups;
-    server->group_count = group_count;
+    server->registry = registry;
+    server->trust = trust;
     server->transmit = transmit;
     server->context = context;
     server->bad_messages = 0;
     tyf_smp_console_init(&server->console);
 }
 
-static const tyf_smp_command *find_command(const tyf_smp_server *server, uint16_t group, uint8_t command) {
-    for (uint32_t g = 0; g < server->group_count; g++) {
-        const tyf_smp_command_group *candidate = &server->groups[g];
-        for (uint32_t c = 0; candidate->id == group && c < candidate->count; c++) {
-            if (candidate->commands[c].id == command) {
-                return &candidate->commands[c];
+static const tyf_smp_command *find_command(const tyf_smp_registry *registry, const message_header *header) {
+    for (uint32_t g = 0; g < registry->count; g++) {
+        const tyf_smp_command_group *group = &registry->groups[g];
+        for (uint32_t c = 0; group->id == header->group && c < group->count; c++) {
+            const tyf_smp_command *command = &group->commands[c];
+            if (command->id == header->command && (command->op == header->op || command->op == TYF_SMP_OP_EITHER)) {
+                return command;
             }
         }
     }
     return NULL;
 }
 
-/* Run the command's handler, if there is one and the request is sound. */
-static int run_command(const tyf_smp_command *command, const message_header *header, tyf_smp_exchange *exchange,
-                       const uint8_t *payload, uint32_t payload_bytes) {
+/* Run the command's handler, if there is one, the sender may, and the request is sound. */
+static int run_command(const tyf_smp_registry *registry, const tyf_smp_command *command, const message_header *header,
+                       tyf_smp_exchange *exchange, const uint8_t *payload, uint32_t payload_bytes) {
     if (header->version > VERSION_2) {
         return TYF_SMP_ETOONEW;
     }
-    tyf_smp_handler handler = NULL;
-    if (command != NULL) {
-        handler = header->op == OP_READ ? command->on_read : command->on_write;
-    }
-    if (handler == NULL) {
+    if (command == NULL) {
         return TYF_SMP_ENOTSUP;
     }
-    if (tyf_cbor_map_open(&exchange->request, payload, payload_bytes) != TYF_OK) {
+    const int denied =
+        registry->policy != NULL ? registry->policy(command, header->group, exchange->trust) : TYF_SMP_OK;
+    if (denied != TYF_SMP_OK) {
+        return denied;
+    }
+    tyf_cbor_map map;
+    tyf_smp_any_request request;
+    if (tyf_cbor_map_open(&map, payload, payload_bytes) != TYF_OK ||
+        !tyf_smp_decode(&map, command->fields, command->field_count, &request)) {
         return TYF_SMP_EINVAL;
     }
-    return handler(exchange);
+    exchange->request = &request;
+    return command->handler(exchange);
 }
 
 /* Version 2 has errors of a group; version 1, and generic errors in both, a plain number. */
@@ -76,25 +80,25 @@ static void write_error(tyf_cbor_writer *reply, const message_header *header, in
     }
 }
 
-static void begin_reply(tyf_smp_server *server, tyf_cbor_writer *reply) {
-    tyf_cbor_writer_init(reply, server->reply + HEADER_BYTES, sizeof server->reply - HEADER_BYTES);
-    tyf_cbor_begin_map(reply);
+static void begin_reply(tyf_cbor_writer *writer, uint8_t *reply, uint32_t capacity) {
+    tyf_cbor_writer_init(writer, reply + HEADER_BYTES, capacity - HEADER_BYTES);
+    tyf_cbor_begin_map(writer);
 }
 
-static void send_reply(tyf_smp_server *server, const message_header *header, uint32_t payload_bytes) {
-    server->reply[0] = (uint8_t)((uint32_t)header->version << VERSION_SHIFT | (header->op + REPLY_OP_OFFSET));
-    server->reply[1] = 0;
-    tyf_put_u16_be(server->reply + 2, (uint16_t)payload_bytes);
-    tyf_put_u16_be(server->reply + 4, header->group);
-    server->reply[6] = header->sequence;
-    server->reply[7] = header->command;
-    tyf_smp_console_send(server->reply, HEADER_BYTES + payload_bytes, server->transmit, server->context);
+static void write_header(uint8_t *reply, const message_header *header, uint32_t payload_bytes) {
+    reply[0] = (uint8_t)((uint32_t)header->version << VERSION_SHIFT | (header->op + REPLY_OP_OFFSET));
+    reply[1] = 0;
+    tyf_put_u16_be(reply + 2, (uint16_t)payload_bytes);
+    tyf_put_u16_be(reply + 4, header->group);
+    reply[6] = header->sequence;
+    reply[7] = header->command;
 }
 
-static void answer(tyf_smp_server *server, const uint8_t *message, uint32_t bytes) {
+uint32_t tyf_smp_answer(const tyf_smp_registry *registry, tyf_smp_trust trust, const uint8_t *message, uint32_t bytes,
+                        uint8_t *reply, uint32_t capacity, tyf_smp_after *after) {
+    *after = NULL;
     if (bytes < HEADER_BYTES || tyf_get_u16_be(message + 2) != bytes - HEADER_BYTES) {
-        server->bad_messages++;
-        return;
+        return 0;
     }
     const message_header header = {
         .op = message[0] & OP_MASK,
@@ -103,26 +107,40 @@ static void answer(tyf_smp_server *server, const uint8_t *message, uint32_t byte
         .sequence = message[6],
         .command = message[7],
     };
-    if (header.op != OP_READ && header.op != OP_WRITE) {
-        server->bad_messages++;
-        return;
+    if (header.op != TYF_SMP_OP_READ && header.op != TYF_SMP_OP_WRITE) {
+        return 0;
     }
-    const tyf_smp_command *command = find_command(server, header.group, header.command);
-    tyf_smp_exchange exchange;
-    begin_reply(server, &exchange.reply);
-    int result = run_command(command, &header, &exchange, message + HEADER_BYTES, bytes - HEADER_BYTES);
+    const tyf_smp_command *command = find_command(registry, &header);
+    tyf_smp_exchange exchange = {.trust = trust};
+    begin_reply(&exchange.reply, reply, capacity);
+    int result = run_command(registry, command, &header, &exchange, message + HEADER_BYTES, bytes - HEADER_BYTES);
     tyf_cbor_end(&exchange.reply);
     if (result == TYF_SMP_OK && !tyf_cbor_writer_is_ok(&exchange.reply)) {
         result = TYF_SMP_EMSGSIZE;
     }
     if (result != TYF_SMP_OK) {
-        begin_reply(server, &exchange.reply);
+        begin_reply(&exchange.reply, reply, capacity);
         write_error(&exchange.reply, &header, result);
         tyf_cbor_end(&exchange.reply);
+    } else {
+        *after = command->after;
     }
-    send_reply(server, &header, tyf_cbor_writer_bytes(&exchange.reply));
-    if (result == TYF_SMP_OK && header.op == OP_WRITE && command->after_write != NULL) {
-        command->after_write();
+    const uint32_t payload_bytes = tyf_cbor_writer_bytes(&exchange.reply);
+    write_header(reply, &header, payload_bytes);
+    return HEADER_BYTES + payload_bytes;
+}
+
+static void answer(tyf_smp_server *server, const uint8_t *message, uint32_t bytes) {
+    tyf_smp_after after;
+    const uint32_t count =
+        tyf_smp_answer(server->registry, server->trust, message, bytes, server->reply, sizeof server->reply, &after);
+    if (count == 0) {
+        server->bad_messages++;
+        return;
+    }
+    tyf_smp_console_send(server->reply, count, server->transmit, server->context);
+    if (after != NULL) {
+        after();
     }
 }
 

@@ -37,19 +37,14 @@ typedef enum {
 
 typedef enum {
     TYF_SMP_GROUP_OS = 0,
+    TYF_SMP_GROUP_IMAGE = 1,
+    TYF_SMP_GROUP_STAT = 2,
+    TYF_SMP_GROUP_SETTINGS = 3,
+    TYF_SMP_GROUP_FS = 8,
+    TYF_SMP_GROUP_ENUM = 10,
     TYF_SMP_GROUP_TINYFLEET = 64,
     TYF_SMP_GROUP_SESSION = 65,
 } tyf_smp_group;
-
-typedef enum {
-    TYF_COMMAND_HELLO = 0,
-    TYF_COMMAND_MODEL_INFO = 1,
-    TYF_COMMAND_INFER = 2,
-    TYF_COMMAND_SELF_INFER = 3,
-    TYF_COMMAND_RESULTS = 4,
-    TYF_COMMAND_REPLAY = 5,
-    TYF_COMMAND_STATS = 6,
-} tyf_command;
 
 typedef enum {
     TYF_CRASH_WHY_FAULT = 1,

@@ -1,0 +1,409 @@
+"""Every SMP message of a board: the single source of what C decodes, Python sends and the documents say.
+
+To add one, declare it in the tuple of its group and run::
+
+    python -m tinyfleet_codegen.wire.print_messages --write .
+
+which prints ``tyf/smp/messages.h`` and ``messages.c``, ``tinyfleet/smp/requests.py``, ``docs/spec/smp.cddl`` and the tables in
+``docs/spec/wire.md``. Then name ``TYF_MESSAGE_<NAME>`` with its handler in a table of commands.
+"""
+
+from __future__ import annotations
+
+from tinyfleet_codegen.wire.ids import Command, SmpGroup
+from tinyfleet_codegen.wire.schema import (
+    U64_MAX,
+    Access,
+    Field,
+    Kind,
+    Message,
+    Op,
+    data,
+    digest,
+    exactly,
+    flag,
+    listed,
+    record,
+    table,
+    text,
+    uint,
+)
+
+NAME_BYTES = 32
+"""Most bytes of the name of a setting, a file or a group of statistics."""
+SETTING_BYTES = 256
+"""Most bytes of the value of a setting."""
+
+_TASK = ("prio", "tid", "state", "stkuse", "stksiz", "cswcnt", "runtime", "last_checkin", "next_checkin")
+
+
+def _counter(key: str) -> Field:
+    return Field(key, Kind.UINT, 0, U64_MAX)
+
+
+OS = (
+    Message("echo", SmpGroup.OS, 0, Op.EITHER, "The text comes back.", request=(text("d"),), reply=(text("r"),), access=Access.OPEN),
+    Message(
+        "task_statistics",
+        SmpGroup.OS,
+        2,
+        Op.READ,
+        "What runs; stack in 4-byte words, runtime in milliseconds.",
+        reply=(table("tasks", record("task", *(uint(name) for name in _TASK))),),
+    ),
+    Message(
+        "memory_pools",
+        SmpGroup.OS,
+        3,
+        Op.READ,
+        "Buffers by name: bytes of a block, blocks, free blocks, fewest that were ever free.",
+        reply=(record("pool", *(uint(name) for name in ("blksiz", "nblks", "nfree", "min"))),),
+        is_table=True,
+    ),
+    Message(
+        "datetime_read",
+        SmpGroup.OS,
+        4,
+        Op.READ,
+        "UTC as it was set, gone on since; error RTC_NOT_SET before.",
+        reply=(text("datetime", 19, 32),),
+    ),
+    Message(
+        "datetime_write",
+        SmpGroup.OS,
+        4,
+        Op.WRITE,
+        "Set it: `YYYY-MM-DDThh:mm:ss`, what follows is not read. It is forgotten at a reset.",
+        request=(text("datetime", 19, 64),),
+    ),
+    Message(
+        "reset",
+        SmpGroup.OS,
+        5,
+        Op.WRITE,
+        "Start over, after the reply.",
+        request=(uint("force", 0, 1).maybe(), uint("boot_mode", 0, 255).maybe()),
+    ),
+    Message(
+        "params",
+        SmpGroup.OS,
+        6,
+        Op.READ,
+        "Largest decoded frame (message + 4 bytes), and frames that may be under way at once.",
+        reply=(uint("buf_size", 64, 65536), uint("buf_count", 1, 255)),
+        access=Access.OPEN,
+    ),
+    Message(
+        "application_info",
+        SmpGroup.OS,
+        7,
+        Op.READ,
+        "What the firmware calls itself.",
+        request=(text("format").maybe(),),
+        reply=(text("output"),),
+        access=Access.OPEN,
+    ),
+    Message(
+        "bootloader_info",
+        SmpGroup.OS,
+        8,
+        Op.READ,
+        "Without a query the bootloader's name; query `mode`: 5 is direct-XIP with revert. Without a bootloader both yield no answer.",
+        request=(text("query", 0, 32).maybe(),),
+        reply=(text("bootloader").maybe(), uint("mode").maybe(), flag("no-downgrade").maybe()),
+    ),
+)
+
+_IMAGES = listed(
+    "images",
+    record(
+        "image",
+        uint("image"),
+        uint("slot", 0, 1),
+        text("version"),
+        exactly("hash", 32),
+        *(flag(name) for name in ("bootable", "pending", "confirmed", "active", "permanent")),
+    ),
+)
+
+IMAGE = (
+    Message(
+        "image_state", SmpGroup.IMAGE, 0, Op.READ, "The firmware images that the slots hold; hash is the SHA-256 TLV.", reply=(_IMAGES,)
+    ),
+    Message(
+        "image_state_write",
+        SmpGroup.IMAGE,
+        0,
+        Op.WRITE,
+        "Let the image with this hash be tested at the next boot, or with `confirm` be kept; `confirm` without a hash "
+        "keeps the running one.",
+        request=(data("hash", 1, 64).maybe(), flag("confirm").maybe()),
+        reply=(_IMAGES,),
+    ),
+    Message(
+        "image_upload",
+        SmpGroup.IMAGE,
+        1,
+        Op.WRITE,
+        "A chunk of an image for the other slot. The first says `len` and `sha` (SHA-256 of the file); with those of "
+        "an upload that broke off "
+        "it goes on, with those of what the slot holds it is done. `off` is what the board wants next; a chunk at "
+        "another offset changes nothing.",
+        request=(
+            uint("image").maybe(),
+            uint("len").maybe(),
+            uint("off"),
+            exactly("sha", 32).maybe(),
+            data("data"),
+            flag("upgrade").maybe(),
+        ),
+        reply=(uint("off"), flag("match").maybe()),
+    ),
+    Message(
+        "image_erase",
+        SmpGroup.IMAGE,
+        5,
+        Op.WRITE,
+        "Erase the other slot, also when it waits for its test.",
+        request=(uint("slot").maybe(),),
+    ),
+    Message(
+        "image_slots",
+        SmpGroup.IMAGE,
+        6,
+        Op.READ,
+        "Sizes of the slots, and which one an upload goes to.",
+        reply=(
+            listed(
+                "images",
+                record(
+                    "image",
+                    uint("image"),
+                    listed("slots", record("slot", uint("slot"), uint("size"), uint("upload_image_id").maybe())),
+                    uint("max_image_size"),
+                ),
+            ),
+        ),
+    ),
+)
+
+STAT = (
+    Message(
+        "stat_read",
+        SmpGroup.STAT,
+        0,
+        Op.READ,
+        "The counters of a group.",
+        request=(text("name", 1, NAME_BYTES),),
+        reply=(text("name"), table("fields", _counter("field"))),
+    ),
+    Message("stat_list", SmpGroup.STAT, 1, Op.READ, "The groups of counters.", reply=(listed("stat_list", text("name")),)),
+)
+
+SETTINGS = (
+    Message(
+        "setting_read",
+        SmpGroup.SETTINGS,
+        0,
+        Op.READ,
+        "A setting's value; one longer than `max_size` is cut, and `max_size` in the reply says so.",
+        request=(text("name", 1, 255), uint("max_size").maybe()),
+        reply=(data("val", 0, SETTING_BYTES), uint("max_size").maybe()),
+    ),
+    Message(
+        "setting_write",
+        SmpGroup.SETTINGS,
+        0,
+        Op.WRITE,
+        "Set it; durable when the reply comes.",
+        request=(text("name", 1, 255), data("val", 0, SETTING_BYTES)),
+    ),
+    Message("setting_delete", SmpGroup.SETTINGS, 1, Op.WRITE, "Remove it.", request=(text("name", 1, 255),)),
+    Message("settings_commit", SmpGroup.SETTINGS, 2, Op.WRITE, "Nothing to do: a write takes effect at once."),
+    Message("settings_load", SmpGroup.SETTINGS, 3, Op.READ, "Nothing to do: a read is always of what is stored."),
+    Message("settings_save", SmpGroup.SETTINGS, 3, Op.WRITE, "Nothing to do: a write is durable when its reply comes."),
+)
+
+FS = (
+    Message(
+        "file_read",
+        SmpGroup.FS,
+        0,
+        Op.READ,
+        "A piece of a file from `off`; the first comes with the file's length.",
+        request=(text("name", 1, 255), uint("off")),
+        reply=(uint("off"), data("data"), uint("len").maybe()),
+    ),
+    Message("file_status", SmpGroup.FS, 1, Op.READ, "Its length.", request=(text("name", 1, 255),), reply=(uint("len"),)),
+    Message(
+        "file_hash",
+        SmpGroup.FS,
+        2,
+        Op.READ,
+        "Checksum (`crc32`, the default) or hash (`sha256`) of a file, from `off`, of at most `len` bytes (0: all).",
+        request=(text("name", 1, 255), text("type", 1, 16).maybe(), uint("off").maybe(), uint("len").maybe()),
+        reply=(text("type"), uint("off").maybe(), uint("len"), digest("output")),
+    ),
+    Message(
+        "file_hash_types",
+        SmpGroup.FS,
+        3,
+        Op.READ,
+        "The kinds of `file_hash`; format 0 is a number, 1 is bytes.",
+        reply=(table("types", record("type", uint("format", 0, 1), uint("size"))),),
+    ),
+    Message("file_close", SmpGroup.FS, 4, Op.WRITE, "Nothing to do."),
+)
+
+ENUM = (
+    Message("group_count", SmpGroup.ENUM, 0, Op.READ, "How many groups there are.", reply=(uint("count"),)),
+    Message("group_list", SmpGroup.ENUM, 1, Op.READ, "Their numbers.", reply=(listed("groups", uint("group")),)),
+    Message(
+        "group_single",
+        SmpGroup.ENUM,
+        2,
+        Op.READ,
+        "The group at an index (0 when absent); `end` with the last.",
+        request=(uint("index").maybe(),),
+        reply=(uint("group"), flag("end").maybe()),
+    ),
+    Message(
+        "group_details",
+        SmpGroup.ENUM,
+        3,
+        Op.READ,
+        "Names and numbers of handlers; always of all groups.",
+        request=(listed("groups", uint("group")).maybe(),),
+        reply=(listed("groups", record("group", uint("group"), text("name"), uint("handlers"))),),
+    ),
+)
+
+_WINDOW = ("channels", "window_samples", "hop_samples")
+
+TINYFLEET = (
+    Message(
+        "hello",
+        SmpGroup.TINYFLEET,
+        Command.HELLO,
+        Op.READ,
+        "Who the device is and what it speaks.",
+        reply=(
+            uint("proto_min"),
+            uint("proto_max"),
+            data("device_id"),
+            uint("boot_id"),
+            text("board"),
+            text("app"),
+            _counter("uptime_us"),
+        ),
+        access=Access.OPEN,
+    ),
+    Message(
+        "model_info",
+        SmpGroup.TINYFLEET,
+        Command.MODEL_INFO,
+        Op.READ,
+        "The model that it runs; the last three are 0 without a front end.",
+        reply=(
+            data("model_id"),
+            uint("generation"),
+            text("name"),
+            *(uint(name) for name in ("arena_bytes", "input_bytes", "output_bytes", "input_dtype", "output_dtype", "layers")),
+            *(uint(name) for name in _WINDOW),
+        ),
+    ),
+    Message(
+        "infer",
+        SmpGroup.TINYFLEET,
+        Command.INFER,
+        Op.WRITE,
+        "A chunk of an input tensor; off 0 starts a new one, `reset` lets a streaming model forget earlier ones. The reply's `off` is the "
+        "bytes held; a chunk at another off changes nothing. The chunk that completes the input runs the model: `out_bytes` comes with it.",
+        request=(uint("off"), data("data"), flag("reset").maybe()),
+        reply=(uint("off"), uint("out_bytes").maybe()),
+    ),
+    Message(
+        "output",
+        SmpGroup.TINYFLEET,
+        Command.INFER,
+        Op.READ,
+        "The last output from byte `off`; `len` is the size of the whole.",
+        request=(uint("off"),),
+        reply=(uint("off"), data("data"), uint("len")),
+    ),
+    Message(
+        "self_infer",
+        SmpGroup.TINYFLEET,
+        Command.SELF_INFER,
+        Op.WRITE,
+        "Run `count` (1 when absent) inputs that the device makes from a seed, from case `first` on; a streaming model "
+        "starts from a reset unless "
+        "`keep`. `hashes` has 8 bytes a case (`wire/seeded.py`), fewer than asked when they do not fit or take too "
+        "long, at least 1. With `layers`: "
+        "8 bytes and in `instructions` a u32 a layer of the one case, starting at layer `from`; 0 where the board cannot count them.",
+        request=(
+            uint("seed"),
+            uint("first"),
+            uint("count").maybe(),
+            flag("keep").maybe(),
+            flag("layers").maybe(),
+            uint("from").called("first_layer").maybe(),
+        ),
+        reply=(data("hashes"), uint("from").called("first_layer").maybe(), data("instructions").maybe()),
+    ),
+    Message(
+        "results",
+        SmpGroup.TINYFLEET,
+        Command.RESULTS,
+        Op.READ,
+        "Telemetry records with seq >= `since`, oldest first, at most `max` and at most one frame.",
+        request=(uint("since"), uint("max")),
+        reply=(uint("boot_id"), data("device_id"), data("records"), uint("next"), uint("lost")),
+    ),
+    Message(
+        "replay",
+        SmpGroup.TINYFLEET,
+        Command.REPLAY,
+        Op.WRITE,
+        "Samples as if a sensor had measured them: int16, channels interleaved; `off` counts samples; a new stream "
+        "number with off 0 starts a new "
+        "window. The reply: samples taken so far and the next seq. A chunk at another off changes nothing.",
+        request=(uint("stream"), uint("off"), data("data")),
+        reply=(uint("stream"), uint("off"), uint("seq")),
+    ),
+    Message(
+        "stats",
+        SmpGroup.TINYFLEET,
+        Command.STATS,
+        Op.READ,
+        "Counters since boot; `fault_*` and `resets` since power-on.",
+        reply=tuple(
+            uint(name)
+            for name in (
+                "inferences",
+                "records",
+                "ring_overwrites",
+                "last_instructions",
+                "max_instructions",
+                "stack_bytes",
+                "stack_used",
+                "bad_frames",
+                "fault_pc",
+                "fault_lr",
+                "fault_cfsr",
+                "resets",
+            )
+        ),
+    ),
+)
+
+MESSAGES: tuple[Message, ...] = OS + IMAGE + STAT + SETTINGS + FS + ENUM + TINYFLEET
+"""All of them, in the order of the documents."""
+
+
+def message(group: int, command: int, op: int) -> Message | None:
+    """The declaration of what a header with these numbers means; ``op`` is 0 (read) or 2 (write)."""
+    for candidate in MESSAGES:
+        if (candidate.group, candidate.command) == (group, command) and candidate.op.value in (op, Op.EITHER.value):
+            return candidate
+    return None

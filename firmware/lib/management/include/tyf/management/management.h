@@ -1,0 +1,67 @@
+/**
+ * The standard SMP groups, complete: os, image, stat, settings, fs, enumeration; docs/spec/wire.md. What they show of
+ * the application they find in one constant, which the application defines:
+ *
+ *     const char tyf_smp_application[] = "sensor 1.0";
+ *     const tyf_management_facts tyf_management_application = {.stats = stats, .stat_count = 1, ...};
+ *
+ *     static const tyf_smp_command_group groups[] = {TYF_MANAGEMENT_GROUPS, ...};
+ *     static const tyf_smp_registry registry = {.groups = groups, ...};
+ *     tyf_management_start(&registry);
+ */
+#ifndef TYF_MANAGEMENT_MANAGEMENT_H
+#define TYF_MANAGEMENT_MANAGEMENT_H
+
+#include <stdint.h>
+
+#include "tyf/core/wire.h"
+#include "tyf/smp/server.h"
+
+/** A group of counters: its name, and what adds them (at most 23, each by tyf_cbor_add_uint). */
+typedef struct {
+    const char *name;
+    void (*add)(tyf_cbor_writer *fields);
+} tyf_management_stat;
+
+/** Buffers, as statistics of memory pools tell them. */
+typedef struct {
+    const char *name;
+    uint32_t block_bytes;
+    uint32_t blocks;
+    uint32_t free_blocks;
+    uint32_t fewest_free; /**< since boot */
+} tyf_management_pool;
+
+/** A file to read: where its bytes are now, and how many; none: it is not there. */
+typedef struct {
+    const char *name;
+    const uint8_t *(*open)(uint32_t *bytes);
+} tyf_management_file;
+
+/** What the standard groups show of an application. */
+typedef struct {
+    const tyf_management_stat *stats;
+    const tyf_management_file *files;
+    /** Fill pool number index, 0 .. pool_count - 1. */
+    void (*pool)(uint32_t index, tyf_management_pool *pool);
+    uint8_t stat_count;
+    uint8_t file_count;
+    uint8_t pool_count;
+} tyf_management_facts;
+
+/** The application defines both; the text is that of `application info` and of hello. */
+extern const tyf_management_facts tyf_management_application;
+extern const char tyf_smp_application[];
+
+#define TYF_MANAGEMENT_OS_COMMANDS 9u
+
+extern const tyf_smp_command tyf_management_os[TYF_MANAGEMENT_OS_COMMANDS];
+
+/** Entries for a registry's table of groups. */
+#define TYF_MANAGEMENT_GROUPS                                                                                          \
+    {.id = TYF_SMP_GROUP_OS, .name = "os", .count = TYF_MANAGEMENT_OS_COMMANDS, .commands = tyf_management_os}
+
+/** Forget what was begun. @param registry  what the enumeration group lists */
+void tyf_management_start(const tyf_smp_registry *registry);
+
+#endif

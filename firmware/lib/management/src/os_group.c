@@ -1,0 +1,181 @@
+/* SMP group 0 (os). */
+#include <stddef.h>
+#include <string.h>
+
+#include "management.h"
+#include "tyf/port/system.h"
+#include "tyf/port/time.h"
+
+#define STACK_WORD_BYTES 4u
+#define US_PER_MS 1000u
+#define US_PER_S UINT64_C(1000000)
+
+/* Frames that may be under way at once: the one that is answered, and those that the receive ring holds as text. */
+#define LINES (((uint32_t)TYF_CFG_SMP_FRAME_BYTES + 92u) / 93u)
+#define FRAME_TEXT_BYTES (((uint32_t)TYF_CFG_SMP_FRAME_BYTES + 2u) / 3u * 4u + 3u * LINES)
+#define FRAMES_AT_ONCE (1u + (uint32_t)TYF_CFG_UART_RX_BYTES / FRAME_TEXT_BYTES)
+
+static int echo(tyf_smp_exchange *exchange) {
+    const tyf_echo_request *request = exchange->request;
+    tyf_cbor_add_text_n(&exchange->reply, "r", request->d.data, request->d.bytes);
+    return TYF_SMP_OK;
+}
+
+/* One task: the main loop. Its fields are those of the protocol; what a single loop lacks is 0. */
+static int task_statistics(tyf_smp_exchange *exchange) {
+    tyf_cbor_writer *reply = &exchange->reply;
+    tyf_cbor_add_map(reply, "tasks");
+    tyf_cbor_add_map(reply, "main");
+    tyf_cbor_add_uint(reply, "prio", 0);
+    tyf_cbor_add_uint(reply, "tid", 0);
+    tyf_cbor_add_uint(reply, "state", 0);
+    tyf_cbor_add_uint(reply, "stkuse", tyf_port_stack_used_bytes() / STACK_WORD_BYTES);
+    tyf_cbor_add_uint(reply, "stksiz", tyf_port_stack_bytes() / STACK_WORD_BYTES);
+    tyf_cbor_add_uint(reply, "cswcnt", 0);
+    tyf_cbor_add_uint(reply, "runtime", tyf_port_uptime_us() / US_PER_MS);
+    tyf_cbor_add_uint(reply, "last_checkin", 0);
+    tyf_cbor_add_uint(reply, "next_checkin", 0);
+    tyf_cbor_end(reply);
+    tyf_cbor_end(reply);
+    return TYF_SMP_OK;
+}
+
+static int memory_pools(tyf_smp_exchange *exchange) {
+    tyf_cbor_writer *reply = &exchange->reply;
+    for (uint32_t i = 0; i < tyf_management_application.pool_count; i++) {
+        tyf_management_pool pool;
+        tyf_management_application.pool(i, &pool);
+        tyf_cbor_add_map(reply, pool.name);
+        tyf_cbor_add_uint(reply, "blksiz", pool.block_bytes);
+        tyf_cbor_add_uint(reply, "nblks", pool.blocks);
+        tyf_cbor_add_uint(reply, "nfree", pool.free_blocks);
+        tyf_cbor_add_uint(reply, "min", pool.fewest_free);
+        tyf_cbor_end(reply);
+    }
+    return TYF_SMP_OK;
+}
+
+/* Date and time: boards have no clock of their own, so this one is set by a host and goes on with the uptime. */
+
+#define DAYS_PER_ERA 146097u /* 400 years, which begin with March */
+#define DAYS_TO_1970 719468u /* from 0000-03-01 */
+#define FIRST_YEAR 1970u
+#define SECONDS_PER_DAY 86400u
+
+static uint64_t set_at_us; /* uptime when it was set */
+static uint64_t set_to_s;  /* seconds since 1970; 0: not set */
+
+static uint32_t days_of(uint32_t year, uint32_t month, uint32_t day) {
+    const uint32_t y = month <= 2u ? year - 1u : year;
+    const uint32_t year_of_era = y % 400u;
+    const uint32_t day_of_year = (153u * (month > 2u ? month - 3u : month + 9u) + 2u) / 5u + day - 1u;
+    return y / 400u * DAYS_PER_ERA + year_of_era * 365u + year_of_era / 4u - year_of_era / 100u + day_of_year -
+           DAYS_TO_1970;
+}
+
+/* Decimal digits with leading zeros. */
+static char *put_digits(char *to, uint32_t value, uint32_t digits, char after) {
+    for (uint32_t i = digits; i > 0; i--) {
+        to[i - 1u] = (char)('0' + value % 10u);
+        value /= 10u;
+    }
+    to[digits] = after;
+    return to + digits + 1;
+}
+
+static int datetime_read(tyf_smp_exchange *exchange) {
+    if (set_to_s == 0) {
+        return -TYF_OS_ERR_RTC_NOT_SET;
+    }
+    const uint64_t now_s = set_to_s + (tyf_port_uptime_us() - set_at_us) / US_PER_S;
+    const uint32_t days = (uint32_t)(now_s / SECONDS_PER_DAY);
+    const uint32_t second = (uint32_t)(now_s % SECONDS_PER_DAY);
+    uint32_t year = FIRST_YEAR;
+    while (days_of(year + 1u, 1, 1) <= days) { /* at most 8000 turns: four digits */
+        year++;
+    }
+    uint32_t month = 1;
+    while (month < 12u && days_of(year, month + 1u, 1) <= days) {
+        month++;
+    }
+    char text[20];
+    char *to = put_digits(text, year, 4, '-');
+    to = put_digits(to, month, 2, '-');
+    to = put_digits(to, days - days_of(year, month, 1) + 1u, 2, 'T');
+    to = put_digits(to, second / 3600u, 2, ':');
+    to = put_digits(to, second / 60u % 60u, 2, ':');
+    to = put_digits(to, second % 60u, 2, '\0');
+    tyf_cbor_add_text_n(&exchange->reply, "datetime", text, (uint32_t)(to - text) - 1u);
+    return TYF_SMP_OK;
+}
+
+static int datetime_write(tyf_smp_exchange *exchange) {
+    static const struct {
+        uint8_t at, digits;
+        uint16_t low, high;
+    } parts[6] = {{0, 4, FIRST_YEAR, 9998}, {5, 2, 1, 12},  {8, 2, 1, 31},
+                  {11, 2, 0, 23},           {14, 2, 0, 59}, {17, 2, 0, 59}};
+    static const char pattern[] = "....-..-..T..:..:..";
+    const tyf_datetime_write_request *request = exchange->request;
+    const uint8_t *text = request->datetime.data;
+    uint32_t values[6];
+    for (uint32_t i = 0; i < sizeof pattern - 1u; i++) {
+        if (pattern[i] != '.' && text[i] != (uint8_t)pattern[i]) {
+            return -TYF_OS_ERR_INVALID_FORMAT;
+        }
+    }
+    for (uint32_t i = 0; i < 6u; i++) {
+        values[i] = 0;
+        for (uint32_t d = 0; d < parts[i].digits; d++) {
+            const uint32_t digit = (uint32_t)text[parts[i].at + d] - '0';
+            if (digit > 9u) {
+                return -TYF_OS_ERR_INVALID_FORMAT;
+            }
+            values[i] = values[i] * 10u + digit;
+        }
+        if (values[i] < parts[i].low || values[i] > parts[i].high) {
+            return -TYF_OS_ERR_INVALID_FORMAT;
+        }
+    }
+    const uint32_t day = days_of(values[0], values[1], values[2]);
+    const uint32_t next_month =
+        values[1] == 12u ? days_of(values[0] + 1u, 1, 1) : days_of(values[0], values[1] + 1u, 1);
+    if (day >= next_month) {
+        return -TYF_OS_ERR_INVALID_FORMAT;
+    }
+    set_to_s = (uint64_t)day * SECONDS_PER_DAY + values[3] * 3600u + values[4] * 60u + values[5];
+    set_at_us = tyf_port_uptime_us();
+    return TYF_SMP_OK;
+}
+
+void tyf_management_forget_time(void) {
+    set_to_s = 0;
+}
+
+static int reset(tyf_smp_exchange *exchange) {
+    (void)exchange; /* the reply is empty; the reset follows it */
+    return TYF_SMP_OK;
+}
+
+static int params(tyf_smp_exchange *exchange) {
+    tyf_cbor_add_uint(&exchange->reply, "buf_size", TYF_CFG_SMP_FRAME_BYTES);
+    tyf_cbor_add_uint(&exchange->reply, "buf_count", FRAMES_AT_ONCE);
+    return TYF_SMP_OK;
+}
+
+static int application_info(tyf_smp_exchange *exchange) {
+    tyf_cbor_add_text(&exchange->reply, "output", tyf_smp_application);
+    return TYF_SMP_OK;
+}
+
+const tyf_smp_command tyf_management_os[TYF_MANAGEMENT_OS_COMMANDS] = {
+    {TYF_MESSAGE_ECHO, .handler = echo},
+    {TYF_MESSAGE_TASK_STATISTICS, .handler = task_statistics},
+    {TYF_MESSAGE_MEMORY_POOLS, .handler = memory_pools},
+    {TYF_MESSAGE_DATETIME_READ, .handler = datetime_read},
+    {TYF_MESSAGE_DATETIME_WRITE, .handler = datetime_write},
+    {TYF_MESSAGE_RESET, .handler = reset, .after = tyf_port_reset},
+    {TYF_MESSAGE_PARAMS, .handler = params},
+    {TYF_MESSAGE_APPLICATION_INFO, .handler = application_info},
+    {TYF_MESSAGE_BOOTLOADER_INFO, .handler = tyf_management_bootloader_info},
+};
