@@ -13,7 +13,6 @@ from __future__ import annotations
 from tinyfleet_codegen.wire.ids import Command, SmpGroup
 from tinyfleet_codegen.wire.schema import (
     U64_MAX,
-    Access,
     Field,
     Kind,
     Message,
@@ -42,7 +41,7 @@ def _counter(key: str) -> Field:
 
 
 OS = (
-    Message("echo", SmpGroup.OS, 0, Op.EITHER, "The text comes back.", request=(text("d"),), reply=(text("r"),), access=Access.OPEN),
+    Message("echo", SmpGroup.OS, 0, Op.EITHER, "The text comes back.", request=(text("d"),), reply=(text("r"),), needs_session=False),
     Message(
         "task_statistics",
         SmpGroup.OS,
@@ -91,7 +90,6 @@ OS = (
         Op.READ,
         "Largest decoded frame (message + 4 bytes), and frames that may be under way at once.",
         reply=(uint("buf_size", 64, 65536), uint("buf_count", 1, 255)),
-        access=Access.OPEN,
     ),
     Message(
         "application_info",
@@ -101,7 +99,6 @@ OS = (
         "What the firmware calls itself.",
         request=(text("format").maybe(),),
         reply=(text("output"),),
-        access=Access.OPEN,
     ),
     Message(
         "bootloader_info",
@@ -296,7 +293,6 @@ TINYFLEET = (
             text("app"),
             _counter("uptime_us"),
         ),
-        access=Access.OPEN,
     ),
     Message(
         "model_info",
@@ -359,6 +355,7 @@ TINYFLEET = (
         "Telemetry records with seq >= `since`, oldest first, at most `max` and at most one frame.",
         request=(uint("since"), uint("max")),
         reply=(uint("boot_id"), data("device_id"), data("records"), uint("next"), uint("lost")),
+        needs_session=True,
     ),
     Message(
         "replay",

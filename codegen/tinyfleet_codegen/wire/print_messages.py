@@ -235,9 +235,8 @@ def tables() -> str:
                 reply = "`{}`" if not message.reply else f"`{{name: {_shown_type(message.reply[0])}}}`"
                 if message.reply and not message.is_table:
                     reply = f"`{_shown(message.reply)}`"
-                open_mark = "" if message.access is Access.SESSION else " Open to all."
                 title = message.name.replace("_", " ")
-                parts.append(f"| {title} | {int(message.command)} | {op} | {request} | {reply} | {message.about}{open_mark} |")
+                parts.append(f"| {title} | {int(message.command)} | {op} | {request} | {reply} | {message.about} |")
         parts.append("")
     return "\n".join(parts)
 

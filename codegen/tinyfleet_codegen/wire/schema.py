@@ -143,7 +143,7 @@ class Message:
         request: Its fields; flat.
         reply: The fields of its reply.
         about: One sentence for people, Markdown.
-        access: Whether a protected link asks for a session.
+        needs_session: Whether a protected link asks for a session; None: for what writes.
         is_table: The reply is itself a table of names that the device chooses: ``reply`` is then the one item.
     """
 
@@ -154,10 +154,16 @@ class Message:
     about: str
     request: tuple[Field, ...] = ()
     reply: tuple[Field, ...] = ()
-    access: Access = Access.SESSION
+    needs_session: bool | None = None
     is_table: bool = False
 
     @property
     def title(self) -> str:
         """The name as a class: ``self_infer`` is ``SelfInfer``."""
         return "".join(word.capitalize() for word in self.name.split("_"))
+
+    @property
+    def access(self) -> Access:
+        """Who may ask on a protected link."""
+        needs_session = self.op is not Op.READ if self.needs_session is None else self.needs_session
+        return Access.SESSION if needs_session else Access.OPEN

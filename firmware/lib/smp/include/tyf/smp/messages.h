@@ -71,11 +71,11 @@ extern const tyf_smp_field tyf_echo_fields[1];
 
 #define TYF_MESSAGE_ECHO .id = 0, .op = TYF_SMP_OP_EITHER, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_echo_fields
 
-#define TYF_MESSAGE_TASK_STATISTICS .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION
+#define TYF_MESSAGE_TASK_STATISTICS .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
-#define TYF_MESSAGE_MEMORY_POOLS .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION
+#define TYF_MESSAGE_MEMORY_POOLS .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
-#define TYF_MESSAGE_DATETIME_READ .id = 4, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION
+#define TYF_MESSAGE_DATETIME_READ .id = 4, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
 typedef struct {
     tyf_cbor_string datetime;
@@ -110,9 +110,9 @@ typedef struct {
 
 extern const tyf_smp_field tyf_bootloader_info_fields[1];
 
-#define TYF_MESSAGE_BOOTLOADER_INFO .id = 8, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION, .field_count = 1, .fields = tyf_bootloader_info_fields
+#define TYF_MESSAGE_BOOTLOADER_INFO .id = 8, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_bootloader_info_fields
 
-#define TYF_MESSAGE_IMAGE_STATE .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION
+#define TYF_MESSAGE_IMAGE_STATE .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
 typedef struct {
     tyf_cbor_string hash;
@@ -144,7 +144,7 @@ extern const tyf_smp_field tyf_image_erase_fields[1];
 
 #define TYF_MESSAGE_IMAGE_ERASE .id = 5, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION, .field_count = 1, .fields = tyf_image_erase_fields
 
-#define TYF_MESSAGE_IMAGE_SLOTS .id = 6, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION
+#define TYF_MESSAGE_IMAGE_SLOTS .id = 6, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
 typedef struct {
     tyf_cbor_string name;
@@ -152,9 +152,9 @@ typedef struct {
 
 extern const tyf_smp_field tyf_stat_read_fields[1];
 
-#define TYF_MESSAGE_STAT_READ .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION, .field_count = 1, .fields = tyf_stat_read_fields
+#define TYF_MESSAGE_STAT_READ .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_stat_read_fields
 
-#define TYF_MESSAGE_STAT_LIST .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION
+#define TYF_MESSAGE_STAT_LIST .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
 typedef struct {
     tyf_cbor_string name;
@@ -163,7 +163,7 @@ typedef struct {
 
 extern const tyf_smp_field tyf_setting_read_fields[2];
 
-#define TYF_MESSAGE_SETTING_READ .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION, .field_count = 2, .fields = tyf_setting_read_fields
+#define TYF_MESSAGE_SETTING_READ .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 2, .fields = tyf_setting_read_fields
 
 typedef struct {
     tyf_cbor_string name;
@@ -184,7 +184,7 @@ extern const tyf_smp_field tyf_setting_delete_fields[1];
 
 #define TYF_MESSAGE_SETTINGS_COMMIT .id = 2, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION
 
-#define TYF_MESSAGE_SETTINGS_LOAD .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION
+#define TYF_MESSAGE_SETTINGS_LOAD .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
 #define TYF_MESSAGE_SETTINGS_SAVE .id = 3, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION
 
@@ -195,7 +195,7 @@ typedef struct {
 
 extern const tyf_smp_field tyf_file_read_fields[2];
 
-#define TYF_MESSAGE_FILE_READ .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION, .field_count = 2, .fields = tyf_file_read_fields
+#define TYF_MESSAGE_FILE_READ .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 2, .fields = tyf_file_read_fields
 
 typedef struct {
     tyf_cbor_string name;
@@ -203,7 +203,7 @@ typedef struct {
 
 extern const tyf_smp_field tyf_file_status_fields[1];
 
-#define TYF_MESSAGE_FILE_STATUS .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION, .field_count = 1, .fields = tyf_file_status_fields
+#define TYF_MESSAGE_FILE_STATUS .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_file_status_fields
 
 typedef struct {
     tyf_cbor_string name;
@@ -214,15 +214,15 @@ typedef struct {
 
 extern const tyf_smp_field tyf_file_hash_fields[4];
 
-#define TYF_MESSAGE_FILE_HASH .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION, .field_count = 4, .fields = tyf_file_hash_fields
+#define TYF_MESSAGE_FILE_HASH .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 4, .fields = tyf_file_hash_fields
 
-#define TYF_MESSAGE_FILE_HASH_TYPES .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION
+#define TYF_MESSAGE_FILE_HASH_TYPES .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
 #define TYF_MESSAGE_FILE_CLOSE .id = 4, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION
 
-#define TYF_MESSAGE_GROUP_COUNT .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION
+#define TYF_MESSAGE_GROUP_COUNT .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
-#define TYF_MESSAGE_GROUP_LIST .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION
+#define TYF_MESSAGE_GROUP_LIST .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
 typedef struct {
     uint32_t index;
@@ -230,13 +230,13 @@ typedef struct {
 
 extern const tyf_smp_field tyf_group_single_fields[1];
 
-#define TYF_MESSAGE_GROUP_SINGLE .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION, .field_count = 1, .fields = tyf_group_single_fields
+#define TYF_MESSAGE_GROUP_SINGLE .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_group_single_fields
 
-#define TYF_MESSAGE_GROUP_DETAILS .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION
+#define TYF_MESSAGE_GROUP_DETAILS .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
 #define TYF_MESSAGE_HELLO .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
-#define TYF_MESSAGE_MODEL_INFO .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION
+#define TYF_MESSAGE_MODEL_INFO .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
 typedef struct {
     uint32_t off;
@@ -254,7 +254,7 @@ typedef struct {
 
 extern const tyf_smp_field tyf_output_fields[1];
 
-#define TYF_MESSAGE_OUTPUT .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION, .field_count = 1, .fields = tyf_output_fields
+#define TYF_MESSAGE_OUTPUT .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_output_fields
 
 typedef struct {
     uint32_t seed;
@@ -288,7 +288,7 @@ extern const tyf_smp_field tyf_replay_fields[3];
 
 #define TYF_MESSAGE_REPLAY .id = 5, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION, .field_count = 3, .fields = tyf_replay_fields
 
-#define TYF_MESSAGE_STATS .id = 6, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION
+#define TYF_MESSAGE_STATS .id = 6, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
 /** Room for any decoded request. */
 typedef union {
