@@ -87,7 +87,7 @@ class Node:
         op: The kind of node.
         attrs: Options, of the dataclass that the op's ``read_attrs`` returns.
         inputs: Tensor ids; None for an optional input that is absent.
-        outputs: Tensor ids.
+        outputs: Tensor ids; the first is what the layer shows, further ones are states' next values.
         part, parts: An operator of several outputs is read as one node an output; this is number ``part`` of ``parts``.
     """
 

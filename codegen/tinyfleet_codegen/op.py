@@ -72,6 +72,8 @@ class Op(ABC):
     """Fewest and most inputs; those beyond the fewest may be absent."""
     output_count: tuple[int, int] = (1, 1)
     """Fewest and most outputs in the file; each becomes a node of its own (``Node.part``)."""
+    made = 1
+    """Tensors that a node makes; the first one is its layer."""
     reads_values = True
     """False when the output follows from the inputs' shapes alone."""
     rounding: str
@@ -110,6 +112,10 @@ class Op(ABC):
     def reference(self, graph: Graph, node: Node, inputs: list[Array | None]) -> Array:
         """The output's exact value in NumPy, from values of the inputs (constants included)."""
 
+    def references(self, graph: Graph, node: Node, inputs: list[Array | None]) -> tuple[Array, ...]:
+        """The values of all ``made`` tensors."""
+        return (self.reference(graph, node, inputs),)
+
     @abstractmethod
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         """Print constants and the call of the portable kernel."""
@@ -131,11 +137,11 @@ class ReadOnlyOp(Op):
     """An op that has done its work when the model is read, and is in no graph."""
 
     rounding = "exact"
-    state_input: int | None = None
-    """Position of an input that is the operator's own variable."""
+    state_inputs: tuple[int, ...] = ()
+    """Positions of inputs that are the operator's own variables."""
 
-    def split_state(self, node: Node, following: int) -> tuple[Node, ...]:
-        """The nodes of an operator with a variable; one of them writes the tensor ``following``, its next value."""
+    def split_state(self, node: Node, following: tuple[int, ...]) -> tuple[Node, ...]:
+        """The nodes of an operator with variables; they write the tensors ``following``, the next values."""
         raise AssertionError(f"{node.label} has no variable")
 
     def read_attrs(self, options: Table | None) -> object:
@@ -166,8 +172,11 @@ def data_of(tensor: Tensor) -> Array:
 def require_arity(node: Node) -> None:
     """Refuse a wrong number of inputs or outputs, or a missing input that the op needs."""
     least, most = node.op.input_count
-    if not least <= len(node.inputs) <= most or len(node.outputs) != 1 or any(i is None for i in node.inputs[:least]):
-        raise ShapeError(f"{node.label} has {len(node.inputs)} inputs and {len(node.outputs)} outputs, expected {least} to {most} and 1")
+    made = node.op.made
+    if not least <= len(node.inputs) <= most or len(node.outputs) != made or any(i is None for i in node.inputs[:least]):
+        raise ShapeError(
+            f"{node.label} has {len(node.inputs)} inputs and {len(node.outputs)} outputs, expected {least} to {most} and {made}"
+        )
 
 
 def require_same_quant(node: Node, a: Tensor, b: Tensor) -> None:

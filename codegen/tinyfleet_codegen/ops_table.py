@@ -27,9 +27,10 @@ all of it follows from one int8 tensor and scalars: ABS, ADD, ELU, EXP, HARD_SWI
 MINIMUM, MUL, NEG, RELU, RELU6, RSQRT, SQRT, SQUARE, SUB, TANH. Results that int32 cannot hold saturate; in the oracle
 their conversion is undefined. Any other use of float32 between ops is refused.
 
-Variables become states of the graph (decision 0021); SVDF keeps its own. Nothing is claimed for UNIDIRECTIONAL_SEQUENCE_LSTM
-(an LSTM that the converter unrolls compiles), int16 activations and SELECT (its later form SELECT_V2 compiles): they are
-refused.
+Variables become states of the graph (decision 0021); SVDF and UNIDIRECTIONAL_SEQUENCE_LSTM keep their own. Keras 3 alone lets
+the converter write loops for an LSTM, which are refused; `unroll=True` compiles, and so does a function marked as an LSTM
+(`tests/support/converted_models.py`), which becomes the one operator. Nothing is claimed for int16 activations and SELECT (its
+later form SELECT_V2 compiles): they are refused.
 
 Anything else is refused when the model is read, with the op's index, its name and this list; nothing is found out on
 the board.

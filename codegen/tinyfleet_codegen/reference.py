@@ -21,11 +21,12 @@ def run_layers(graph: Graph, value: Array, memory: dict[int, Array] | None = Non
     values |= initial_memory(graph) if memory is None else memory
     layers = []
     for node in graph.nodes:
-        result = node.op.reference(graph, node, [None if i is None else values[i] for i in node.inputs])
-        tensor = graph.tensors[node.outputs[0]]
-        assert result.shape == tensor.shape and result.dtype == NUMPY_DTYPES[tensor.dtype], (node.label, result.shape, result.dtype)
-        values[node.outputs[0]] = result
-        layers.append(result)
+        results = node.op.references(graph, node, [None if i is None else values[i] for i in node.inputs])
+        for made, result in zip(node.outputs, results, strict=True):
+            tensor = graph.tensors[made]
+            assert result.shape == tensor.shape and result.dtype == NUMPY_DTYPES[tensor.dtype], (node.label, result.shape, result.dtype)
+            values[made] = result
+        layers.append(results[0])
     if memory is not None:
         memory.update({state.tensor: values[state.next] for state in graph.states})
     return layers
@@ -38,6 +39,6 @@ def initial_memory(graph: Graph) -> dict[int, Array]:
 
 def run_sequence(graph: Graph, x: Array) -> Array:
     """Outputs ``[n, ...]`` of a batch, one inference after the other from a reset on."""
-    position = next(i for i, node in enumerate(graph.nodes) if node.outputs == graph.outputs)
+    position = next(i for i, node in enumerate(graph.nodes) if node.outputs[:1] == graph.outputs)
     memory = initial_memory(graph)
     return np.concatenate([run_layers(graph, x[i : i + 1], memory)[position] for i in range(len(x))])

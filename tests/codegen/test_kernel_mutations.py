@@ -40,6 +40,7 @@ MUTATIONS = {
     ("BATCH_MATMUL", "batch_matmul_s8_ref.c"): ("+ p->b_offset", ""),
     ("ARG_MAX", "arg_max_s8_ref.c"): ("] > values[", "] >= values["),
     ("SVDF", "svdf_s8_ref.c"): ("i + 1 < p->memory", "i + 2 < p->memory"),
+    ("UNIDIRECTIONAL_SEQUENCE_LSTM", "lstm_s8_ref.c"): ("memcpy(hidden, before,", "memcpy(hidden, before - (p->steps - 1) * p->units,"),
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-NAMES = ("attention", "conv1d", "decoder", "elementwise", "gru", "lstm", "mobile", "norm")
+NAMES = ("attention", "conv1d", "decoder", "elementwise", "fused_lstm", "gru", "lstm", "mobile", "norm")
 
 
 def main(folder: Path) -> None:
@@ -18,6 +18,8 @@ def main(folder: Path) -> None:
     import keras  # noqa: PLC0415 - imports TensorFlow
     import numpy as np  # noqa: PLC0415
     import tensorflow as tf  # noqa: PLC0415
+
+    from tests.support.fused_lstm import fused_lstm  # noqa: PLC0415
 
     layers: Any = keras.layers
     ops: Any = keras.ops
@@ -67,8 +69,8 @@ def main(folder: Path) -> None:
         x = ops.max(layers.Conv2D(4, 3, padding="same")(x), axis=(1, 2))
         return layers.Dense(3)(x / ops.sqrt(ops.sum(x * x, axis=-1, keepdims=True) + 1e-3))
 
-    shapes = [(20, 8), (64, 3), (16, 16, 3), (12, 12, 2), (10, 6), (10, 6), (16, 16, 3), (8, 8, 2)]
-    makers: list[Callable[[Any], Any]] = [attention, conv1d, decoder, elementwise, gru, lstm, mobile, norm]
+    shapes = [(20, 8), (64, 3), (16, 16, 3), (12, 12, 2), (10, 6), (10, 6), (10, 6), (16, 16, 3), (8, 8, 2)]
+    makers: list[Callable[[Any], Any]] = [attention, conv1d, decoder, elementwise, fused_lstm, gru, lstm, mobile, norm]
     for name, shape, make in zip(NAMES, shapes, makers, strict=True):
         keras.utils.set_random_seed(7)
         rng = np.random.default_rng(7)

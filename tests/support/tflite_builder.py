@@ -77,6 +77,7 @@ OPTIONS = {
     "SUM": ("ReducerOptions", schema.ReducerOptionsT),
     "SVDF": ("SVDFOptions", schema.SVDFOptionsT),
     "TRANSPOSE_CONV": ("TransposeConvOptions", schema.TransposeConvOptionsT),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": ("UnidirectionalSequenceLSTMOptions", schema.UnidirectionalSequenceLSTMOptionsT),
     "UNPACK": ("UnpackOptions", schema.UnpackOptionsT),
     "VAR_HANDLE": ("VarHandleOptions", schema.VarHandleOptionsT),
 }

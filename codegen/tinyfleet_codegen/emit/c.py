@@ -64,7 +64,7 @@ class _NodePrinter:
         symbol = f"{self.node.symbol}_{name}"
         array = np.asarray(values)
         self.declarations.append(c_array(f"static const {c_type} {symbol}", array))
-        sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2}
+        sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2}
         self.constant_bytes[constant_kind(name)] += array.size * sizes.get(c_type, 4)
         return symbol
 

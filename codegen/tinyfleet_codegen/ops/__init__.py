@@ -67,6 +67,7 @@ from tinyfleet_codegen.ops.svdf import Svdf
 from tinyfleet_codegen.ops.tanh import Tanh
 from tinyfleet_codegen.ops.transpose import Transpose
 from tinyfleet_codegen.ops.transpose_conv import TransposeConv
+from tinyfleet_codegen.ops.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
 from tinyfleet_codegen.ops.unpack import Unpack
 from tinyfleet_codegen.ops.var_handle import VarHandle
 
@@ -137,6 +138,7 @@ OPS: dict[str, Op] = {
         Tanh(),
         Transpose(),
         TransposeConv(),
+        UnidirectionalSequenceLstm(),
         Unpack(),
         VarHandle(),
     )

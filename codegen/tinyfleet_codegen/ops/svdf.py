@@ -44,7 +44,7 @@ class Svdf(ReadOnlyOp):
 
     name = "SVDF"
     input_count = (5, 5)
-    state_input = 4
+    state_inputs = (4,)
     rounding = "double rounding of both int32 sums; the second wraps around, as the oracle's does"
 
     def read_attrs(self, options: Table | None) -> SvdfAttrs:
@@ -52,10 +52,10 @@ class Svdf(ReadOnlyOp):
             return SvdfAttrs(1, Activation.NONE)
         return SvdfAttrs(options.i32(0), read_activation(options.u8(1), options.what))
 
-    def split_state(self, node: Node, following: int) -> tuple[Node, Node]:
+    def split_state(self, node: Node, following: tuple[int, ...]) -> tuple[Node, ...]:
         features, weights, time_weights, bias, state = node.inputs
-        update = replace(node, op=SvdfUpdate(), inputs=(features, weights, state), outputs=(following,), part=0, parts=2)
-        output = replace(node, op=SvdfOutput(), inputs=(following, time_weights, bias), part=1, parts=2)
+        update = replace(node, op=SvdfUpdate(), inputs=(features, weights, state), outputs=following, part=0, parts=2)
+        output = replace(node, op=SvdfOutput(), inputs=(*following, time_weights, bias), part=1, parts=2)
         return update, output
 
 

@@ -88,6 +88,7 @@ def _find_known(graph: Graph) -> dict[int, Known]:
             else:
                 repeats = output.elements // len(source.where)
                 found = Known(np.tile(source.where, repeats), np.tile(source.value, repeats))
+        known |= {made: _nothing(graph.tensors[made]) for made in node.outputs[1:]}
         known[node.outputs[0]] = found
     return known
 

@@ -129,18 +129,21 @@ def _split_operators(resolved: Resolved, own_variables: Sequence[int]) -> Resolv
     tensors, nodes, states = list(resolved.tensors), [], list(resolved.states)
     left = set(own_variables)
     for node in resolved.nodes:
-        if not isinstance(node.op, ReadOnlyOp) or node.op.state_input is None:
+        if not isinstance(node.op, ReadOnlyOp) or not node.op.state_inputs:
             nodes.append(node)
             continue
-        variable = node.inputs[node.op.state_input] if len(node.inputs) == node.op.input_count[1] else None
-        if variable not in left:
-            raise UnsupportedOp(f"{node.label}: input {node.op.state_input} is no variable of its own")
-        left.discard(variable)
-        tensor = tensors[variable]
-        tensors.append(replace(tensor, name=f"{tensor.name}/next"))
-        # The file's tensor holds the next value after a run.
-        states.append(State(variable, len(tensors) - 1, variable, _initial_value(tensor.name, tensor, None)))
-        nodes += node.op.split_state(node, len(tensors) - 1)
+        following = []
+        for position in node.op.state_inputs:
+            variable = node.inputs[position] if len(node.inputs) == node.op.input_count[1] else None
+            if variable not in left:
+                raise UnsupportedOp(f"{node.label}: input {position} is no variable of its own")
+            left.discard(variable)
+            tensor = tensors[variable]
+            following.append(len(tensors))
+            tensors.append(replace(tensor, name=f"{tensor.name}/next"))
+            # The file's tensor holds the next value after a run.
+            states.append(State(variable, following[-1], variable, _initial_value(tensor.name, tensor, None)))
+        nodes += node.op.split_state(node, tuple(following))
     if left:
         raise UnsupportedOp(f"tensor '{tensors[min(left)].name}' is a variable of its operator, which is not supported")
     return Resolved(tuple(tensors), tuple(nodes), tuple(states))

@@ -461,4 +461,36 @@ typedef struct {
 void tyf_svdf_output_s8(const tyf_svdf_output_s8_params *params, const int16_t *state, const int16_t *weights,
                         const int32_t *bias, int8_t *output);
 
+typedef struct {
+    int32_t steps;
+    int32_t size; /**< of the input of one step */
+    int32_t units;
+    int32_t input_offset;                        /**< -zero_point of the input */
+    int32_t output_offset;                       /**< zero_point of output and hidden */
+    int32_t input_multiplier[4], input_shift[4]; /**< of the gates' sums: input, forget, cell, output; to Q3.12 */
+    int32_t recurrent_multiplier[4], recurrent_shift[4];
+    int32_t forget_multiplier, forget_shift; /**< of forget gate times cell */
+    int32_t update_multiplier, update_shift; /**< of input gate times cell gate */
+    int32_t hidden_multiplier, hidden_shift; /**< of output gate times tanh of the cell */
+    int32_t tanh_multiplier, tanh_shift;     /**< of a cell, to 3 * 2^12 for 1.0 */
+    int32_t cell_min, cell_max;
+} tyf_lstm_s8_params;
+
+/**
+ * LSTM over all steps of a sequence; hidden and cells are what the sequence before it left.
+ *
+ * @param table      [256], SIGMOID_TABLE of tinyfleet_codegen/sigmoid_table.py
+ * @param input      [steps, size]
+ * @param weights    [4, units, size]
+ * @param recurrent  [4, units, units]
+ * @param bias       [4, units]
+ * @param hidden     [units]
+ * @param cells      [units]
+ * @param output     [steps, units]
+ * @require input_shift in [-31, 30] && recurrent_shift in [-31, 30]
+ * @require forget_shift in [-31, 30] && update_shift in [-31, 30] && hidden_shift in [-31, 30] && tanh_shift in [0, 30]
+ */
+void tyf_lstm_s8(const tyf_lstm_s8_params *params, const uint16_t *table, const int8_t *input, const int8_t *weights,
+                 const int8_t *recurrent, const int32_t *bias, int8_t *hidden, int16_t *cells, int8_t *output);
+
 #endif
