@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 
-from tinyfleet_codegen.wire import blob, crash, ids, model_package, nvm, record, seeded, session
+from tinyfleet_codegen.wire import blob, crash, ids, image, model_package, nvm, record, seeded, session
 
 HEADER = Path("lib/core/include/tyf/core/wire.h")
 """Where the header lies below the firmware folder."""
@@ -100,13 +100,30 @@ def render() -> str:
         ),
         _defines(
             [
+                ("TYF_IMAGE_MAGIC", image.IMAGE_MAGIC),
+                ("TYF_IMAGE_HEADER_BYTES", image.HEADER_BYTES),
+                ("TYF_IMAGE_FIRMWARE_HEADER_BYTES", image.FIRMWARE_HEADER_BYTES),
+                *_offsets("TYF_IMAGE_", image.IMAGE_HEADER),
+                ("TYF_IMAGE_FLAG_NON_BOOTABLE", image.FLAG_NON_BOOTABLE),
+                ("TYF_IMAGE_FLAG_ROM_FIXED", image.FLAG_ROM_FIXED),
+                ("TYF_IMAGE_PROTECTED_MAGIC", image.PROTECTED_MAGIC),
+                ("TYF_IMAGE_TLV_MAGIC", image.TLV_MAGIC),
+                *((f"TYF_IMAGE_TLV_{tlv.name}", int(tlv)) for tlv in image.ImageTlv),
+                *((f"TYF_TRAILER_MAGIC_{i}", word) for i, word in enumerate(struct.unpack("<4I", image.TRAILER_MAGIC))),
+                ("TYF_TRAILER_FLAG_BYTES", image.TRAILER_FLAG_BYTES),
+                ("TYF_TRAILER_FLAG_SET", image.TRAILER_FLAG_SET),
+                ("TYF_TRAILER_MAGIC_FROM_END", image.TRAILER_MAGIC_FROM_END),
+                ("TYF_TRAILER_CONFIRMED_FROM_END", image.TRAILER_CONFIRMED_FROM_END),
+                ("TYF_TRAILER_TRIED_FROM_END", image.TRAILER_TRIED_FROM_END),
+                ("TYF_TRAILER_ORDER_BYTES", image.TRAILER_ORDER.size),
+                ("TYF_SECURITY_VERSION", image.SECURITY_VERSION),
+                ("TYF_SECURITY_BYTES", image.SECURITY_STRUCT.size),
+                *_offsets("TYF_SECURITY_", image.SECURITY),
+            ]
+        ),
+        _defines(
+            [
                 ("TYF_PACKAGE_VERSION", model_package.PACKAGE_VERSION),
-                ("TYF_PACKAGE_IMAGE_MAGIC", model_package.IMAGE_MAGIC),
-                ("TYF_PACKAGE_HEADER_BYTES", model_package.HEADER_BYTES),
-                *_offsets("TYF_PACKAGE_", model_package.IMAGE_HEADER),
-                ("TYF_PACKAGE_FLAG_NON_BOOTABLE", model_package.FLAG_NON_BOOTABLE),
-                ("TYF_PACKAGE_PROTECTED_MAGIC", model_package.PROTECTED_MAGIC),
-                ("TYF_PACKAGE_TLV_MAGIC", model_package.TLV_MAGIC),
                 *((f"TYF_PACKAGE_TLV_{tlv.name}", int(tlv)) for tlv in model_package.Tlv),
                 ("TYF_PACKAGE_FACTS_BYTES", model_package.FACTS_STRUCT.size),
                 *_offsets("TYF_FACTS_", model_package.FACTS),

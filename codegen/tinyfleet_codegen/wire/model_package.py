@@ -7,46 +7,37 @@ import zlib
 from enum import IntEnum
 
 from tinyfleet_codegen.wire.blob import BLOB_VERSION
+from tinyfleet_codegen.wire.image import (
+    FLAG_NON_BOOTABLE,
+    HEADER_BYTES,
+    IMAGE_HEADER,
+    IMAGE_HEADER_STRUCT,
+    IMAGE_MAGIC,
+    PROTECTED_MAGIC,
+    TLV,
+    TLV_MAGIC,
+    ImageTlv,
+)
+
+__all__ = ["FLAG_NON_BOOTABLE", "HEADER_BYTES", "IMAGE_HEADER", "IMAGE_HEADER_STRUCT", "IMAGE_MAGIC", "PROTECTED_MAGIC", "TLV", "TLV_MAGIC"]
+"""The container's facts, for those who read packages."""
+
 
 PACKAGE_VERSION = 1
-
-IMAGE_MAGIC = 0x96F3B83D
-IMAGE_HEADER: tuple[tuple[str, str], ...] = (
-    ("magic", "I"),
-    ("load_address", "I"),
-    ("header_bytes", "H"),
-    ("protected_bytes", "H"),
-    ("body_bytes", "I"),
-    ("flags", "I"),
-    ("version_major", "B"),
-    ("version_minor", "B"),
-    ("version_revision", "H"),
-    ("version_build", "I"),
-    ("pad", "I"),
-)
-"""Name and struct code of each field of the container's header, in order and without padding."""
-IMAGE_HEADER_STRUCT = struct.Struct("<" + "".join(code for _, code in IMAGE_HEADER))
-HEADER_BYTES = IMAGE_HEADER_STRUCT.size
-"""Of the container; the blob begins there, at a multiple of 16."""
-FLAG_NON_BOOTABLE = 0x10
-PROTECTED_MAGIC = 0x6908
-TLV_MAGIC = 0x6907
-TLV = struct.Struct("<HH")
-"""Magic and size of an area, its own head included; then, for each entry, kind and size without this head."""
 
 
 class Tlv(IntEnum):
     """Entries of the container that a package has. Those from FACTS on are ours; all but the last three are protected."""
 
-    VENDOR = 0x74
-    CLASS = 0x75
+    VENDOR = ImageTlv.VENDOR
+    CLASS = ImageTlv.CLASS
     FACTS = 0xA0
     KERNELS = 0xA1
     GOLDEN = 0xA2
     STORED_INPUT = 0xA3
-    KEY_HASH = 0x01
-    SHA256 = 0x10
-    ED25519 = 0x24
+    KEY_HASH = ImageTlv.KEY_HASH
+    SHA256 = ImageTlv.SHA256
+    ED25519 = ImageTlv.ED25519
 
 
 FACTS: tuple[tuple[str, str], ...] = (

@@ -121,29 +121,29 @@ static bool open_area(entries *all, const uint8_t *data, uint32_t bytes, uint32_
 }
 
 tyf_status tyf_model_package_read(tyf_model_package *package, const uint8_t *data, uint32_t bytes) {
-    if (bytes < TYF_PACKAGE_HEADER_BYTES || tyf_get_u32_le(data) != TYF_PACKAGE_IMAGE_MAGIC) {
+    if (bytes < TYF_IMAGE_HEADER_BYTES || tyf_get_u32_le(data) != TYF_IMAGE_MAGIC) {
         return TYF_ERR_FORMAT;
     }
-    if ((tyf_get_u32_le(data + TYF_PACKAGE_FLAGS_OFFSET) & TYF_PACKAGE_FLAG_NON_BOOTABLE) == 0) {
+    if ((tyf_get_u32_le(data + TYF_IMAGE_FLAGS_OFFSET) & TYF_IMAGE_FLAG_NON_BOOTABLE) == 0) {
         return TYF_ERR_TARGET;
     }
-    const uint32_t body = tyf_get_u32_le(data + TYF_PACKAGE_BODY_BYTES_OFFSET);
-    const uint32_t protected_bytes = tyf_get_u16_le(data + TYF_PACKAGE_PROTECTED_BYTES_OFFSET);
-    const uint32_t room = bytes - TYF_PACKAGE_HEADER_BYTES;
-    if (tyf_get_u16_le(data + TYF_PACKAGE_HEADER_BYTES_OFFSET) != TYF_PACKAGE_HEADER_BYTES || body > room ||
+    const uint32_t body = tyf_get_u32_le(data + TYF_IMAGE_BODY_BYTES_OFFSET);
+    const uint32_t protected_bytes = tyf_get_u16_le(data + TYF_IMAGE_PROTECTED_BYTES_OFFSET);
+    const uint32_t room = bytes - TYF_IMAGE_HEADER_BYTES;
+    if (tyf_get_u16_le(data + TYF_IMAGE_HEADER_BYTES_OFFSET) != TYF_IMAGE_HEADER_BYTES || body > room ||
         protected_bytes > room - body) {
         return TYF_ERR_FORMAT;
     }
     tyf_model_package read = {
-        .blob = data + TYF_PACKAGE_HEADER_BYTES,
+        .blob = data + TYF_IMAGE_HEADER_BYTES,
         .blob_bytes = body,
-        .signed_bytes = TYF_PACKAGE_HEADER_BYTES + body + protected_bytes,
+        .signed_bytes = TYF_IMAGE_HEADER_BYTES + body + protected_bytes,
     };
     entries ours, others;
     const uint8_t *area = read.blob + body;
-    if (!open_area(&ours, area, protected_bytes, TYF_PACKAGE_PROTECTED_MAGIC) ||
+    if (!open_area(&ours, area, protected_bytes, TYF_IMAGE_PROTECTED_MAGIC) ||
         ours.bytes != protected_bytes - TLV_HEAD_BYTES ||
-        !open_area(&others, area + protected_bytes, room - body - protected_bytes, TYF_PACKAGE_TLV_MAGIC)) {
+        !open_area(&others, area + protected_bytes, room - body - protected_bytes, TYF_IMAGE_TLV_MAGIC)) {
         return TYF_ERR_FORMAT;
     }
     read.package_bytes = read.signed_bytes + TLV_HEAD_BYTES + others.bytes;

@@ -1,6 +1,10 @@
 """What a board manifest means to the compiler and the linker: plain functions, no SCons."""
 
+import uuid
 from fractions import Fraction
+
+VENDOR_ID = uuid.uuid5(uuid.NAMESPACE_DNS, "tinyfleet.invalid")
+"""Who made a board, as imgtool computes it from the domain; the class, in this namespace, is the board's id."""
 
 CPU_CLASSES = ("v6m", "dsp", "mve")
 """CPU classes that have kernel files of their own; a file ``*_<class>.c`` or ``.S`` is compiled for that class only."""
@@ -26,6 +30,8 @@ def defines(board_id, build, facts):
     nvm = facts["memory"]["nvm"]
     macros = {
         "TYF_BOARD_NAME": _c_string(board_id),
+        "TYF_BOARD_VENDOR_ID": _c_bytes(VENDOR_ID),
+        "TYF_BOARD_CLASS_ID": _c_bytes(uuid.uuid5(VENDOR_ID, board_id)),
         "TYF_BOARD_CLOCK_HZ": build["f_cpu"].rstrip("L"),
         "TYF_BOARD_TIMER_HZ": facts["timer_hz"],
         "TYF_BOARD_NVM_BASE": nvm["origin"],
@@ -88,3 +94,7 @@ def _area(facts, name):
 def _c_string(text):
     # SCons hands the define to a shell; the inner quotes must survive it.
     return f'\\"{text}\\"'
+
+
+def _c_bytes(value):
+    return ",".join(f"0x{byte:02x}" for byte in value.bytes)

@@ -39,4 +39,7 @@ void tyf_host_advance_us(uint64_t us);
 /** Resets since power-on. */
 uint32_t tyf_host_resets(void);
 
+/** Let the program run from a slot, where a board would see its vector table there; 0 at first: from none. */
+void tyf_host_run_image(uint32_t vector_table);
+
 #endif

@@ -12,6 +12,12 @@
 #define TYF_BOARD_NVM_UNIT_BYTES 8u
 #endif
 
+/* As imgtool makes them of the domain tinyfleet.invalid and the class host. */
+#define TYF_BOARD_VENDOR_ID                                                                                            \
+    0x26, 0xb7, 0x60, 0x09, 0x0d, 0x60, 0x54, 0x11, 0xa8, 0x3b, 0x55, 0x27, 0x64, 0xae, 0xb4, 0xc7
+#define TYF_BOARD_CLASS_ID                                                                                             \
+    0x1e, 0x06, 0xb7, 0x36, 0x3f, 0x1f, 0x5c, 0xc5, 0x98, 0xe1, 0x71, 0x37, 0x6c, 0x94, 0x7a, 0xc8
+
 #define TYF_BOARD_NVM_BASE 0u
 #define TYF_BOARD_NVM_BYTES 0x340000u
 
