@@ -27,7 +27,7 @@ class Link(SMPTransport):
 
     def __init__(self, url: str, pipe: BytePipe) -> None:
         self.url = url
-        self._pipe = pipe
+        self.pipe = pipe
         self._decoder = FrameDecoder()
         self._messages: deque[bytes] = deque()
         self._is_settled = True
@@ -37,7 +37,7 @@ class Link(SMPTransport):
 
     async def disconnect(self) -> None:
         """Close the link."""
-        await self._pipe.close()
+        await self.pipe.close()
 
     async def send(self, data: bytes) -> None:
         """Send one message.
@@ -48,7 +48,7 @@ class Link(SMPTransport):
         # After a request that got no answer half a line may stand in the device's buffer; a line end clears it.
         prefix = b"" if self._is_settled else b"\n"
         self._is_settled = False
-        await self._pipe.write(prefix + encode_message(data))
+        await self.pipe.write(prefix + encode_message(data))
 
     async def receive(self) -> bytes:
         """Wait for the next whole message; text and damaged frames between are passed over.
@@ -57,7 +57,7 @@ class Link(SMPTransport):
             LinkClosed: the device is gone.
         """
         while not self._messages:
-            self._messages.extend(self._decoder.feed(await self._pipe.read()))
+            self._messages.extend(self._decoder.feed(await self.pipe.read()))
         return self._messages.popleft()
 
     async def send_and_receive(self, data: bytes) -> bytes:

@@ -1,0 +1,98 @@
+"""The pre-shared keys of devices: one file each, for its owner's eyes only.
+
+A key never stands in an argument, in a log or in another file. ``TINYFLEET_KEYS`` names another folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from tinyfleet_codegen.errors import StoreError
+from tinyfleet_codegen.wire.session import PSK_BYTES
+
+ENVIRONMENT = "TINYFLEET_KEYS"
+_PRIVATE_FILE = 0o600
+_PRIVATE_FOLDER = 0o700
+
+
+def keys_folder() -> Path:
+    """Where the keys are; it may not exist yet."""
+    named = os.environ.get(ENVIRONMENT)
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tinyfleet" / "device-keys"
+
+
+def load_keys(device_id: bytes) -> tuple[bytes, ...]:
+    """The keys of a device, 32 bytes each, likeliest first; none when this host has none.
+
+    There are two when a change of keys was cut short: the device has one of them.
+
+    Raises:
+        StoreError: a file is readable by others, or is not a key.
+    """
+    path = _path(device_id)
+    return tuple(key for key in map(_load, (path, _next(path))) if key is not None)
+
+
+@contextlib.contextmanager
+def new_key(device_id: bytes) -> Iterator[bytes]:
+    """Make a key for a device, durable before the body gives it to the device; it counts once the body has succeeded.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    path, key = _path(device_id), secrets.token_bytes(PSK_BYTES)
+    try:
+        path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        _next(path).unlink(missing_ok=True)
+        descriptor = os.open(_next(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
+        try:
+            os.write(descriptor, key.hex().encode() + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        _sync(path.parent)
+        yield key
+        _next(path).replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise StoreError(f"the key file {path} cannot be written: {error.strerror}", hint=f"set {ENVIRONMENT} to another folder") from error
+
+
+def _load(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode & 0o777
+            text = file.read(4 * PSK_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"the key file {path} cannot be read: {error.strerror}") from error
+    if mode & 0o077:
+        raise StoreError(f"the key file {path} is open to others (mode {mode:03o})", hint="chmod 600; if others had it, provision anew")
+    with contextlib.suppress(ValueError):
+        key = bytes.fromhex(text.decode("ascii", "replace"))
+        if len(key) == PSK_BYTES:
+            return key
+    raise StoreError(f"{path} does not hold a key of {PSK_BYTES} bytes in hexadecimal", hint="remove it and provision the device anew")
+
+
+def _path(device_id: bytes) -> Path:
+    return keys_folder() / f"{device_id.hex()}.key"
+
+
+def _next(path: Path) -> Path:
+    return path.with_suffix(".next")
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
