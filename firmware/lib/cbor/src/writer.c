@@ -11,8 +11,12 @@ enum {
     MAJOR_TEXT = 3,
 };
 
-/* Head of a map with no entries yet; each entry adds one to it. */
+/* Heads with no entries yet; each entry adds one. */
+#define EMPTY_ARRAY_BYTE 0x80u
 #define EMPTY_MAP_BYTE 0xa0u
+#define COUNT_MASK 0x1fu
+#define FALSE_BYTE 0xf4u
+#define TRUE_BYTE 0xf5u
 /* Head of a byte string that is filled in place: always with a 16-bit length. */
 #define OPEN_BYTES_HEAD 0x59u
 #define OPEN_BYTES_HEAD_BYTES 3u
@@ -58,10 +62,12 @@ static void put_text(tyf_cbor_writer *writer, const void *text, uint32_t bytes) 
 static void put_key(tyf_cbor_writer *writer, const char *key) {
     if (writer->is_ok) {
         uint8_t *head = writer->heads[writer->depth - 1u];
-        writer->is_ok = *head < EMPTY_MAP_BYTE + TYF_CBOR_WRITER_MAP_ENTRIES;
+        writer->is_ok = (*head & COUNT_MASK) < TYF_CBOR_WRITER_MAP_ENTRIES;
         *head = (uint8_t)(*head + 1u);
     }
-    put_text(writer, key, (uint32_t)strlen(key));
+    if (key != NULL) {
+        put_text(writer, key, (uint32_t)strlen(key));
+    }
 }
 
 void tyf_cbor_writer_init(tyf_cbor_writer *writer, uint8_t *buffer, uint32_t bytes) {
@@ -83,19 +89,28 @@ uint32_t tyf_cbor_room_for_bytes(const tyf_cbor_writer *writer, const char *key,
     return left > taken ? left - taken : 0;
 }
 
-void tyf_cbor_begin_map(tyf_cbor_writer *writer) {
+static void begin(tyf_cbor_writer *writer, uint32_t empty) {
     uint8_t *head = writer->at;
     if (writer->depth == TYF_CBOR_WRITER_DEPTH) {
         writer->is_ok = false;
         return;
     }
-    put_byte(writer, EMPTY_MAP_BYTE);
+    put_byte(writer, empty);
     writer->heads[writer->depth++] = head;
+}
+
+void tyf_cbor_begin_map(tyf_cbor_writer *writer) {
+    begin(writer, EMPTY_MAP_BYTE);
 }
 
 void tyf_cbor_add_map(tyf_cbor_writer *writer, const char *key) {
     put_key(writer, key);
     tyf_cbor_begin_map(writer);
+}
+
+void tyf_cbor_add_array(tyf_cbor_writer *writer, const char *key) {
+    put_key(writer, key);
+    begin(writer, EMPTY_ARRAY_BYTE);
 }
 
 void tyf_cbor_end(tyf_cbor_writer *writer) {
@@ -107,6 +122,11 @@ void tyf_cbor_end(tyf_cbor_writer *writer) {
 void tyf_cbor_add_uint(tyf_cbor_writer *writer, const char *key, uint64_t value) {
     put_key(writer, key);
     put_head(writer, MAJOR_UINT, value);
+}
+
+void tyf_cbor_add_bool(tyf_cbor_writer *writer, const char *key, bool value) {
+    put_key(writer, key);
+    put_byte(writer, value ? TRUE_BYTE : FALSE_BYTE);
 }
 
 void tyf_cbor_add_text(tyf_cbor_writer *writer, const char *key, const char *text) {

@@ -4,9 +4,7 @@
 
 #include "tyf/management/management.h"
 
-/* The date is set anew after a reset. */
-void tyf_management_forget_time(void);
-
-int tyf_management_bootloader_info(tyf_smp_exchange *exchange);
+/* Answer with an empty map. */
+int tyf_management_nothing(tyf_smp_exchange *exchange);
 
 #endif

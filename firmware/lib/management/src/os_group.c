@@ -60,10 +60,15 @@ static int memory_pools(tyf_smp_exchange *exchange) {
 #define DAYS_PER_ERA 146097u /* 400 years, which begin with March */
 #define DAYS_TO_1970 719468u /* from 0000-03-01 */
 #define FIRST_YEAR 1970u
+#define LAST_YEAR 2105u /* the last whole one that 32 bits of seconds reach */
 #define SECONDS_PER_DAY 86400u
 
-static uint64_t set_at_us; /* uptime when it was set */
-static uint64_t set_to_s;  /* seconds since 1970; 0: not set */
+/* Seconds since 1970 when the board started, modulo 2^32; 0: not set. */
+static uint32_t started_at_s;
+
+static uint32_t uptime_s(void) {
+    return (uint32_t)(tyf_port_uptime_us() / US_PER_S);
+}
 
 static uint32_t days_of(uint32_t year, uint32_t month, uint32_t day) {
     const uint32_t y = month <= 2u ? year - 1u : year;
@@ -84,14 +89,14 @@ static char *put_digits(char *to, uint32_t value, uint32_t digits, char after) {
 }
 
 static int datetime_read(tyf_smp_exchange *exchange) {
-    if (set_to_s == 0) {
+    if (started_at_s == 0) {
         return -TYF_OS_ERR_RTC_NOT_SET;
     }
-    const uint64_t now_s = set_to_s + (tyf_port_uptime_us() - set_at_us) / US_PER_S;
-    const uint32_t days = (uint32_t)(now_s / SECONDS_PER_DAY);
-    const uint32_t second = (uint32_t)(now_s % SECONDS_PER_DAY);
+    const uint32_t now_s = started_at_s + uptime_s();
+    const uint32_t days = now_s / SECONDS_PER_DAY;
+    const uint32_t second = now_s % SECONDS_PER_DAY;
     uint32_t year = FIRST_YEAR;
-    while (days_of(year + 1u, 1, 1) <= days) { /* at most 8000 turns: four digits */
+    while (days_of(year + 1u, 1, 1) <= days) { /* at most 136 turns */
         year++;
     }
     uint32_t month = 1;
@@ -113,8 +118,8 @@ static int datetime_write(tyf_smp_exchange *exchange) {
     static const struct {
         uint8_t at, digits;
         uint16_t low, high;
-    } parts[6] = {{0, 4, FIRST_YEAR, 9998}, {5, 2, 1, 12},  {8, 2, 1, 31},
-                  {11, 2, 0, 23},           {14, 2, 0, 59}, {17, 2, 0, 59}};
+    } parts[6] = {
+        {0, 4, FIRST_YEAR, LAST_YEAR}, {5, 2, 1, 12}, {8, 2, 1, 31}, {11, 2, 0, 23}, {14, 2, 0, 59}, {17, 2, 0, 59}};
     static const char pattern[] = "....-..-..T..:..:..";
     const tyf_datetime_write_request *request = exchange->request;
     const uint8_t *text = request->datetime.data;
@@ -143,18 +148,22 @@ static int datetime_write(tyf_smp_exchange *exchange) {
     if (day >= next_month) {
         return -TYF_OS_ERR_INVALID_FORMAT;
     }
-    set_to_s = (uint64_t)day * SECONDS_PER_DAY + values[3] * 3600u + values[4] * 60u + values[5];
-    set_at_us = tyf_port_uptime_us();
+    started_at_s = day * SECONDS_PER_DAY + values[3] * 3600u + values[4] * 60u + values[5] - uptime_s();
     return TYF_SMP_OK;
 }
 
-void tyf_management_forget_time(void) {
-    set_to_s = 0;
+void tyf_management_start(void) {
+    started_at_s = 0;
 }
 
-static int reset(tyf_smp_exchange *exchange) {
-    (void)exchange; /* the reply is empty; the reset follows it */
+int tyf_management_nothing(tyf_smp_exchange *exchange) {
+    (void)exchange;
     return TYF_SMP_OK;
+}
+
+static int bootloader_info(tyf_smp_exchange *exchange) {
+    (void)exchange;
+    return -TYF_OS_ERR_QUERY_YIELDS_NO_ANSWER;
 }
 
 static int params(tyf_smp_exchange *exchange) {
@@ -168,14 +177,14 @@ static int application_info(tyf_smp_exchange *exchange) {
     return TYF_SMP_OK;
 }
 
-const tyf_smp_command tyf_management_os[TYF_MANAGEMENT_OS_COMMANDS] = {
+const tyf_smp_command tyf_management_os_commands[TYF_MANAGEMENT_OS_COMMANDS] = {
     {TYF_MESSAGE_ECHO, .handler = echo},
     {TYF_MESSAGE_TASK_STATISTICS, .handler = task_statistics},
     {TYF_MESSAGE_MEMORY_POOLS, .handler = memory_pools},
     {TYF_MESSAGE_DATETIME_READ, .handler = datetime_read},
     {TYF_MESSAGE_DATETIME_WRITE, .handler = datetime_write},
-    {TYF_MESSAGE_RESET, .handler = reset, .after = tyf_port_reset},
+    {TYF_MESSAGE_RESET, .handler = tyf_management_nothing, .after = tyf_port_reset},
     {TYF_MESSAGE_PARAMS, .handler = params},
     {TYF_MESSAGE_APPLICATION_INFO, .handler = application_info},
-    {TYF_MESSAGE_BOOTLOADER_INFO, .handler = tyf_management_bootloader_info},
+    {TYF_MESSAGE_BOOTLOADER_INFO, .handler = bootloader_info},
 };

@@ -1,6 +1,9 @@
 /* The commands of this application. */
+#include <stddef.h>
+
 #include "sensor.h"
 #include "tyf/management/management.h"
+#include "tyf/port/crash.h"
 
 static const tyf_smp_command commands[] = {
     {TYF_MESSAGE_HELLO, .handler = tyf_sensor_hello},
@@ -41,10 +44,20 @@ static void fill_pool(uint32_t index, tyf_management_pool *pool) {
     }
 }
 
+static const uint8_t *open_crash(uint32_t *bytes) {
+    const uint8_t *record = tyf_port_crash_record();
+    *bytes = record != NULL ? TYF_CRASH_BYTES : 0u;
+    return record;
+}
+
+static const tyf_management_file files[] = {{"crash", open_crash}};
 static const tyf_management_stat stats[] = {{"sensor", tyf_sensor_add_stats}};
 
 const tyf_management_facts tyf_management_application = {
+    .registry = &tyf_sensor_registry,
     .stats = stats,
+    .files = files,
+    .file_count = sizeof files / sizeof files[0],
     .stat_count = sizeof stats / sizeof stats[0],
     .pool = fill_pool,
     .pool_count = POOL_COUNT,

@@ -33,7 +33,7 @@ void tyf_sensor_start(const tyf_model *model, uint8_t *arena) {
     tyf_sensor_state.arena = arena;
     tyf_model_reset(model, arena);
     tyf_telemetry_ring_init(&tyf_sensor_state.ring, ring_memory, sizeof ring_memory);
-    tyf_management_start(&tyf_sensor_registry);
+    tyf_management_start();
     tyf_smp_server_init(&tyf_sensor_state.server, &tyf_sensor_registry, TYF_SMP_TRUST_OPEN, transmit, NULL);
     /* Without identity or a durable boot the board answers management and produces no records: boot_id stays 0. */
     (void)tyf_identity_start(&tyf_sensor_state.identity);

@@ -10,6 +10,12 @@
  *     send(buffer, tyf_cbor_writer_bytes(&reply));
  *
  * What does not fit spoils the writer, as do maps that are too deep or have too many entries; check once, at the end.
+ * In an array the key is NULL:
+ *
+ *     tyf_cbor_add_array(&reply, "groups");
+ *     tyf_cbor_add_uint(&reply, NULL, 64);
+ *     tyf_cbor_end(&reply);
+ *
  * Maps have a definite length: the echo of a request is no longer than the request.
  */
 #ifndef TYF_CBOR_WRITER_H
@@ -18,8 +24,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** Maps that may be open at once, and entries that one may have: its head is one byte. */
-#define TYF_CBOR_WRITER_DEPTH 4u
+/** Maps and arrays that may be open at once, and entries that one may have: its head is one byte. */
+#define TYF_CBOR_WRITER_DEPTH 6u
 #define TYF_CBOR_WRITER_MAP_ENTRIES 23u
 
 /** Private fields. */
@@ -27,7 +33,7 @@ typedef struct {
     uint8_t *begin;
     uint8_t *at;
     uint8_t *end;
-    uint8_t *heads[TYF_CBOR_WRITER_DEPTH]; /* of the open maps; they count their entries */
+    uint8_t *heads[TYF_CBOR_WRITER_DEPTH]; /* of what is open; they count their entries */
     uint8_t depth;
     bool is_ok;
 } tyf_cbor_writer;
@@ -50,11 +56,17 @@ void tyf_cbor_begin_map(tyf_cbor_writer *writer);
 /** Open a map under a key. */
 void tyf_cbor_add_map(tyf_cbor_writer *writer, const char *key);
 
-/** Close the map that was opened last. */
+/** Open an array under a key. */
+void tyf_cbor_add_array(tyf_cbor_writer *writer, const char *key);
+
+/** Close the map or array that was opened last. */
 void tyf_cbor_end(tyf_cbor_writer *writer);
 
 /** Key and unsigned integer. */
 void tyf_cbor_add_uint(tyf_cbor_writer *writer, const char *key, uint64_t value);
+
+/** Key and truth value. */
+void tyf_cbor_add_bool(tyf_cbor_writer *writer, const char *key, bool value);
 
 /** Key and text from a C string. */
 void tyf_cbor_add_text(tyf_cbor_writer *writer, const char *key, const char *text);

@@ -3,11 +3,11 @@
  * the application they find in one constant, which the application defines:
  *
  *     const char tyf_smp_application[] = "sensor 1.0";
- *     const tyf_management_facts tyf_management_application = {.stats = stats, .stat_count = 1, ...};
+ *     const tyf_management_facts tyf_management_application = {.registry = &registry, .stats = stats, ...};
  *
  *     static const tyf_smp_command_group groups[] = {TYF_MANAGEMENT_GROUPS, ...};
  *     static const tyf_smp_registry registry = {.groups = groups, ...};
- *     tyf_management_start(&registry);
+ *     tyf_management_start();
  */
 #ifndef TYF_MANAGEMENT_MANAGEMENT_H
 #define TYF_MANAGEMENT_MANAGEMENT_H
@@ -40,6 +40,7 @@ typedef struct {
 
 /** What the standard groups show of an application. */
 typedef struct {
+    const tyf_smp_registry *registry; /**< what the enumeration group lists */
     const tyf_management_stat *stats;
     const tyf_management_file *files;
     /** Fill pool number index, 0 .. pool_count - 1. */
@@ -53,15 +54,26 @@ typedef struct {
 extern const tyf_management_facts tyf_management_application;
 extern const char tyf_smp_application[];
 
+/** Numbers of commands. */
 #define TYF_MANAGEMENT_OS_COMMANDS 9u
+#define TYF_MANAGEMENT_STAT_COMMANDS 2u
+#define TYF_MANAGEMENT_FS_COMMANDS 5u
+#define TYF_MANAGEMENT_ENUM_COMMANDS 4u
 
-extern const tyf_smp_command tyf_management_os[TYF_MANAGEMENT_OS_COMMANDS];
+extern const tyf_smp_command tyf_management_os_commands[TYF_MANAGEMENT_OS_COMMANDS];
+extern const tyf_smp_command tyf_management_stat_commands[TYF_MANAGEMENT_STAT_COMMANDS];
+extern const tyf_smp_command tyf_management_fs_commands[TYF_MANAGEMENT_FS_COMMANDS];
+extern const tyf_smp_command tyf_management_enum_commands[TYF_MANAGEMENT_ENUM_COMMANDS];
 
 /** Entries for a registry's table of groups. */
 #define TYF_MANAGEMENT_GROUPS                                                                                          \
-    {.id = TYF_SMP_GROUP_OS, .name = "os", .count = TYF_MANAGEMENT_OS_COMMANDS, .commands = tyf_management_os}
+    {TYF_SMP_GROUP_OS, TYF_MANAGEMENT_OS_COMMANDS, "os", tyf_management_os_commands},                                  \
+        {TYF_SMP_GROUP_STAT, TYF_MANAGEMENT_STAT_COMMANDS, "stat", tyf_management_stat_commands},                      \
+        {TYF_SMP_GROUP_FS, TYF_MANAGEMENT_FS_COMMANDS, "fs", tyf_management_fs_commands}, {                            \
+        TYF_SMP_GROUP_ENUM, TYF_MANAGEMENT_ENUM_COMMANDS, "enum", tyf_management_enum_commands                         \
+    }
 
-/** Forget what was begun. @param registry  what the enumeration group lists */
-void tyf_management_start(const tyf_smp_registry *registry);
+/** Forget what was begun; once a start, before the first request. */
+void tyf_management_start(void);
 
 #endif

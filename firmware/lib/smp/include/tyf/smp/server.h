@@ -29,6 +29,7 @@
 enum {
     TYF_SMP_OK = 0,
     TYF_SMP_EUNKNOWN = 1,
+    TYF_SMP_ENOMEM = 2,
     TYF_SMP_EINVAL = 3,
     TYF_SMP_EBADSTATE = 6,
     TYF_SMP_EMSGSIZE = 7,
