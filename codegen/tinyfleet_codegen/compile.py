@@ -12,9 +12,11 @@ from tinyfleet_codegen.emit.report import print_report
 from tinyfleet_codegen.errors import ConfigError
 from tinyfleet_codegen.firmware_tree import HOST_CLASS
 from tinyfleet_codegen.fitting import check_fits
-from tinyfleet_codegen.ir import Graph
+from tinyfleet_codegen.fused_add import FusedAddAttrs
+from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.passes import run_passes
+from tinyfleet_codegen.passes.fuse_adds import fuse_adds
 from tinyfleet_codegen.passes.stream_rows import stream_rows
 from tinyfleet_codegen.plan import plan_arena
 from tinyfleet_codegen.stream import StreamAttrs
@@ -37,9 +39,11 @@ def compile_graph(package: ModelPackage, target: Target | None, *, arena_budget_
     graph = run_passes(read_tflite(package.tflite, package.name))
     budgets = [arena_budget_bytes, None if target is None else target.ram_bytes - target.stack_bytes]
     budget = min((b for b in budgets if b is not None), default=None)
-    if budget is not None:
-        graph = stream_rows(graph, HOST_CLASS if target is None else target.cpu_class, budget)
-    return compile_rewritten(package, graph, target)
+    cpu_class = HOST_CLASS if target is None else target.cpu_class
+    fused = fuse_adds(graph, cpu_class)
+    if budget is not None and plan_arena(fused, cpu_class).arena_bytes > budget:
+        fused = fuse_adds(stream_rows(graph, cpu_class, budget), cpu_class)
+    return compile_rewritten(package, fused, target)
 
 
 def compile_rewritten(package: ModelPackage, graph: Graph, target: Target | None) -> CompiledModel:
@@ -57,7 +61,7 @@ def compile_rewritten(package: ModelPackage, graph: Graph, target: Target | None
             macs=node.op.macs(graph, node),
             weights_bytes=printed.weights_bytes,
             tables_bytes=printed.tables_bytes,
-            streamed=tuple(n.index for n in node.attrs.nodes) if isinstance(node.attrs, StreamAttrs) else (),
+            streamed=_together(node),
         )
         for node, printed in zip(graph.nodes, source.layers, strict=True)
     )
@@ -65,6 +69,17 @@ def compile_rewritten(package: ModelPackage, graph: Graph, target: Target | None
     if target is not None:
         check_fits(model, target)
     return model
+
+
+def _together(node: Node) -> tuple[int, ...]:
+    """Places of the layers that one node computes together; empty when it is one."""
+    match node.attrs:
+        case StreamAttrs(nodes=nodes):
+            return tuple(n.index for n in nodes)
+        case FusedAddAttrs(conv=conv, add=add):
+            return (conv.index, add.index)
+        case _:
+            return ()
 
 
 def compile_model(

@@ -27,7 +27,7 @@ class Layer:
 
     Attributes:
         op_index: Its place in the .tflite; of the first when it is several layers computed together.
-        streamed: Places of all of those.
+        streamed: Places of all of those; what lies between them is never whole in memory.
     """
 
     op_index: int

@@ -62,6 +62,10 @@ ROUNDS: tuple[dict[str, tuple[str, str]], ...] = (
         "depthwise1d_s8_dsp.c": ('"add r11, r9, r4, asr #31\\n"', '"mov r11, r9\\n"'),
         "fully_connected_s8_dsp.c": ('"add r5, r5, " sum ", asr #31\\n"', ""),
     },
+    {
+        # Of a convolution with the ADD after it.
+        "conv2d_s8_dsp.c": ("t->residual += t->params->add.elements;", ""),
+    },
 )
 
 
@@ -92,7 +96,7 @@ def dsp_cases() -> tuple[tuple[str, OpCase], ...]:
         for case, model in zip(cases, compile_cases(cases, BOARD), strict=True):
             kernels = [k for k in (choose_kernel(model.graph, node, "dsp") for node in model.graph.nodes) if k is not None]
             if len(kernels) == 1:
-                found.append((kernels[0].symbol.removeprefix("tyf_").replace("_clamped", "") + ".c", case))
+                found.append((kernels[0].symbol.removeprefix("tyf_").replace("_clamped", "").replace("_add_", "_") + ".c", case))
     return tuple(found)
 
 

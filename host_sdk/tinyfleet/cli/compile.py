@@ -58,12 +58,12 @@ def compile_command(
                 f"{compiled.arena_bytes / 1024:.1f} KiB of {ram / 1024:.1f} KiB ({share:.0f} %), "
                 f"lower bound {compiled.arena_lower_bound_bytes / 1024:.1f} KiB",
             ),
-            *((("streamed", _streams(compiled)),) if any(layer.streamed for layer in compiled.layers) else ()),
+            *((("together", _together(compiled)),) if any(layer.streamed for layer in compiled.layers) else ()),
             ("wrote", f"{output / ('model.tfm' if output_format is Format.BLOB else 'model.c')}, {others}, report.json"),
         ]
     )
 
 
-def _streams(compiled: CompiledModel) -> str:
+def _together(compiled: CompiledModel) -> str:
     groups = [f"ops {', '.join(map(str, layer.streamed))}" for layer in compiled.layers if layer.streamed]
-    return f"{'; '.join(groups)} together, some rows at a time: what lies between them is never whole"
+    return f"{'; '.join(groups)}: some rows or pixels at a time, what lies between them is never whole"

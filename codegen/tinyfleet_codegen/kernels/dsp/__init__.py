@@ -3,6 +3,7 @@
 from tinyfleet_codegen.kernels.dsp.add import AddDsp
 from tinyfleet_codegen.kernels.dsp.average_pool2d import AveragePool2DDsp
 from tinyfleet_codegen.kernels.dsp.conv2d import Conv2DClampedDsp, Conv2DDsp, Conv2DWideDsp
+from tinyfleet_codegen.kernels.dsp.conv2d_add import Conv2DAddDsp
 from tinyfleet_codegen.kernels.dsp.depthwise1d import Depthwise1DDsp
 from tinyfleet_codegen.kernels.dsp.depthwise3x3 import Depthwise3x3ClampedDsp, Depthwise3x3Dsp
 from tinyfleet_codegen.kernels.dsp.depthwise_conv2d import DepthwiseConv2DDsp
@@ -13,6 +14,7 @@ KERNELS: tuple[Kernel, ...] = (
     AddDsp(),
     AveragePool2DDsp(),
     Conv2DClampedDsp(),
+    Conv2DAddDsp(),
     Conv2DDsp(),
     Conv2DWideDsp(),
     Depthwise1DDsp(),

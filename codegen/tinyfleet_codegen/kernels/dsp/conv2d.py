@@ -60,6 +60,9 @@ class Conv2DDsp(Conv2DWideDsp):
 
     symbol = "tyf_conv2d_s8_dsp"
 
+    def scratch_bytes(self, graph: Graph, node: Node) -> int:
+        return conv2d_halves_scratch_bytes(_rows(graph, node).shape[1], graph.input_tensor(node, 0).shape[3])
+
     def fits(self, graph: Graph, node: Node) -> bool:
         is_even = graph.input_tensor(node, 1).shape[0] % 2 == 0
         return is_even and super().fits(graph, node) and halves_fit(graph, node, channel_axis=0) and _rounds_fit(graph, node)
@@ -69,7 +72,7 @@ class Conv2DDsp(Conv2DWideDsp):
             self.symbol,
             printer.params("tyf_conv2d_s8_params", conv2d_params(graph, node)),
             printer.tensor(node.inputs[0]),
-            printer.constant("stream", "uint32_t", _stream(graph, node)),
+            printer.constant("stream", "uint32_t", conv2d_stream(graph, node)),
             printer.scratch(),
             printer.tensor(node.outputs[0]),
         )
@@ -84,7 +87,7 @@ class Conv2DClampedDsp(Conv2DDsp):
         return graph.output_tensor(node).zero_point == -128 and super().fits(graph, node)
 
 
-def _stream(graph: Graph, node: Node) -> npt.NDArray[np.uint32]:
+def conv2d_stream(graph: Graph, node: Node) -> npt.NDArray[np.uint32]:
     """For each two channels, in the order of use: biases, words of weights in turn, then multiplier, round and shift of each."""
     rows = _rows(graph, node)
     table = halves_channel_table(graph, node, rows, together=2)
@@ -113,3 +116,8 @@ def _rows(graph: Graph, node: Node) -> Array:
 def conv2d_scratch_bytes(depth: int) -> int:
     """TYF_CONV2D_DSP_SCRATCH_BYTES of kernels_dsp.h."""
     return 20 * ((depth + 3) // 4)
+
+
+def conv2d_halves_scratch_bytes(depth: int, input_c: int) -> int:
+    """TYF_CONV2D_HALVES_DSP_SCRATCH_BYTES of kernels_dsp.h."""
+    return (16 if input_c % 4 == 0 else 20) * ((depth + 3) // 4)

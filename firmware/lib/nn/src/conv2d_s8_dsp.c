@@ -96,7 +96,7 @@ typedef struct {
         "pop {r4-r11, pc}\n")
 
 __attribute__((naked, noinline)) static void two_pixels(const uint32_t *columns, const uint32_t *stream, int8_t *first,
-                                                        const tile *where) {
+                                                        tile *where) {
     (void)columns;
     (void)stream;
     (void)first;
@@ -105,7 +105,7 @@ __attribute__((naked, noinline)) static void two_pixels(const uint32_t *columns,
 }
 
 __attribute__((naked, noinline)) static void two_clamped_pixels(const uint32_t *columns, const uint32_t *stream,
-                                                                int8_t *first, const tile *where) {
+                                                                int8_t *first, tile *where) {
     (void)columns;
     (void)stream;
     (void)first;
@@ -115,97 +115,148 @@ __attribute__((naked, noinline)) static void two_clamped_pixels(const uint32_t *
 
 /* clang-format on */
 
-/* What the windows of all pixels share. */
-typedef struct {
-    int8_t *window;    /* bytes of one that cannot be expanded where it lies */
-    int32_t rows;      /* of a window */
-    int32_t row_bytes; /* of a window */
-    int32_t image_row_bytes;
-    int32_t last_x; /* of windows that do not leave the image */
-    int32_t middle; /* where the second word of a short row begins */
-    bool has_whole_words;
-} source;
-
-/* Expand a window that does not leave the image and starts at `from`. */
-static inline void expand_inside(const source *s, const int8_t *from, uint32_t *to) {
-    int32_t rows = s->rows;
-    if (s->has_whole_words) {
+/* Expand a window that does not leave the image and starts at `from`; `window` is for one that has to be copied before.
+ */
+static inline void expand_inside(const tyf_conv2d_s8_params *p, const int8_t *from, int8_t *window, uint32_t *to) {
+    const int32_t row_bytes = p->window.kernel_w * p->input_c, image_row_bytes = p->window.input_w * p->input_c;
+    int32_t rows = p->window.kernel_h;
+    if (row_bytes % 4 == 0) {
         do {
-            tyf_expand(from, s->row_bytes / 4, to, 4);
-            from += s->image_row_bytes;
-            to += s->row_bytes;
+            tyf_expand(from, row_bytes / 4, to, 4);
+            from += image_row_bytes;
+            to += row_bytes;
         } while (--rows != 0);
     } else {
-        int8_t *window = s->window;
+        const int32_t middle = row_bytes < 8 ? 0 : 4; /* where the second word of a short row begins */
+        int8_t *row = window;
         do {
-            if (s->row_bytes >= 4 && s->row_bytes <= 12) {
+            if (row_bytes >= 4 && row_bytes <= 12) {
                 /* Three words that may overlap: the first layers of many models have rows of nine bytes. */
-                tyf_store_word(window, tyf_load_word(from));
-                tyf_store_word(window + s->middle, tyf_load_word(from + s->middle));
-                tyf_store_word(window + s->row_bytes - 4, tyf_load_word(from + s->row_bytes - 4));
+                tyf_store_word(row, tyf_load_word(from));
+                tyf_store_word(row + middle, tyf_load_word(from + middle));
+                tyf_store_word(row + row_bytes - 4, tyf_load_word(from + row_bytes - 4));
             } else {
-                tyf_copy_bytes(window, from, s->row_bytes);
+                tyf_copy_bytes(row, from, row_bytes);
             }
-            from += s->image_row_bytes;
-            window += s->row_bytes;
+            from += image_row_bytes;
+            row += row_bytes;
         } while (--rows != 0);
-        tyf_expand(s->window, (s->rows * s->row_bytes + 3) / 4, to, 4);
+        tyf_expand(window, (p->window.kernel_h * row_bytes + 3) / 4, to, 4);
     }
 }
 
-typedef void compute_fn(const uint32_t *columns, const uint32_t *stream, int8_t *first, const tile *where);
+/* Expand the window of an output pixel that leaves the image. Apart, so that it does not cost convolve() stack. */
+__attribute__((noinline)) static void expand_at_edge(const tyf_conv2d_s8_params *p, const int8_t *input, int32_t oy,
+                                                     int32_t ox, int8_t *window, uint32_t *to) {
+    const tyf_window *win = &p->window;
+    if (p->input_c % 4 != 0) {
+        tyf_copy_window(p, input, oy, ox, window);
+        tyf_expand(window, (win->kernel_h * win->kernel_w * p->input_c + 3) / 4, to, 4);
+        return;
+    }
+    const uint32_t zero_points = 0x01010101u * (uint8_t)(-p->input_offset);
+    uint32_t outside[2];
+    tyf_expand((const int8_t *)&zero_points, 1, outside, 2);
+    const int32_t words = p->input_c / 4;
+    int32_t y = oy * win->stride_h - win->pad_h;
+    for (int32_t ky = win->kernel_h; ky > 0; ky--, y++) {
+        int32_t x = ox * win->stride_w - win->pad_w;
+        for (int32_t kx = win->kernel_w; kx > 0; kx--, x++) {
+            if ((uint32_t)y < win->input_h && (uint32_t)x < win->input_w) {
+                tyf_expand(input + (y * win->input_w + x) * p->input_c, words, to, 4);
+                to += 4 * words;
+            } else {
+                for (int32_t left = words; left > 0; left--, to += 4) {
+                    to[0] = outside[0];
+                    to[1] = outside[1];
+                }
+            }
+        }
+    }
+}
 
+typedef void compute_fn(const uint32_t *columns, const uint32_t *stream, int8_t *first, tile *where);
+
+/* `where` is for `compute` and filled in here. */
 __attribute__((noinline)) static void convolve(const tyf_conv2d_s8_params *p, const int8_t *input,
-                                               const uint32_t *stream, compute_fn *compute, void *scratch,
+                                               const uint32_t *stream, compute_fn *compute, tile *where, void *scratch,
                                                int8_t *output) {
     const tyf_window *win = &p->window;
-    const int32_t row_bytes = win->kernel_w * p->input_c, depth = win->kernel_h * row_bytes;
-    const int32_t groups = (depth + 3) / 4;
+    const int32_t depth = win->kernel_h * win->kernel_w * p->input_c, groups = (depth + 3) / 4;
     uint32_t *columns = scratch;
-    const source s = {
-        .window = (int8_t *)(columns + 4 * groups),
-        .rows = win->kernel_h,
-        .row_bytes = row_bytes,
-        .image_row_bytes = win->input_w * p->input_c,
-        .last_x = win->input_w - win->kernel_w,
-        .middle = row_bytes < 8 ? 0 : 4,
-        .has_whole_words = row_bytes % 4 == 0,
-    };
-    /* Bytes after the window meet weights of zero; they need only be defined. */
-    memset(s.window + depth, 0, (size_t)(4 * groups - depth));
-    const int32_t pixels = win->output_h * win->output_w;
-    tile where = {(groups + 7) / 8, (-groups & 7) * GROUP_BYTES, p->output_c, p->output_c};
-    int8_t *to = output;
-    int32_t pixel = 0;
+    int8_t *window = (int8_t *)(columns + 4 * groups);
+    /* Bytes after the window meet weights of zero; they need only be defined. There is none for whole words a pixel. */
+    memset(window + depth, 0, (size_t)(4 * groups - depth));
+    *where = (tile){(groups + 7) / 8, (-groups & 7) * GROUP_BYTES, p->output_c, p->output_c};
+    const int32_t count = win->output_h * win->output_w * p->output_c;
+    int8_t *to = output, *const last = output + count - p->output_c;
+    uint32_t *column = columns;
     for (int32_t oy = 0; oy < win->output_h; oy++) {
         const int32_t y = oy * win->stride_h - win->pad_h;
         const bool has_all_rows = y >= 0 && y + win->kernel_h <= win->input_h;
         int32_t x = -(int32_t)win->pad_w;
         for (int32_t ox = 0; ox < win->output_w; ox++, x += win->stride_w) {
-            uint32_t *column = columns + 2 * (pixel & 1);
-            if (has_all_rows && x >= 0 && x <= s.last_x) {
-                expand_inside(&s, input + y * s.image_row_bytes + x * p->input_c, column);
+            if (has_all_rows && x >= 0 && x + win->kernel_w <= win->input_w) {
+                expand_inside(p, input + (y * win->input_w + x) * p->input_c, window, column);
             } else {
-                tyf_copy_window(p, input, oy, ox, s.window);
-                tyf_expand(s.window, groups, column, 4);
+                expand_at_edge(p, input, oy, ox, window, column);
             }
-            pixel++;
-            if ((pixel & 1) == 0 || pixel == pixels) {
-                where.step = (pixel & 1) == 0 ? p->output_c : 0;
-                compute(columns, stream, to, &where);
+            if (column != columns) {
+                compute(columns, stream, to, where);
                 to += 2 * p->output_c;
+                column = columns;
+            } else if (to == last) {
+                where->step = 0;
+                compute(columns, stream, to, where);
+            } else {
+                column += 2;
             }
         }
     }
-    tyf_dsp_clamp(output, pixels * p->output_c, p->activation_min, p->activation_max);
+    tyf_dsp_clamp(output, count, p->activation_min, p->activation_max);
 }
 
 void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const uint32_t *stream, void *scratch,
                        int8_t *output) {
-    convolve(p, input, stream, two_pixels, scratch, output);
+    tile where;
+    convolve(p, input, stream, two_pixels, &where, scratch, output);
 }
 
 void tyf_conv2d_clamped_s8_dsp(const tyf_conv2d_s8_params *p, const int8_t *input, const uint32_t *stream,
                                void *scratch, int8_t *output) {
-    convolve(p, input, stream, two_clamped_pixels, scratch, output);
+    tile where;
+    convolve(p, input, stream, two_clamped_pixels, &where, scratch, output);
+}
+
+/* A tile whose pixels are added to those of another tensor. */
+typedef struct {
+    tile where; /* first: what is given to `compute` */
+    const tyf_dsp_conv2d_add *params;
+    const int8_t *residual; /* of the next two pixels */
+    const int32_t *table;
+    int8_t *sums; /* two pixels of the convolution */
+} added_tile;
+
+static void two_added_pixels(const uint32_t *columns, const uint32_t *stream, int8_t *first, tile *where) {
+    added_tile *t = (added_tile *)where;
+    two_pixels(columns, stream, t->sums, where);
+    const int8_t *shifted = t->residual, *looked_up = t->sums;
+    t->residual += t->params->add.elements;
+    if (t->params->looks_up_residual != 0) {
+        looked_up = shifted;
+        shifted = t->sums;
+    }
+    tyf_add_s8_dsp(&t->params->add, shifted, looked_up, t->table, first);
+}
+
+void tyf_conv2d_add_s8_dsp(const tyf_dsp_conv2d_add *p, const int8_t *input, const uint32_t *stream,
+                           const int8_t *residual, const int32_t *table, void *scratch, int8_t *output) {
+    const int32_t depth = p->conv.window.kernel_h * p->conv.window.kernel_w * p->conv.input_c;
+    added_tile t = {
+        .params = p,
+        .residual = residual,
+        .table = table,
+        .sums = (int8_t *)scratch + TYF_CONV2D_HALVES_DSP_SCRATCH_BYTES(depth, p->conv.input_c),
+    };
+    convolve(&p->conv, input, stream, two_added_pixels, &t.where, scratch, output);
 }

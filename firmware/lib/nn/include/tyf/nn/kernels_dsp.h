@@ -41,7 +41,7 @@ void tyf_conv2d_wide_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *in
  *                  two channels: both biases, as 256 * (bias + input_offset * sum of weights) - 127 * sum of w0;
  *                  a word of each, its four weights as two 16-bit numbers 256 * w1 + w0; then multiplier,
  *                  64 + 128 * (2^(shift - 1) + (output_offset << shift)) and 7 + shift of each
- * @param scratch   [TYF_CONV2D_DSP_SCRATCH_BYTES(kernel_h * kernel_w * input_c)], 4-byte aligned
+ * @param scratch   [TYF_CONV2D_HALVES_DSP_SCRATCH_BYTES(kernel_h * kernel_w * input_c, input_c)], 4-byte aligned
  * @param output    [output_h, output_w, output_c]
  * @require output_c % 2 == 0 && dilation_h == 1 && dilation_w == 1
  */
@@ -56,7 +56,7 @@ void tyf_conv2d_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t *input, 
  *                  two channels: both biases, as 256 * (bias + input_offset * sum of weights) - 127 * sum of w0;
  *                  a word of each, its four weights as two 16-bit numbers 256 * w1 + w0; then multiplier,
  *                  64 + 128 * (2^(shift - 1) + (output_offset << shift)) and 7 + shift of each
- * @param scratch   [TYF_CONV2D_DSP_SCRATCH_BYTES(kernel_h * kernel_w * input_c)], 4-byte aligned
+ * @param scratch   [TYF_CONV2D_HALVES_DSP_SCRATCH_BYTES(kernel_h * kernel_w * input_c, input_c)], 4-byte aligned
  * @param output    [output_h, output_w, output_c]
  * @require output_offset == -128 && output_c % 2 == 0 && dilation_h == 1 && dilation_w == 1
  */
@@ -65,6 +65,9 @@ void tyf_conv2d_clamped_s8_dsp(const tyf_conv2d_s8_params *params, const int8_t 
 
 /** Two widened pixels and one window of bytes. */
 #define TYF_CONV2D_DSP_SCRATCH_BYTES(depth) (20 * (((depth) + 3) / 4))
+
+/** Two expanded pixels, and one window of bytes when a pixel has no whole words. */
+#define TYF_CONV2D_HALVES_DSP_SCRATCH_BYTES(depth, input_c) ((16 + 4 * (((input_c) % 4 + 2) / 3)) * (((depth) + 3) / 4))
 
 /** Most taps of a kernel that tyf_depthwise_conv2d_s8_dsp() takes. */
 #define TYF_DEPTHWISE_DSP_MAX_TAPS 25
@@ -209,5 +212,29 @@ typedef struct {
  */
 void tyf_add_s8_dsp(const tyf_dsp_add *params, const int8_t *shifted, const int8_t *looked_up, const int32_t *table,
                     int8_t *output);
+
+/** A convolution and the ADD that is the only one to read it. */
+typedef struct {
+    tyf_conv2d_s8_params conv;
+    tyf_dsp_add add;           /**< of two pixels */
+    int32_t looks_up_residual; /**< else it is the convolution's output that is looked up */
+} tyf_dsp_conv2d_add;
+
+/**
+ * tyf_conv2d_s8_dsp() and tyf_add_s8_dsp() together, an even number of pixels, without memory for what lies between
+ * them.
+ *
+ * @param input     [input_h, input_w, input_c]
+ * @param stream    [output_c / 2, 8 + 2 * ((kernel_h * kernel_w * input_c + 3) / 4)] as of tyf_conv2d_s8_dsp()
+ * @param residual  [output_h, output_w, output_c]; the other input of ADD
+ * @param table     [256] as of tyf_add_s8_dsp()
+ * @param scratch   [TYF_CONV2D_HALVES_DSP_SCRATCH_BYTES(kernel_h * kernel_w * input_c, input_c) + 2 * output_c], 4-byte
+ * aligned
+ * @param output    [output_h, output_w, output_c]; may be the residual
+ * @require output_c % 2 == 0 && dilation_h == 1 && dilation_w == 1 && output_h * output_w % 2 == 0
+ * @require elements == 2 * output_c && shift in [0, 31]
+ */
+void tyf_conv2d_add_s8_dsp(const tyf_dsp_conv2d_add *params, const int8_t *input, const uint32_t *stream,
+                           const int8_t *residual, const int32_t *table, void *scratch, int8_t *output);
 
 #endif
