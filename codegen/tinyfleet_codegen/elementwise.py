@@ -1,4 +1,4 @@
-"""What functions of two int8 tensors share: broadcasting, scales, one parameter struct."""
+"""What functions of two int8 or int16 tensors share: broadcasting, scales, one parameter struct."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyfleet_codegen.errors import ShapeError
 from tinyfleet_codegen.geometry import Activation, activation_range, read_activation
-from tinyfleet_codegen.ir import Graph, Node, Tensor
+from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node, Tensor
 from tinyfleet_codegen.movement import strides_of
 from tinyfleet_codegen.op import (
     Array,
@@ -17,15 +17,14 @@ from tinyfleet_codegen.op import (
     Float32Array,
     Op,
     attrs_of,
-    require_dtype,
-    require_per_tensor_quant,
+    kernel_type,
+    require_activations,
     require_same_quant,
     require_shape,
 )
 from tinyfleet_codegen.overlap import Overlap, elementwise_overlap
 from tinyfleet_codegen.quant import Int64Array
 from tinyfleet_codegen.tflite.flatbuffer import Table
-from tinyfleet_codegen.wire.ids import DType
 
 Multiplier = tuple[int, int]
 """(multiplier, shift) as of ``quantize_multiplier``."""
@@ -41,19 +40,26 @@ class BinaryAttrs:
 
 @dataclass(frozen=True, slots=True)
 class BinaryScales:
-    """Multipliers of both inputs and of the result; what each means is the op's own matter."""
+    """Multipliers of both inputs and of the result; what each means is the op's own matter.
+
+    Attributes:
+        left_shift: Bits by which both inputs are scaled up before they meet.
+    """
 
     a: Multiplier = UNUSED
     b: Multiplier = UNUSED
     output: Multiplier = UNUSED
+    left_shift: int = 0
 
 
 class BinaryOp(Op):
-    """Two int8 inputs that broadcast to the output's shape, rank <= 4; either may be a constant."""
+    """Two inputs of one type that broadcast to the output's shape, rank <= 4; either may be a constant."""
 
     input_count = (2, 2)
     kernel: str
-    """The C function."""
+    """The C function, without the type at its end."""
+    has_int16 = True
+    """Whether there is one for int16."""
 
     def read_attrs(self, options: Table | None) -> BinaryAttrs:
         return BinaryAttrs(Activation.NONE)
@@ -72,9 +78,7 @@ class BinaryOp(Op):
 
     def check(self, graph: Graph, node: Node) -> None:
         a, b, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
-        for what, tensor in (("input", a), ("input", b), ("output", output)):
-            require_dtype(node, what, tensor, DType.INT8)
-            require_per_tensor_quant(node, what, tensor)
+        require_activations(node, ("input", a), ("input", b), ("output", output), int16=self.has_int16)
         require_broadcast(graph, node)
         self.scales(graph, node)
 
@@ -84,10 +88,11 @@ class BinaryOp(Op):
         assert a is not None and b is not None
         values = [x.astype(np.int64) - graph.input_tensor(node, i).zero_point for i, x in enumerate((a, b))]
         result = self.combine(self.scales(graph, node), *values) + output.zero_point
-        return np.clip(result, *activation_range(attrs_of(node, BinaryAttrs).activation, output)).astype(np.int8)
+        return np.clip(result, *activation_range(attrs_of(node, BinaryAttrs).activation, output)).astype(NUMPY_DTYPES[output.dtype])
 
     def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap | None:
-        return elementwise_overlap(graph.output_tensor(node).shape, graph.input_tensor(node, position).shape)
+        output = graph.output_tensor(node)
+        return elementwise_overlap(output.shape, graph.input_tensor(node, position).shape, output.element_bytes, output.element_bytes)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         output, scales = graph.output_tensor(node), self.scales(graph, node)
@@ -100,11 +105,12 @@ class BinaryOp(Op):
             "activation_max": high,
         }
         params = printer.params("tyf_binary_s8_params", fields)
-        printer.call(self.kernel, params, printer.tensor(node.inputs[0]), printer.tensor(node.inputs[1]), printer.tensor(node.outputs[0]))
+        places = [printer.tensor(i) for i in (*node.inputs, *node.outputs)]
+        printer.call(f"{self.kernel}_{kernel_type(output)}", params, *places)
 
 
 class ExtremeOp(BinaryOp):
-    """One of two int8 values, or of two floats; inputs and output have one scale and zero point, so nothing is rescaled."""
+    """One of two quantized values, or of two floats; inputs and output have one scale and zero point, so nothing is rescaled."""
 
     rounding = "exact"
     choose: np.ufunc

@@ -200,6 +200,29 @@ def require_dtype(node: Node, what: str, tensor: Tensor, *allowed: DType) -> Non
         )
 
 
+def require_activations(node: Node, *tensors: tuple[str, Tensor], int16: bool = True) -> None:
+    """Refuse activations that are not quantized by one scale each, all of one type: int8, or int16 with zero point 0.
+
+    Args:
+        tensors: What each is, and the tensor.
+        int16: Whether there is an int16 kernel.
+    """
+    first = tensors[0][1]
+    for what, tensor in tensors:
+        require_dtype(node, what, tensor, DType.INT8, *([DType.INT16] if int16 else []))
+        require_per_tensor_quant(node, what, tensor)
+        if tensor.dtype is not first.dtype:
+            names = f"'{first.name}' is {first.dtype.name.lower()} and '{tensor.name}' {tensor.dtype.name.lower()}"
+            raise UnsupportedOp(f"{node.label}: {names}, supported is one type")
+        if tensor.dtype is DType.INT16 and tensor.zero_point != 0:
+            raise QuantError(f"{node.label}: {what} '{tensor.name}' is int16 with zero point {tensor.zero_point}, supported is 0")
+
+
+def kernel_type(tensor: Tensor) -> str:
+    """The end of a kernel's name for activations of this type."""
+    return {DType.INT8: "s8", DType.INT16: "s16"}[tensor.dtype]
+
+
 def require_per_tensor_quant(node: Node, what: str, tensor: Tensor) -> None:
     """Refuse a tensor that has no single scale and zero point."""
     if tensor.quant is None or len(tensor.quant.scales) != 1:

@@ -19,10 +19,9 @@ from tinyfleet_codegen.geometry import (
     window_fields,
 )
 from tinyfleet_codegen.ir import Graph, Node
-from tinyfleet_codegen.op import Array, CallPrinter, attrs_of, require_dtype, require_per_tensor_quant, require_shape
+from tinyfleet_codegen.op import Array, CallPrinter, attrs_of, require_activations, require_shape
 from tinyfleet_codegen.overlap import Overlap, window_overlap
 from tinyfleet_codegen.tflite.flatbuffer import Table
-from tinyfleet_codegen.wire.ids import DType
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +61,9 @@ def pool_axes(graph: Graph, node: Node) -> tuple[Axis, Axis]:
 
 
 def check_pool(graph: Graph, node: Node) -> None:
-    """Refuse other types than int8, other shapes than ``[1, h, w, c]`` and a change of scale."""
+    """Refuse other types than int8 and int16, other shapes than ``[1, h, w, c]`` and a change of scale."""
     source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
-    for what, tensor in (("input", source), ("output", output)):
-        require_dtype(node, what, tensor, DType.INT8)
-        require_per_tensor_quant(node, what, tensor)
+    require_activations(node, ("input", source), ("output", output))
     if len(source.shape) != 4 or source.shape[0] != 1:
         raise ShapeError(f"{node.label}: input {list(source.shape)} must be [1, h, w, c]")
     if (source.scale, source.zero_point) != (output.scale, output.zero_point):
@@ -86,8 +83,9 @@ def pool_windows(x: Array, rows: Axis, columns: Axis) -> Iterator[tuple[int, int
 
 def pool_overlap(graph: Graph, node: Node) -> Overlap:
     """How the output may lie over the input: each channel is read and written by itself."""
-    channels = graph.input_tensor(node, 0).shape[3]
-    return window_overlap(*pool_axes(graph, node), channels, channels, held_bytes=channels - 1, passed_bytes=channels - 1)
+    source = graph.input_tensor(node, 0)
+    pixel, last = source.shape[3] * source.element_bytes, (source.shape[3] - 1) * source.element_bytes
+    return window_overlap(*pool_axes(graph, node), pixel, pixel, held_bytes=last, passed_bytes=last)
 
 
 def emit_pool(graph: Graph, node: Node, printer: CallPrinter, kernel: str) -> None:

@@ -84,8 +84,24 @@ def requantize(x: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLike
     """
     value, s = np.asarray(x, np.int64), np.asarray(shift, np.int64)
     left, right = np.maximum(s, 0), np.maximum(-s, 0)
-    shifted = ((value << left) + 2**31) % 2**32 - 2**31
-    return rounding_shift_right(rounding_doubling_high_mul(shifted, multiplier), right)
+    return rounding_shift_right(rounding_doubling_high_mul(wrap_int32(value << left), multiplier), right)
+
+
+def reduce_multiplier(multiplier: int, shift: int) -> tuple[int, int]:
+    """A multiplier and shift of ``quantize_multiplier`` as ``requantize_wide`` takes them: 15 bits, and how far to the right."""
+    reduced = (multiplier + (1 << 15)) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
+    return reduced, 15 - shift
+
+
+def requantize_wide(x: npt.ArrayLike, multiplier: npt.ArrayLike, right: npt.ArrayLike) -> Int64Array:
+    """``x * multiplier * 2**-right`` with one rounding, ties up; x in int64, below 2**47; the result wraps to int32."""
+    value, m, r = np.asarray(x, np.int64), np.asarray(multiplier, np.int64), np.asarray(right, np.int64)
+    return wrap_int32((value * m + (np.int64(1) << (r - 1))) >> r)
+
+
+def wrap_int32(x: Int64Array) -> Int64Array:
+    """What a 32-bit register keeps of each value."""
+    return (x + 2**31) % 2**32 - 2**31
 
 
 def round_half_away(x: float) -> int:

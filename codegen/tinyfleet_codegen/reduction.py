@@ -9,22 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyfleet_codegen.errors import QuantError, ShapeError
-from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node
 from tinyfleet_codegen.movement import constant_ints, positive_axis
 from tinyfleet_codegen.op import (
     Array,
     CallPrinter,
     Op,
     attrs_of,
-    require_dtype,
-    require_per_tensor_quant,
+    kernel_type,
+    require_activations,
     require_same_quant,
     require_shape,
 )
 from tinyfleet_codegen.overlap import Overlap, forward_overlap
 from tinyfleet_codegen.quant import INT32_MAX, Int64Array, requantize
 from tinyfleet_codegen.tflite.flatbuffer import Table
-from tinyfleet_codegen.wire.ids import DType
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,9 @@ class ReduceOp(Op):
 
     input_count = (2, 2)
     kernel: str
-    """The C function."""
+    """The C function, without the type at its end."""
+    has_int16 = True
+    """Whether there is one for int16."""
 
     def read_attrs(self, options: Table | None) -> ReducerAttrs:
         return ReducerAttrs(keep_dims=bool(options.u8(0)) if options is not None else False)
@@ -74,16 +75,14 @@ class ReduceOp(Op):
 
     def check(self, graph: Graph, node: Node) -> None:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
-        for what, tensor in (("input", source), ("output", output)):
-            require_dtype(node, what, tensor, DType.INT8)
-            require_per_tensor_quant(node, what, tensor)
+        require_activations(node, ("input", source), ("output", output), int16=self.has_int16)
         if not 1 <= len(source.shape) <= 4 or source.elements == 0:
             raise ShapeError(f"{node.label}: input {list(source.shape)} must have rank 1 to 4 and elements")
         keep = attrs_of(node, ReducerAttrs).keep_dims
         expected = tuple(1 if r else d for d, r in zip(source.shape, reduced_axes(graph, node), strict=True) if keep or not r)
         require_shape(node, "output", output, expected)
         count = reduced_count(graph, node)
-        if count * 255 > INT32_MAX:
+        if count * (255 if source.element_bytes == 1 else 32768) > INT32_MAX:
             raise QuantError(f"{node.label}: the sum of {count} elements does not fit into int32")
         self.multiplier(graph, node)
 
@@ -94,14 +93,16 @@ class ReduceOp(Op):
         axes = tuple(i for i, r in enumerate(reduced_axes(graph, node)) if r)
         reduced = self.reduce(x.astype(np.int64) - source.zero_point, axes)
         result = self.scale(graph, node, reduced) + output.zero_point
-        return np.clip(result, -128, 127).astype(np.int8).reshape(output.shape)
+        dtype = NUMPY_DTYPES[output.dtype]
+        limits = np.iinfo(dtype)
+        return np.clip(result, limits.min, limits.max).astype(dtype).reshape(output.shape)
 
     def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
         source = graph.input_tensor(node, 0)
         elements = np.arange(source.elements).reshape(source.shape)
         # Each block begins at index 0 of every dimension that is reduced.
         first = elements[tuple(slice(1) if r else slice(None) for r in reduced_axes(graph, node))].reshape(-1)
-        return forward_overlap(np.arange(first.size), first)
+        return forward_overlap(np.arange(first.size) * source.element_bytes, first * source.element_bytes)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
@@ -118,13 +119,13 @@ class ReduceOp(Op):
             "shift": shift,
         }
         params = printer.params("tyf_reduce_s8_params", fields)
-        printer.call(self.kernel, params, printer.tensor(node.inputs[0]), printer.tensor(node.outputs[0]))
+        printer.call(f"{self.kernel}_{kernel_type(output)}", params, printer.tensor(node.inputs[0]), printer.tensor(node.outputs[0]))
 
 
 class SumOp(ReduceOp):
     """A sum, scaled."""
 
-    kernel = "tyf_sum_s8"
+    kernel = "tyf_sum"
 
     def reduce(self, x: Int64Array, axes: tuple[int, ...]) -> Int64Array:
         return np.asarray(x.sum(axis=axes))
@@ -135,6 +136,8 @@ class SumOp(ReduceOp):
 
 class ExtremeOp(ReduceOp):
     """The largest or smallest value; input and output have one scale and zero point."""
+
+    has_int16 = False
 
     def check(self, graph: Graph, node: Node) -> None:
         super().check(graph, node)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from tests.support.op_cases import OpCase, rng_for
 from tests.support.tflite_builder import TfliteBuilder
+from tinyfleet_codegen.ir import NUMPY_DTYPES
 from tinyfleet_codegen.wire.ids import DType
 
 
@@ -19,26 +22,37 @@ def binary_case(
     scales: tuple[float, float, float] = (0.03, 0.07, 0.05),
     zero_points: tuple[int, int, int] = (4, -11, 7),
     swap: bool = False,
+    dtype: DType = DType.INT8,
     **options: Any,
 ) -> OpCase:
     """The input and a constant that broadcast."""
     rng = rng_for(name)
     b = TfliteBuilder()
-    x = b.tensor(shape, scale=scales[0], zero_point=zero_points[0])
-    c = b.tensor(other, scale=scales[1], zero_point=zero_points[1], data=rng.integers(-128, 128, other))
+    limit = 2 ** (8 * np.dtype(NUMPY_DTYPES[dtype]).itemsize - 1)
+    data = rng.integers(-limit, limit, other)
+    data.flat[0] = -limit
+    x = b.tensor(shape, dtype, scale=scales[0], zero_point=zero_points[0])
+    c = b.tensor(other, dtype, scale=scales[1], zero_point=zero_points[1], data=data)
     rank = max(len(shape), len(other))
     padded = [(1,) * (rank - len(s)) + s for s in (shape, other)]
     out = tuple(max(p, q) for p, q in zip(*padded, strict=True))
-    y = b.tensor(out, scale=scales[2], zero_point=zero_points[2])
+    y = b.tensor(out, dtype, scale=scales[2], zero_point=zero_points[2])
     b.op(op, [c, x] if swap else [x, c], [y], **options)
     return OpCase(name, b.build([x], [y]))
 
 
-def with_itself_case(name: str, op: str, *, scales: tuple[float, float] = (0.05, 0.09), zero_points: tuple[int, int] = (-20, 1)) -> OpCase:
+def with_itself_case(
+    name: str,
+    op: str,
+    *,
+    scales: tuple[float, float] = (0.05, 0.09),
+    zero_points: tuple[int, int] = (-20, 1),
+    dtype: DType = DType.INT8,
+) -> OpCase:
     """The input twice."""
     b = TfliteBuilder()
-    x = b.tensor((1, 4, 5, 3), scale=scales[0], zero_point=zero_points[0])
-    y = b.tensor((1, 4, 5, 3), scale=scales[1], zero_point=zero_points[1])
+    x = b.tensor((1, 4, 5, 3), dtype, scale=scales[0], zero_point=zero_points[0])
+    y = b.tensor((1, 4, 5, 3), dtype, scale=scales[1], zero_point=zero_points[1])
     b.op(op, [x, x], [y])
     return OpCase(name, b.build([x], [y]))
 
@@ -77,3 +91,25 @@ def broadcast_cases(op: str, prefix: str, **options: Any) -> Iterator[OpCase]:
     yield binary_case(f"{prefix}_broadcasts_input", op, (1, 1, 1, 3), (1, 4, 5, 3), **options)
     yield binary_case(f"{prefix}_broadcasts_both", op, (1, 4, 1, 3), (1, 1, 5, 1), **options)
     yield binary_case(f"{prefix}_rank_2", op, (1, 11), (1, 11), **options)
+
+
+def int16_cases(op: str, prefix: str, scales: tuple[float, float, float], **options: Any) -> Iterator[OpCase]:
+    """The shapes and values that every op is tried with in int16: extremes meet extremes, saturation, ties."""
+    for suffix, shape, other in (
+        ("", (1, 4, 5, 3), (1, 4, 5, 3)),
+        ("_channels", (1, 4, 5, 3), (3,)),
+        ("_scalar", (1, 33), (1,)),
+        ("_both", (1, 4, 1, 3), (1, 1, 5, 1)),
+    ):
+        yield binary_case(
+            f"{prefix}_s16{suffix}",
+            op,
+            shape,
+            other,
+            scales=scales,
+            zero_points=(0, 0, 0),
+            dtype=DType.INT16,
+            swap=suffix == "_both",
+            **options,
+        )
+    yield with_itself_case(f"{prefix}_s16_itself", op, scales=(scales[0], scales[2]), zero_points=(0, 0), dtype=DType.INT16)

@@ -19,12 +19,14 @@ def move_case(
     before: tuple[int, ...],
     after: tuple[int, ...],
     constants: tuple[npt.ArrayLike, ...] = (),
+    *,
+    dtype: DType = DType.INT8,
     **options: Any,
 ) -> OpCase:
     """One input, int32 constants, one output."""
     b = TfliteBuilder()
-    x = b.tensor(before, scale=SCALE, zero_point=ZERO_POINT)
-    y = b.tensor(after, scale=SCALE, zero_point=ZERO_POINT)
+    x = b.tensor(before, dtype, scale=SCALE, zero_point=ZERO_POINT)
+    y = b.tensor(after, dtype, scale=SCALE, zero_point=ZERO_POINT)
     b.op(op, [x, *(int_constant(b, c) for c in constants)], [y], **options)
     return OpCase(name, b.build([x], [y]))
 
@@ -43,16 +45,17 @@ def split_cases(
     constants: tuple[npt.ArrayLike, ...],
     *,
     data_at: int = 0,
+    dtype: DType = DType.INT8,
     **options: Any,
 ) -> list[OpCase]:
     """One case for each output, where nobody reads the others."""
     cases = []
     for part in range(len(parts)):
         b = TfliteBuilder()
-        x = b.tensor(before, scale=SCALE, zero_point=ZERO_POINT)
+        x = b.tensor(before, dtype, scale=SCALE, zero_point=ZERO_POINT)
         inputs = [int_constant(b, c) for c in constants]
         inputs.insert(data_at, x)
-        outputs = [b.tensor(shape, scale=SCALE, zero_point=ZERO_POINT) for shape in parts]
+        outputs = [b.tensor(shape, dtype, scale=SCALE, zero_point=ZERO_POINT) for shape in parts]
         b.op(op, inputs, outputs, **options)
         cases.append(OpCase(f"{name}_{part}", b.build([x], [outputs[part]])))
     return cases

@@ -64,7 +64,7 @@ class _NodePrinter:
         symbol = f"{self.node.symbol}_{name}"
         array = np.asarray(values)
         self.declarations.append(c_array(f"static const {c_type} {symbol}", array))
-        sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2}
+        sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int64_t": 8}
         self.constant_bytes[constant_kind(name)] += array.size * sizes.get(c_type, 4)
         return symbol
 
@@ -139,6 +139,7 @@ def print_c(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) -> 
 
 #include "tyf/core/wire.h"
 #include "tyf/nn/kernels.h"
+#include "tyf/nn/kernels_s16.h"
 {_class_header(cpu_class)}
 {constants}static void run(const tyf_model *model, uint8_t *arena, tyf_trace_fn trace, void *context)
 {{

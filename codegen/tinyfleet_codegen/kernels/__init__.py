@@ -19,6 +19,6 @@ def choose_kernel(graph: Graph, node: Node, cpu_class: str) -> Kernel | None:
     if node.op is STREAM:
         return StreamKernel(cpu_class, choose_kernel)
     for kernel in KERNELS.get(cpu_class, ()):
-        if kernel.op == node.op.name and kernel.fits(graph, node):
+        if kernel.op == node.op.name and graph.output_tensor(node).dtype is kernel.dtype and kernel.fits(graph, node):
             return kernel
     return None

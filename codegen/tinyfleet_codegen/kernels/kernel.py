@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.op import CallPrinter
 from tinyfleet_codegen.overlap import Overlap
+from tinyfleet_codegen.wire.ids import DType
 
 
 class Kernel(ABC):
@@ -16,6 +17,8 @@ class Kernel(ABC):
     """Name of the op in the .tflite schema."""
     symbol: str
     """The C function."""
+    dtype = DType.INT8
+    """Of the activations."""
 
     @abstractmethod
     def fits(self, graph: Graph, node: Node) -> bool:

@@ -10,8 +10,9 @@ from tinyfleet_codegen.errors import ShapeError, UnsupportedOp
 from tinyfleet_codegen.geometry import Activation, read_activation
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.movement import Copy, MoveOp, positive_axis, strides_of
-from tinyfleet_codegen.op import Array, attrs_of, require_shape
+from tinyfleet_codegen.op import Array, attrs_of, require_activations, require_shape
 from tinyfleet_codegen.tflite.flatbuffer import Table
+from tinyfleet_codegen.wire.ids import DType
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Concatenation(MoveOp):
             raise ShapeError(f"{node.label}: inputs {[list(s) for s in shapes]} do not fit together along axis {axis}, rank at most 4")
         total = sum(s[axis] for s in shapes)
         require_shape(node, "output", graph.output_tensor(node), (*shapes[0][:axis], total, *shapes[0][axis + 1 :]))
+        if graph.output_tensor(node).dtype is DType.INT16:
+            require_activations(node, ("output", graph.output_tensor(node)))
         self.check_copies(graph, node)
 
     def copies(self, graph: Graph, node: Node) -> list[Copy]:

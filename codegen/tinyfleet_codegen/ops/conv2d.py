@@ -1,4 +1,4 @@
-"""CONV_2D: int8, per-channel or per-tensor weights, grouped and dilated."""
+"""CONV_2D: int8 or int16 with int8 weights, per-channel or per-tensor weights, grouped and dilated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class Conv2D(Op):
 
     name = "CONV_2D"
     input_count = (2, 3)
-    rounding = "double rounding of the int32 sum, per channel"
+    rounding = (
+        "double rounding of the int32 sum, per channel; of int64 sums (int16 without an int32 bias) one rounding with a 15-bit multiplier"
+    )
 
     def read_attrs(self, options: Table | None) -> ConvolutionAttrs:
         return read_convolution_attrs(options, activation_field=3)
@@ -59,15 +61,16 @@ class Conv2D(Op):
         return requantize_sums(graph, node, sums)
 
     def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
-        channels_out = graph.output_tensor(node).shape[3]
+        source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        size, channels_out = output.element_bytes, output.shape[3]
         # Each filter reads the whole window again.
         return window_overlap(
-            *convolution_axes(graph, node), graph.input_tensor(node, 0).shape[3], channels_out, held_bytes=channels_out - 1
+            *convolution_axes(graph, node), source.shape[3] * size, channels_out * size, held_bytes=(channels_out - 1) * size
         )
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         params = printer.params("tyf_conv2d_s8_params", conv2d_params(graph, node))
-        emit_weighted(graph, node, printer, kernel="tyf_conv2d_s8", params=params, channel_axis=0)
+        emit_weighted(graph, node, printer, kernel="tyf_conv2d", params=params, channel_axis=0)
 
 
 def conv2d_params(graph: Graph, node: Node) -> dict[str, int]:

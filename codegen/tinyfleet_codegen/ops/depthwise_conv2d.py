@@ -1,4 +1,4 @@
-"""DEPTHWISE_CONV_2D: int8, per-channel or per-tensor weights, any multiplier, dilated."""
+"""DEPTHWISE_CONV_2D: int8 or int16 with int8 weights, per-channel or per-tensor weights, any multiplier, dilated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DepthwiseConv2D(Op):
 
     name = "DEPTHWISE_CONV_2D"
     input_count = (2, 3)
-    rounding = "double rounding of the int32 sum, per channel"
+    rounding = "double rounding of the int32 sum, per channel; int16: one rounding of the int64 sum with a 15-bit multiplier"
 
     def read_attrs(self, options: Table | None) -> ConvolutionAttrs:
         return read_convolution_attrs(options, activation_field=4)
@@ -56,14 +56,14 @@ class DepthwiseConv2D(Op):
         return requantize_sums(graph, node, sums)
 
     def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
-        channels_in, channels_out = graph.input_tensor(node, 0).shape[3], graph.output_tensor(node).shape[3]
-        return window_overlap(
-            *convolution_axes(graph, node), channels_in, channels_out, held_bytes=channels_out - 1, passed_bytes=channels_in - 1
-        )
+        source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
+        size, channels_in, channels_out = output.element_bytes, source.shape[3], output.shape[3]
+        held, passed = (channels_out - 1) * size, (channels_in - 1) * size
+        return window_overlap(*convolution_axes(graph, node), channels_in * size, channels_out * size, held_bytes=held, passed_bytes=passed)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         params = printer.params("tyf_depthwise_conv2d_s8_params", depthwise_conv2d_params(graph, node))
-        emit_weighted(graph, node, printer, kernel="tyf_depthwise_conv2d_s8", params=params, channel_axis=3)
+        emit_weighted(graph, node, printer, kernel="tyf_depthwise_conv2d", params=params, channel_axis=3)
 
 
 def depthwise_conv2d_params(graph: Graph, node: Node) -> dict[str, int]:

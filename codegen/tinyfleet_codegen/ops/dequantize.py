@@ -1,4 +1,4 @@
-"""DEQUANTIZE: int8 or uint8 to float32."""
+"""DEQUANTIZE: int8, uint8 or int16 to float32."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Dequantize(Op):
 
     def check(self, graph: Graph, node: Node) -> None:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
-        require_dtype(node, "input", source, DType.INT8, DType.UINT8)
+        require_dtype(node, "input", source, DType.INT8, DType.UINT8, DType.INT16)
         require_dtype(node, "output", output, DType.FLOAT32)
         require_per_tensor_quant(node, "input", source)
         require_shape(node, "output", output, source.shape)
@@ -42,5 +42,7 @@ class Dequantize(Op):
         source = graph.input_tensor(node, 0)
         scale = printer.constant("scale", "float", np.array([source.scale], np.float32))
         params = printer.params("tyf_dequantize_params", {"count": source.elements, "zero_point": source.zero_point})
-        kernel = "tyf_dequantize_s8_f32" if source.dtype is DType.INT8 else "tyf_dequantize_u8_f32"
+        kernel = {DType.INT8: "tyf_dequantize_s8_f32", DType.UINT8: "tyf_dequantize_u8_f32", DType.INT16: "tyf_dequantize_s16_f32"}[
+            source.dtype
+        ]
         printer.call(kernel, params, scale, printer.tensor(node.inputs[0]), printer.tensor(node.outputs[0]))

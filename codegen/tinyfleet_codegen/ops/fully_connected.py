@@ -1,4 +1,4 @@
-"""FULLY_CONNECTED: int8, per-channel or per-tensor weights."""
+"""FULLY_CONNECTED: int8 or int16 with int8 weights, per-channel or per-tensor weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ class FullyConnected(Op):
 
     name = "FULLY_CONNECTED"
     input_count = (2, 3)
-    rounding = "double rounding of the int32 sum, per channel (TensorFlow Lite itself rounds once here; the oracle does not)"
+    rounding = (
+        "double rounding of the int32 sum, per channel (TensorFlow Lite itself rounds once here; the oracle does not);"
+        " of int64 sums (int16 without an int32 bias) one rounding with a 15-bit multiplier"
+    )
 
     def read_attrs(self, options: Table | None) -> FullyConnectedAttrs:
         if options is None:
@@ -65,11 +68,12 @@ class FullyConnected(Op):
         units, depth = graph.input_tensor(node, 1).shape
         rows = np.arange(graph.input_tensor(node, 0).elements // depth)
         # Each unit reads the whole row again.
-        return forward_overlap(rows * units + units - 1, rows * depth)
+        size = graph.output_tensor(node).element_bytes
+        return forward_overlap((rows * units + units - 1) * size, rows * depth * size)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         params = printer.params("tyf_fully_connected_s8_params", fully_connected_params(graph, node))
-        emit_weighted(graph, node, printer, kernel="tyf_fully_connected_s8", params=params, channel_axis=0)
+        emit_weighted(graph, node, printer, kernel="tyf_fully_connected", params=params, channel_axis=0)
 
 
 def fully_connected_params(graph: Graph, node: Node) -> dict[str, int]:

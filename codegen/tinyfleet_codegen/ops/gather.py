@@ -14,6 +14,7 @@ from tinyfleet_codegen.movement import constant_ints, positive_axis
 from tinyfleet_codegen.op import Array, attrs_of, data_of, require_same_quant, require_shape
 from tinyfleet_codegen.quant import Int64Array
 from tinyfleet_codegen.tflite.flatbuffer import Table
+from tinyfleet_codegen.wire.ids import DType
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Gather(GatherOp):
             raise ShapeError(f"{node.label}: indices {list(values)[:8]} must be some of 0..{source.shape[axis] - 1} in one dimension")
         require_shape(node, "output", output, (*source.shape[:axis], *indices.shape, *source.shape[axis + 1 :]))
         require_same_quant(node, source, output)
+        if source.dtype is DType.INT16:
+            raise UnsupportedOp(f"{node.label}: TensorFlow Lite Micro has no kernel for int16, as '{source.name}' is")
         if output.elements == 0:
             raise ShapeError(f"{node.label}: output {list(output.shape)} has no elements")
 

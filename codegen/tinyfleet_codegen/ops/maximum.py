@@ -1,4 +1,4 @@
-"""MAXIMUM: int8, broadcast, rank up to 4."""
+"""MAXIMUM: int8 or int16, broadcast, rank up to 4."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ class Maximum(ExtremeOp):
     """Inputs that broadcast to the output's shape; either may be a constant; all of one scale and zero point."""
 
     name = "MAXIMUM"
-    kernel = "tyf_maximum_s8"
+    kernel = "tyf_maximum"
     choose = np.maximum

@@ -1,4 +1,4 @@
-"""MINIMUM: int8, broadcast, rank up to 4."""
+"""MINIMUM: int8 or int16, broadcast, rank up to 4."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ class Minimum(ExtremeOp):
     """Inputs that broadcast to the output's shape; either may be a constant; all of one scale and zero point."""
 
     name = "MINIMUM"
-    kernel = "tyf_minimum_s8"
+    kernel = "tyf_minimum"
     choose = np.minimum

@@ -1,4 +1,4 @@
-"""MUL: int8, broadcast, rank up to 4."""
+"""MUL: int8 or int16, broadcast, rank up to 4."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Mul(BinaryOp):
     """Inputs that broadcast to the output's shape; either may be a constant."""
 
     name = "MUL"
-    kernel = "tyf_mul_s8"
+    kernel = "tyf_mul"
     rounding = "double rounding of the product"
 
     def read_attrs(self, options: Table | None) -> BinaryAttrs:

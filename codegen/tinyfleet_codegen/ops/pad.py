@@ -1,4 +1,4 @@
-"""PAD: int8, up to rank 4, filled with the zero point."""
+"""PAD: int8 or int16, up to rank 4, filled with the zero point."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from tinyfleet_codegen.op import (
     CallPrinter,
     Op,
     data_of,
+    kernel_type,
+    require_activations,
     require_constant,
     require_dtype,
-    require_per_tensor_quant,
     require_same_quant,
     require_shape,
 )
@@ -38,9 +39,7 @@ class Pad(Op):
 
     def check(self, graph: Graph, node: Node) -> None:
         source, paddings, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
-        for what, tensor in (("input", source), ("output", output)):
-            require_dtype(node, what, tensor, DType.INT8)
-            require_per_tensor_quant(node, what, tensor)
+        require_activations(node, ("input", source), ("output", output))
         require_dtype(node, "paddings", paddings, DType.INT32, DType.INT64)
         require_constant(node, "paddings", paddings)
         require_same_quant(node, source, output)
@@ -58,13 +57,13 @@ class Pad(Op):
         x, paddings = inputs[0], data_of(graph.input_tensor(node, 1))
         assert x is not None
         fill = self.fill(graph, node)
-        return np.pad(x, [(int(b), int(a)) for b, a in paddings], constant_values=np.int8(fill))
+        return np.pad(x, [(int(b), int(a)) for b, a in paddings], constant_values=x.dtype.type(fill))
 
     def output_overlap(self, graph: Graph, node: Node, position: int) -> Overlap:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
         inside = tuple(slice(int(b), int(b) + d) for (b, _), d in zip(data_of(graph.input_tensor(node, 1)), source.shape, strict=True))
         written = np.arange(output.elements).reshape(output.shape)[inside].reshape(-1)
-        return forward_overlap(written, np.arange(source.elements))
+        return forward_overlap(written * source.element_bytes, np.arange(source.elements) * source.element_bytes)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         source = graph.input_tensor(node, 0)
@@ -76,4 +75,4 @@ class Pad(Op):
         fields |= {f"before[{i}]": int(paddings[i, 0]) for i in range(4)}
         fields |= {f"after[{i}]": int(paddings[i, 1]) for i in range(4)}
         params = printer.params("tyf_pad_s8_params", {**fields, "value": self.fill(graph, node)})
-        printer.call("tyf_pad_s8", params, printer.tensor(node.inputs[0]), printer.tensor(node.outputs[0]))
+        printer.call(f"tyf_pad_{kernel_type(source)}", params, printer.tensor(node.inputs[0]), printer.tensor(node.outputs[0]))

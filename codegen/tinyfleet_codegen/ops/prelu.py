@@ -14,7 +14,8 @@ class Prelu(BinaryOp):
     """Input and slopes that broadcast to the input's shape, rank <= 4."""
 
     name = "PRELU"
-    kernel = "tyf_prelu_s8"
+    kernel = "tyf_prelu"
+    has_int16 = False
     rounding = "double rounding, of the input or of its product with the slope"
 
     def check(self, graph: Graph, node: Node) -> None:

@@ -1,4 +1,4 @@
-"""QUANTIZE: float32 to int8, and between int8 and uint8 or two int8 scales."""
+"""QUANTIZE: float32 to int8 or int16, and between int8 and uint8, int8 and int16, or two scales of one type."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ _KERNELS = {
     (DType.INT8, DType.INT8): "tyf_requantize_s8_s8",
     (DType.UINT8, DType.INT8): "tyf_requantize_u8_s8",
     (DType.INT8, DType.UINT8): "tyf_requantize_s8_u8",
+    (DType.FLOAT32, DType.INT16): "tyf_quantize_f32_s16",
+    (DType.INT8, DType.INT16): "tyf_requantize_s8_s16",
+    (DType.INT16, DType.INT8): "tyf_requantize_s16_s8",
+    (DType.INT16, DType.INT16): "tyf_requantize_s16_s16",
 }
 
 
@@ -43,8 +47,8 @@ class Quantize(Op):
 
     def check(self, graph: Graph, node: Node) -> None:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
-        require_dtype(node, "input", source, DType.FLOAT32, DType.INT8, DType.UINT8)
-        require_dtype(node, "output", output, DType.INT8, DType.UINT8)
+        require_dtype(node, "input", source, DType.FLOAT32, DType.INT8, DType.UINT8, DType.INT16)
+        require_dtype(node, "output", output, DType.INT8, DType.UINT8, DType.INT16)
         if (source.dtype, output.dtype) not in _KERNELS:
             raise UnsupportedOp(f"{node.label} from {source.dtype.name.lower()} to {output.dtype.name.lower()} is not supported")
         require_shape(node, "output", output, source.shape)

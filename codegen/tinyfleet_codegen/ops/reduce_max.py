@@ -12,7 +12,7 @@ class ReduceMax(ExtremeOp):
     """Input of rank <= 4, constant axes; the output, of the same scale, drops them or keeps them as 1."""
 
     name = "REDUCE_MAX"
-    kernel = "tyf_reduce_max_s8"
+    kernel = "tyf_reduce_max"
     rounding = "exact"
 
     def reduce(self, x: Int64Array, axes: tuple[int, ...]) -> Int64Array:

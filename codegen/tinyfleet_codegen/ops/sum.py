@@ -1,4 +1,4 @@
-"""SUM: int8, over any constant axes, rank up to 4."""
+"""SUM: int8 or int16, over any constant axes, rank up to 4."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TRANSPOSE_CONV: int8, per-channel or per-tensor weights."""
+"""TRANSPOSE_CONV: int8 or int16 with int8 weights, per-channel or per-tensor weights."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TransposeConv(Op):
 
     name = "TRANSPOSE_CONV"
     input_count = (2, 3)
-    rounding = "double rounding of the int32 sum, per channel"
+    rounding = "double rounding of the int32 sum, per channel; int16: one rounding of the int64 sum with a 15-bit multiplier"
 
     def read_attrs(self, options: Table | None) -> TransposeConvAttrs:
         if options is None:
@@ -108,4 +108,4 @@ class TransposeConv(Op):
             "output_offset": output.zero_point,
         }
         params = printer.params("tyf_transpose_conv_s8_params", fields)
-        emit_weighted(graph, node, printer, kernel="tyf_transpose_conv_s8", params=params, channel_axis=0)
+        emit_weighted(graph, node, printer, kernel="tyf_transpose_conv", params=params, channel_axis=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.support.binary_case import binary_case, broadcast_cases, precise_case, two_activations_case, with_itself_case
+from tests.support.binary_case import binary_case, broadcast_cases, int16_cases, precise_case, two_activations_case, with_itself_case
 from tests.support.float_case import float_case
 from tests.support.op_cases import OpCase, rng_for
 from tests.support.tflite_builder import TfliteBuilder
@@ -61,3 +61,6 @@ def cases() -> Iterator[OpCase]:
     yield block_case("add_block_odd", size=(5, 5, 4))
     yield block_case("add_block_clamped_between", size=(6, 5, 4), scales=(0.05, 0.02, 0.06), conv_activation=3)
     yield float_case("add_float_scalar", ("ADD", -1.25))
+    yield from int16_cases(OP, "add", (0.003, 0.0071, 0.005))
+    yield from int16_cases(OP, "add_saturating", (0.003, 0.0071, 0.000125), fusedActivationFunction=3)
+    yield from int16_cases(OP, "add_ties", (0.5, 0.5, 1.0))

@@ -7,25 +7,35 @@ from collections.abc import Iterator
 from tests.support.move_case import SCALE, ZERO_POINT, int_constant
 from tests.support.op_cases import OpCase, rng_for
 from tests.support.tflite_builder import TfliteBuilder
+from tinyfleet_codegen.wire.ids import DType
 
 OP = "CONCATENATION"
 
 
-def concatenation_case(name: str, shape: tuple[int, ...], axis: int, constants: list[int], *, input_at: tuple[int, ...] = (0,)) -> OpCase:
+def concatenation_case(
+    name: str,
+    shape: tuple[int, ...],
+    axis: int,
+    constants: list[int],
+    *,
+    input_at: tuple[int, ...] = (0,),
+    dtype: DType = DType.INT8,
+) -> OpCase:
     """The input (at each of ``input_at``) and constants as long along the axis as given."""
     rng = rng_for(name)
     b = TfliteBuilder()
-    x = b.tensor(shape, scale=SCALE, zero_point=ZERO_POINT)
+    zero_point = 0 if dtype is DType.INT16 else ZERO_POINT
+    x = b.tensor(shape, dtype, scale=SCALE, zero_point=zero_point)
     inputs, length = [], 0
     for size in constants:
         other = tuple(size if a == axis % len(shape) else d for a, d in enumerate(shape))
-        inputs.append(b.tensor(other, scale=SCALE, zero_point=ZERO_POINT, data=rng.integers(-128, 128, other)))
+        inputs.append(b.tensor(other, dtype, scale=SCALE, zero_point=zero_point, data=rng.integers(-128, 128, other)))
         length += size
     for position in input_at:
         inputs.insert(position, x)
         length += shape[axis]
     after = tuple(length if a == axis % len(shape) else d for a, d in enumerate(shape))
-    y = b.tensor(after, scale=SCALE, zero_point=ZERO_POINT)
+    y = b.tensor(after, dtype, scale=SCALE, zero_point=zero_point)
     b.op(OP, inputs, [y], axis=axis)
     return OpCase(name, b.build([x], [y]))
 
@@ -51,3 +61,5 @@ def cases() -> Iterator[OpCase]:
     yield concatenation_case("concatenation_one", (1, 3, 4), 1, [])
     yield concatenation_case("concatenation_ten", (1, 3, 2), 2, [1, 2, 3, 1, 2, 3, 1, 2, 3], input_at=(4,))
     yield shuffled_parts_case()
+    yield concatenation_case("concatenation_s16", (1, 3, 4, 5), 3, [2], dtype=DType.INT16)
+    yield concatenation_case("concatenation_s16_rows", (1, 3, 4, 5), 1, [2, 1], input_at=(1,), dtype=DType.INT16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from tests.support.op_cases import OpCase, rng_for
 from tests.support.tflite_builder import TfliteBuilder
@@ -28,6 +29,8 @@ def conv_case(
     zero_points: tuple[int, int] = (3, -5),
     extreme: bool = False,
     dead: tuple[int, ...] = (),
+    dtype: DType = DType.INT8,
+    bias_dtype: DType = DType.INT32,
 ) -> OpCase:
     """A convolution with random (or only extreme) weights; the filters in ``dead`` are all zero."""
     rng = rng_for(name)
@@ -39,13 +42,13 @@ def conv_case(
     weights[list(dead)] = 0
     weight_scales = (scales[1] * rng.uniform(0.2, 2.0, filters)).tolist() if per_channel else scales[1]
     b = TfliteBuilder()
-    x = b.tensor((1, h, w, c), scale=scales[0], zero_point=zero_points[0])
+    x = b.tensor((1, h, w, c), dtype, scale=scales[0], zero_point=zero_points[0])
     k = b.tensor(shape, scale=weight_scales, data=weights)
     inputs = [x, k]
     if bias:
         bias_scale = [scales[0] * s for s in weight_scales] if isinstance(weight_scales, list) else scales[0] * weight_scales
-        inputs.append(b.tensor((filters,), DType.INT32, scale=bias_scale, data=rng.integers(-4000, 4000, filters)))
-    y = b.tensor((1, *out, filters), scale=scales[2], zero_point=zero_points[1])
+        inputs.append(b.tensor((filters,), bias_dtype, scale=bias_scale, data=rng.integers(-4000, 4000, filters)))
+    y = b.tensor((1, *out, filters), dtype, scale=scales[2], zero_point=zero_points[1])
     b.op(
         "CONV_2D",
         inputs,
@@ -58,6 +61,35 @@ def conv_case(
         fusedActivationFunction=activation,
     )
     return OpCase(name, b.build([x], [y]))
+
+
+def int16_case(
+    name: str, *, bias_dtype: DType = DType.INT64, scales: tuple[float, float, float] = (0.0005, 0.01, 0.004), **options: Any
+) -> OpCase:
+    """The same with int16 activations."""
+    return conv_case(name, dtype=DType.INT16, bias_dtype=bias_dtype, zero_points=(0, 0), scales=scales, **options)
+
+
+def int16_cases() -> Iterator[OpCase]:
+    """Int64 sums, and int32 ones, which wrap around when they are large."""
+    for label, options in (
+        ("wide", {"bias_dtype": DType.INT64}),
+        ("narrow", {"bias_dtype": DType.INT32}),
+        ("no_bias", {"bias": False}),
+    ):
+        yield int16_case(f"conv_s16_{label}", **options)
+        yield int16_case(f"conv_s16_{label}_valid_s21", same=False, stride=(2, 1), **options)
+        yield int16_case(f"conv_s16_{label}_grouped_dilated", groups=3, dilation=(2, 2), size=(9, 8, 6), filters=6, **options)
+        yield int16_case(f"conv_s16_{label}_1x1_odd", kernel=(1, 1), size=(5, 5, 9), filters=7, activation=1, **options)
+        yield int16_case(f"conv_s16_{label}_ties", per_channel=False, scales=(0.5, 0.25, 2.0), size=(6, 6, 2), **options)
+        yield int16_case(f"conv_s16_{label}_saturating", extreme=True, scales=(0.5, 0.1, 0.02), **options)
+        yield int16_case(f"conv_s16_{label}_deep", extreme=True, size=(1, 2, 700), kernel=(1, 1), scales=(0.005, 0.01, 0.4), **options)
+        yield int16_case(f"conv_s16_{label}_tiny_scale", scales=(1e-4, 1e-4, 1.0), **options)
+    yield int16_case("conv_s16_column", size=(31, 1, 3), kernel=(5, 1), stride=(2, 1))
+    yield int16_case("conv_s16_larger_than_image", kernel=(9, 8), size=(4, 3, 2))
+    yield int16_case("conv_s16_relu6", activation=3)
+    yield int16_case("conv_s16_scale_above_one", scales=(1.0, 1.0, 0.3), size=(4, 4, 1), kernel=(1, 1))
+    yield int16_case("conv_s16_multiplier_rounds_up", per_channel=False, scales=(0.5, 0.249999, 2.0), size=(6, 6, 2))
 
 
 def cases() -> Iterator[OpCase]:
@@ -102,3 +134,4 @@ def cases() -> Iterator[OpCase]:
     yield conv_case("conv_all_dead", filters=2, dead=(0, 1))
     yield conv_case("conv_scale_rounds_to_zero", scales=(1e-7, 1e-7, 8.0), bias=False)
     yield conv_case("conv_extreme_zero_points", zero_points=(-128, 127))
+    yield from int16_cases()

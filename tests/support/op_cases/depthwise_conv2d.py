@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from tests.support.op_cases import OpCase, rng_for
 from tests.support.tflite_builder import TfliteBuilder
@@ -26,6 +27,7 @@ def depthwise_case(
     scales: tuple[float, float, float] = (0.05, 0.02, 0.03),
     zero_points: tuple[int, int] = (-7, 11),
     dead: tuple[int, ...] = (),
+    dtype: DType = DType.INT8,
 ) -> OpCase:
     """A depthwise convolution with random weights; the channels in ``dead`` have none."""
     rng = rng_for(name)
@@ -34,7 +36,7 @@ def depthwise_case(
     extent = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
     out = tuple(-(-s // st) if same else (s - e) // st + 1 for s, e, st in zip((h, w), extent, stride, strict=True))
     b = TfliteBuilder()
-    x = b.tensor((1, h, w, c), scale=scales[0], zero_point=zero_points[0])
+    x = b.tensor((1, h, w, c), dtype, scale=scales[0], zero_point=zero_points[0])
     weight_scales = (scales[1] * rng.uniform(0.2, 2.0, channels)).tolist() if per_channel else scales[1]
     weights = rng.integers(-127, 128, (1, *kernel, channels))
     weights[..., list(dead)] = 0
@@ -43,8 +45,9 @@ def depthwise_case(
     if bias:
         # Old converters wrote the weights' axis for the bias as well; it must not matter.
         bias_scale = [scales[0] * s for s in weight_scales] if isinstance(weight_scales, list) else scales[0] * weight_scales
-        inputs.append(b.tensor((channels,), DType.INT32, scale=bias_scale, axis=3, data=rng.integers(-900, 900, channels)))
-    y = b.tensor((1, *out, channels), scale=scales[2], zero_point=zero_points[1])
+        bias_dtype = DType.INT64 if dtype is DType.INT16 else DType.INT32
+        inputs.append(b.tensor((channels,), bias_dtype, scale=bias_scale, axis=3, data=rng.integers(-900, 900, channels)))
+    y = b.tensor((1, *out, channels), dtype, scale=scales[2], zero_point=zero_points[1])
     b.op(
         "DEPTHWISE_CONV_2D",
         inputs,
@@ -58,6 +61,26 @@ def depthwise_case(
         fusedActivationFunction=activation,
     )
     return OpCase(name, b.build([x], [y]))
+
+
+def int16_case(name: str, *, scales: tuple[float, float, float] = (0.0005, 0.02, 0.001), **options: Any) -> OpCase:
+    """The same with int16 activations."""
+    return depthwise_case(name, dtype=DType.INT16, zero_points=(0, 0), scales=scales, **options)
+
+
+def int16_cases() -> Iterator[OpCase]:
+    """What differs from int8 is the arithmetic, so a few shapes are enough."""
+    yield int16_case("depthwise_s16")
+    yield int16_case("depthwise_s16_8_channels_s2", size=(7, 6, 8), stride=(2, 2))
+    yield int16_case("depthwise_s16_valid", size=(9, 6, 4), stride=(1, 2), same=False)
+    yield int16_case("depthwise_s16_multiplier_3", multiplier=3, size=(5, 5, 2))
+    yield int16_case("depthwise_s16_dilated", dilation=(2, 3), multiplier=2, size=(9, 11, 2))
+    yield int16_case("depthwise_s16_column", kernel=(10, 1), size=(24, 1, 8), same=False)
+    yield int16_case("depthwise_s16_relu6", activation=3)
+    yield int16_case("depthwise_s16_no_bias", bias=False)
+    yield int16_case("depthwise_s16_per_tensor", per_channel=False)
+    yield int16_case("depthwise_s16_saturating", scales=(0.5, 0.2, 0.01))
+    yield int16_case("depthwise_s16_ties", per_channel=False, scales=(0.5, 0.5, 2.0))
 
 
 def cases() -> Iterator[OpCase]:
@@ -102,3 +125,4 @@ def cases() -> Iterator[OpCase]:
     yield depthwise_case("depthwise_saturating", scales=(0.5, 0.2, 0.01))
     yield depthwise_case("depthwise_ties", per_channel=False, scales=(0.5, 0.5, 2.0), bias=False)
     yield depthwise_case("depthwise_extreme_zero_points", zero_points=(127, -128), activation=1)
+    yield from int16_cases()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.support.op_cases import OpCase
-from tests.support.reduce_case import reduce_case
+from tests.support.reduce_case import int16_cases, reduce_case
 
 OP = "MEAN"
 
@@ -26,3 +26,4 @@ def cases() -> Iterator[OpCase]:
     yield reduce_case("mean_scale_up", OP, (1, 3, 3, 4), [1, 2], scales=(0.9, 0.1))
     yield reduce_case("mean_scale_down", OP, (1, 9, 9, 4), [1, 2], scales=(0.01, 0.9))
     yield reduce_case("mean_large", OP, (1, 40, 40, 2), [1, 2])
+    yield from int16_cases(OP, "mean", (0.004, 0.003))

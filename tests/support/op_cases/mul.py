@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.support.binary_case import binary_case, broadcast_cases, precise_case, two_activations_case, with_itself_case
+from tests.support.binary_case import binary_case, broadcast_cases, int16_cases, precise_case, two_activations_case, with_itself_case
 from tests.support.float_case import float_case
 from tests.support.op_cases import OpCase
 
@@ -25,3 +25,6 @@ def cases() -> Iterator[OpCase]:
     yield precise_case("mul_precise", OP, (0.010961780324578285, 0.03325747326016426, 0.4573991000652313), -115)
     yield float_case("mul_float_swish", "LOGISTIC", ("MUL", (0, 1)), scales=(0.05, 0.04))
     yield float_case("mul_float_scalar", ("MUL", 0.37))
+    yield from int16_cases(OP, "mul", (0.003, 0.0071, 0.5))
+    yield from int16_cases(OP, "mul_saturating", (0.003, 0.0071, 0.0125), fusedActivationFunction=3)
+    yield from int16_cases(OP, "mul_ties", (0.5, 0.5, 2.0))

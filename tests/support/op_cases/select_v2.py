@@ -15,13 +15,22 @@ SHAPE = (1, 4, 5, 3)
 SCALE, ZERO_POINT = 0.04, -9
 
 
-def chosen_case(name: str, condition: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...], *, constant_first: bool = False) -> OpCase:
+def chosen_case(
+    name: str,
+    condition: tuple[int, ...],
+    a: tuple[int, ...],
+    b: tuple[int, ...],
+    *,
+    constant_first: bool = False,
+    dtype: DType = DType.INT8,
+) -> OpCase:
     """A constant condition, the input and a constant."""
     rng, builder = rng_for(name), TfliteBuilder()
+    zero_point = 0 if dtype is DType.INT16 else ZERO_POINT
     c = builder.tensor(condition, DType.BOOL, data=rng.integers(0, 2, condition))
-    x = builder.tensor(a, scale=SCALE, zero_point=ZERO_POINT)
-    k = builder.tensor(b, scale=SCALE, zero_point=ZERO_POINT, data=rng.integers(-128, 128, b))
-    y = builder.tensor(np.broadcast_shapes(condition, a, b), scale=SCALE, zero_point=ZERO_POINT)
+    x = builder.tensor(a, dtype, scale=SCALE, zero_point=zero_point)
+    k = builder.tensor(b, dtype, scale=SCALE, zero_point=zero_point, data=rng.integers(-128, 128, b))
+    y = builder.tensor(np.broadcast_shapes(condition, a, b), dtype, scale=SCALE, zero_point=zero_point)
     builder.op(OP, [c, k, x] if constant_first else [c, x, k], [y])
     return OpCase(name, builder.build([x], [y]))
 
@@ -50,3 +59,5 @@ def cases() -> Iterator[OpCase]:
     yield chosen_case("select_v2_scalar", (1, 11), (1, 11), (1,))
     yield compared_case("select_v2_compared", SHAPE, SHAPE)
     yield compared_case("select_v2_compared_scalar", (1,), (1,))
+    yield chosen_case("select_v2_s16", SHAPE, SHAPE, SHAPE, dtype=DType.INT16)
+    yield chosen_case("select_v2_s16_broadcasts", (1, 4, 1, 1), (1, 1, 5, 1), (1, 1, 1, 3), dtype=DType.INT16)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tests.support.move_case import move_case
 from tests.support.op_cases import OpCase
+from tinyfleet_codegen.wire.ids import DType
 
 OP = "SLICE"
 
@@ -18,3 +19,4 @@ def cases() -> Iterator[OpCase]:
     yield move_case("slice_everything", OP, (1, 4, 3), (1, 4, 3), ([0, 0, 0], [-1, -1, -1]))
     yield move_case("slice_one_element", OP, (1, 4, 3), (1, 1, 1), ([0, 3, 2], [1, 1, 1]))
     yield move_case("slice_rank_5", OP, (1, 3, 4, 3, 2), (1, 2, 2, 2, 1), ([0, 1, 1, 1, 1], [1, 2, 2, 2, 1]))
+    yield move_case("slice_s16", OP, (1, 6, 5, 4), (1, 6, 2, 3), ([0, 0, 3, 1], [1, -1, 2, -1]), dtype=DType.INT16)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tests.support.move_case import move_case
 from tests.support.op_cases import OpCase
+from tinyfleet_codegen.wire.ids import DType
 
 OP = "STRIDED_SLICE"
 
@@ -26,3 +27,5 @@ def cases() -> Iterator[OpCase]:
     )
     yield move_case("strided_slice_beyond_the_end", OP, (1, 7), (1, 4), ([0, 3], [9, 99], [1, 1]))
     yield move_case("strided_slice_rank_1_axis", OP, (1, 12), (1, 4), ([0, 0], [1, 12], [1, 3]))
+    yield move_case("strided_slice_s16", OP, (1, 9, 5, 4), (1, 3, 3, 2), ([0, 1, 0, 1], [1, 8, 5, 4], [1, 3, 2, 2]), dtype=DType.INT16)
+    yield move_case("strided_slice_s16_backwards", OP, (1, 6, 5), (1, 3, 5), ([0, 5, 4], [1, -7, -6], [1, -2, -1]), dtype=DType.INT16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.support.binary_case import binary_case, broadcast_cases, precise_case, two_activations_case, with_itself_case
+from tests.support.binary_case import binary_case, broadcast_cases, int16_cases, precise_case, two_activations_case, with_itself_case
 from tests.support.float_case import float_case
 from tests.support.op_cases import OpCase
 
@@ -25,3 +25,6 @@ def cases() -> Iterator[OpCase]:
     yield precise_case("sub_precise", OP, (0.015153273940086365, 0.010247068479657173, 0.027564356103539467), -117)
     yield float_case("sub_float_scalar", ("SUB", 0.4))
     yield float_case("sub_float_two", "RELU", "NEG", ("SUB", (1, 2)), scales=(0.05, 0.1))
+    yield from int16_cases(OP, "sub", (0.003, 0.0071, 0.005))
+    yield from int16_cases(OP, "sub_saturating", (0.003, 0.0071, 0.000125), fusedActivationFunction=3)
+    yield from int16_cases(OP, "sub_ties", (0.25, 0.5, 1.0))
