@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from tests.firmware.flash_library import AFTER, BEFORE, TORN, FlashLibrary, build_flash_library
+from tests.support.flash_library import AFTER, BEFORE, TORN, FlashLibrary, build_flash_library
 from tinyfleet.link.memory import NVM_BYTES
 from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.target import manifest_path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.firmware.flash_library import AFTER, BEFORE, TORN, FlashLibrary, build_flash_library
+from tests.support.flash_library import AFTER, BEFORE, TORN, FlashLibrary, build_flash_library
 from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.target import board_names, manifest_path
 from tinyfleet_codegen.wire.ids import Status

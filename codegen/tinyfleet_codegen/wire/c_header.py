@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 
-from tinyfleet_codegen.wire import blob, crash, ids, image, model_package, nvm, record, seeded, session
+from tinyfleet_codegen.wire import blob, crash, ids, image, model_package, nvm, record, seeded, session, settings
 
 HEADER = Path("lib/core/include/tyf/core/wire.h")
 """Where the header lies below the firmware folder."""
@@ -67,6 +67,18 @@ def render() -> str:
                 ("TYF_ENTROPY_BYTES", nvm.ENTROPY_BYTES),
                 ("TYF_SEEDED_GOLDEN", seeded.GOLDEN),
                 ("TYF_TENSOR_HASH_BYTES", seeded.HASH_BYTES),
+            ]
+        ),
+        _defines(
+            [
+                ("TYF_SETTINGS_MAGIC", settings.MAGIC),
+                ("TYF_SETTINGS_VERSION", settings.VERSION),
+                ("TYF_SETTINGS_HEADER_BYTES", settings.HEADER_BYTES),
+                ("TYF_SETTINGS_RECORD_BYTES", settings.RECORD_HEADER_BYTES),
+                ("TYF_SETTINGS_KIND_SET", settings.KIND_SET),
+                ("TYF_SETTINGS_KIND_DELETE", settings.KIND_DELETE),
+                ("TYF_SETTINGS_MAX_KEY_BYTES", settings.MAX_KEY_BYTES),
+                ("TYF_SETTINGS_MAX_VALUE_BYTES", settings.MAX_VALUE_BYTES),
             ]
         ),
         _defines(

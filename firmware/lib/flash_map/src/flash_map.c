@@ -55,6 +55,14 @@ static bool is_blank(uint32_t address) {
     return all == UINT32_MAX;
 }
 
+tyf_status tyf_area_read(tyf_area area, uint32_t offset, void *data, uint32_t bytes) {
+    const uint32_t area_bytes = tyf_area_bytes(area);
+    if (offset > area_bytes || bytes > area_bytes - offset) {
+        return TYF_ERR_ARG;
+    }
+    return tyf_port_flash_read(places[area].address + offset, data, bytes);
+}
+
 tyf_status tyf_area_program(tyf_area area, uint32_t offset, const void *data, uint32_t bytes) {
     const uint32_t area_bytes = tyf_area_bytes(area);
     if (offset % TYF_FLASH_UNIT_BYTES != 0 || offset > area_bytes || bytes > area_bytes - offset) {
@@ -90,6 +98,14 @@ tyf_status tyf_area_erase(tyf_area area, uint32_t offset) {
 const uint8_t *tyf_area_data(tyf_area area) {
     (void)area;
     return NULL;
+}
+
+tyf_status tyf_area_read(tyf_area area, uint32_t offset, void *data, uint32_t bytes) {
+    (void)area;
+    (void)offset;
+    (void)data;
+    (void)bytes;
+    return TYF_ERR_ARG;
 }
 
 tyf_status tyf_area_program(tyf_area area, uint32_t offset, const void *data, uint32_t bytes) {

@@ -40,6 +40,15 @@ uint32_t tyf_area_address(tyf_area area);
 const uint8_t *tyf_area_data(tyf_area area);
 
 /**
+ * Copy bytes out of an area: where a power cut may have left a half programmed unit, some chips stop a program that
+ * reads it as memory.
+ *
+ * @return TYF_OK; TYF_ERR_ARG when [offset, offset + bytes) is not inside the area; TYF_ERR_FLASH when the flash knows
+ *         that what it holds there is damaged
+ */
+tyf_status tyf_area_read(tyf_area area, uint32_t offset, void *data, uint32_t bytes);
+
+/**
  * Program erased bytes; they are durable when it returns. A power cut leaves whole units from the begin on, the last
  * of them perhaps half programmed.
  *
