@@ -10,6 +10,7 @@ from typing import Any
 import cbor2
 
 from tests.support.batch import SANITIZE, STRICT
+from tests.support.signed_images import keys_header
 from tinyfleet.crypto_source import crypto_source_dir
 from tinyfleet.link.framing import FrameDecoder, encode_message
 from tinyfleet.toolchain import find_host_cc
@@ -33,6 +34,8 @@ def build_program(folder: Path) -> Path:
     sources += sorted(PROGRAM.glob("*.c"))
     includes = [*(library / "include" for library in libraries), firmware / "boards/host/include", PROGRAM, crypto_source_dir()]
     output = folder / "program"
+    (folder / "tyf_keys.h").write_text(keys_header(), encoding="utf-8")
+    includes.append(folder)
     command = [*find_host_cc(), *STRICT, *SANITIZE, "-DTYF_CFG_ASSERT=1", *(f"-I{path}" for path in includes), *map(str, sources)]
     command += [str(build_crypto(folder)), "-o", str(output)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
@@ -94,6 +97,10 @@ class FirmwareProgram:
     def power_on(self, nvm: bytes) -> None:
         """Start the board with this NVM."""
         self.ask("P", nvm)
+
+    def run_image(self, vector_table: int) -> None:
+        """Let the program think that it lies there; 0: in no slot."""
+        self.ask("I", struct.pack("<I", vector_table))
 
     def nvm(self) -> bytes:
         """The board's NVM as it is now."""

@@ -10,7 +10,7 @@ from tests.firmware.program_process import GROUP_OS, GROUP_TINYFLEET, READ, WRIT
 
 GROUP_STAT, GROUP_FS, GROUP_ENUM = 2, 8, 10
 EINVAL = 3
-GROUPS = [GROUP_OS, GROUP_STAT, GROUP_FS, GROUP_ENUM, GROUP_TINYFLEET]
+GROUPS = [GROUP_OS, 1, GROUP_STAT, GROUP_FS, GROUP_ENUM, GROUP_TINYFLEET]
 
 
 def error(group: int, code: int) -> dict[str, dict[str, int]]:

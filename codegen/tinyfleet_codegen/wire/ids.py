@@ -83,7 +83,8 @@ class ImageError(IntEnum):
     """Errors of SMP group 1 that we give."""
 
     UNKNOWN = 1
-    NO_IMAGE = 3
+    INVALID_TLV = 5  # made for another board
+    NO_FREE_SLOT = 9  # the program runs without a bootloader
     FLASH_WRITE_FAILED = 12
     FLASH_ERASE_FAILED = 13
     INVALID_SLOT = 14  # no such slot or image number
@@ -92,11 +93,11 @@ class ImageError(IntEnum):
     INVALID_IMAGE_HEADER_MAGIC = 23  # not an image
     INVALID_HASH = 24  # no image with that hash, or the file has another hash than its upload said
     INVALID_FLASH_ADDRESS = 25  # linked for the other slot: send the other file
-    CURRENT_VERSION_IS_NEWER = 27
-    IMAGE_ALREADY_PENDING = 28  # the other slot waits for its test: reset or erase it first
+    CURRENT_VERSION_IS_NEWER = 27  # also: a security counter that is too low
+    IMAGE_ALREADY_PENDING = 28  # the other slot waits for its test, or what runs is on trial: reset, erase or confirm first
     INVALID_IMAGE_TOO_LARGE = 30
     INVALID_IMAGE_DATA_OVERRUN = 31  # more data than the upload's length
-    IMAGE_CONFIRMATION_DENIED = 32
+    IMAGE_CONFIRMATION_DENIED = 32  # not signed by a key that counts, or it has not run yet
     IMAGE_SETTING_TEST_TO_ACTIVE_DENIED = 33
 
 

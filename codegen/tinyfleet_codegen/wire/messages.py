@@ -161,8 +161,8 @@ IMAGE = (
         SmpGroup.IMAGE,
         5,
         Op.WRITE,
-        "Erase the other slot, also when it waits for its test.",
-        request=(uint("slot").maybe(),),
+        "Erase the slot that does not run, also when it waits for its test.",
+        request=(uint("slot").maybe(is_max_when_absent=True),),
     ),
     Message(
         "image_slots",

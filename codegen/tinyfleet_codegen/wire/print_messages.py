@@ -97,7 +97,8 @@ def c_source() -> str:
 def _c_field(message: Message, field: Field) -> str:
     high = "UINT32_MAX" if field.high >= U32_MAX else f"{field.high}u"
     optional = " | TYF_SMP_FIELD_OPTIONAL" if field.is_optional else ""
-    kind = f"TYF_SMP_FIELD_{field.kind.name}{optional}"
+    absent = " | TYF_SMP_FIELD_MAX_WHEN_ABSENT" if field.is_max_when_absent else ""
+    kind = f"TYF_SMP_FIELD_{field.kind.name}{optional}{absent}"
     return f'"{field.key}", {high}, {field.low}, {kind}, offsetof(tyf_{message.name}_request, {field.key})'
 
 

@@ -60,6 +60,7 @@ class Field:
         low: Smallest value of a number; fewest bytes of a text or byte string.
         high: Largest value; most bytes. Of a byte string in a request U32_MAX means what the frame holds.
         is_optional: It may be absent; C then sees 0, false or an empty string with no data.
+        is_max_when_absent: Of an optional number C sees U32_MAX instead.
         items: Entries of a RECORD; the one item of a LIST or TABLE, whose key does not matter.
         python: Name of the attribute in Python, where the key is a word of the language.
     """
@@ -69,12 +70,13 @@ class Field:
     low: int = 0
     high: int = U32_MAX
     is_optional: bool = False
+    is_max_when_absent: bool = False
     items: tuple[Field, ...] = ()
     python: str = ""
 
-    def maybe(self) -> Field:
+    def maybe(self, *, is_max_when_absent: bool = False) -> Field:
         """The same field, optional."""
-        return replace(self, is_optional=True)
+        return replace(self, is_optional=True, is_max_when_absent=is_max_when_absent)
 
     def called(self, python: str) -> Field:
         """The same field with another name in Python."""

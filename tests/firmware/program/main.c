@@ -23,7 +23,7 @@
 #include "tyf/model_store/package.h"
 #include "tyf/telemetry/ring.h"
 
-#define REPLY_BYTES (1u << 20)
+#define REPLY_BYTES (1u << 22)
 
 static uint8_t reply[REPLY_BYTES];
 static uint8_t *nvm;
@@ -202,6 +202,9 @@ static uint32_t handle(int letter, const uint8_t *data, uint32_t bytes) {
     case 'N': /* -> NVM image */
         memcpy(reply, nvm, nvm_bytes);
         return nvm_bytes;
+    case 'I': /* u32 address of the running program's vector table */
+        tyf_host_run_image(tyf_get_u32_le(data));
+        return 0;
     case 'R': /* -> u32 resets */
         return put_number(tyf_host_resets());
     case 'C':

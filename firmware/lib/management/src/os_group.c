@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "management.h"
+#include "tyf/boot/slots.h"
 #include "tyf/port/system.h"
 #include "tyf/port/time.h"
 
@@ -154,6 +155,7 @@ static int datetime_write(tyf_smp_exchange *exchange) {
 
 void tyf_management_start(void) {
     started_at_s = 0;
+    tyf_management_forget_upload();
 }
 
 int tyf_management_nothing(tyf_smp_exchange *exchange) {
@@ -161,9 +163,23 @@ int tyf_management_nothing(tyf_smp_exchange *exchange) {
     return TYF_SMP_OK;
 }
 
+#define MODE_DIRECT_XIP_WITH_REVERT 5u
+
 static int bootloader_info(tyf_smp_exchange *exchange) {
-    (void)exchange;
-    return -TYF_OS_ERR_QUERY_YIELDS_NO_ANSWER;
+    const tyf_bootloader_info_request *request = exchange->request;
+    static const char mode[] = "mode";
+    if (tyf_boot_active() == TYF_BOOT_NO_SLOT) {
+        return -TYF_OS_ERR_QUERY_YIELDS_NO_ANSWER;
+    }
+    if (request->query.data == NULL) {
+        tyf_cbor_add_text(&exchange->reply, "bootloader", "MCUboot");
+        return TYF_SMP_OK;
+    }
+    if (request->query.bytes != sizeof mode - 1u || memcmp(request->query.data, mode, sizeof mode - 1u) != 0) {
+        return -TYF_OS_ERR_QUERY_YIELDS_NO_ANSWER;
+    }
+    tyf_cbor_add_uint(&exchange->reply, "mode", MODE_DIRECT_XIP_WITH_REVERT);
+    return TYF_SMP_OK;
 }
 
 static int params(tyf_smp_exchange *exchange) {

@@ -3,12 +3,14 @@
 #include <stddef.h>
 #include <string.h>
 
+#define KIND_MASK 3u
+
 static bool decode_field(const tyf_cbor_map *map, const tyf_smp_field *field, uint8_t *to) {
-    const uint32_t kind = field->kind & ~(uint32_t)TYF_SMP_FIELD_OPTIONAL;
+    const uint32_t kind = field->kind & KIND_MASK;
     tyf_status status = TYF_OK;
     uint32_t measure = field->low; /* what the range is about */
     if (kind == TYF_SMP_FIELD_UINT) {
-        uint32_t value = 0;
+        uint32_t value = (field->kind & TYF_SMP_FIELD_MAX_WHEN_ABSENT) != 0 ? UINT32_MAX : 0u;
         status = tyf_cbor_find_u32(map, field->key, &value);
         memcpy(to, &value, sizeof value);
         measure = value;

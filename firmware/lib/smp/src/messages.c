@@ -43,7 +43,7 @@ const tyf_smp_field tyf_image_upload_fields[6] = {
 };
 
 const tyf_smp_field tyf_image_erase_fields[1] = {
-    {"slot", UINT32_MAX, 0, TYF_SMP_FIELD_UINT | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_image_erase_request, slot)},
+    {"slot", UINT32_MAX, 0, TYF_SMP_FIELD_UINT | TYF_SMP_FIELD_OPTIONAL | TYF_SMP_FIELD_MAX_WHEN_ABSENT, offsetof(tyf_image_erase_request, slot)},
 };
 
 const tyf_smp_field tyf_stat_read_fields[1] = {

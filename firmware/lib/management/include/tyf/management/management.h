@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "tyf/core/wire.h"
+#include "tyf/port/flash.h" /* whether the board has slots */
 #include "tyf/smp/server.h"
 
 /** A group of counters: its name, and what adds them (at most 23, each by tyf_cbor_add_uint). */
@@ -56,22 +57,34 @@ extern const char tyf_smp_application[];
 
 /** Numbers of commands. */
 #define TYF_MANAGEMENT_OS_COMMANDS 9u
+#define TYF_MANAGEMENT_IMAGE_COMMANDS 5u
 #define TYF_MANAGEMENT_STAT_COMMANDS 2u
 #define TYF_MANAGEMENT_FS_COMMANDS 5u
 #define TYF_MANAGEMENT_ENUM_COMMANDS 4u
 
 extern const tyf_smp_command tyf_management_os_commands[TYF_MANAGEMENT_OS_COMMANDS];
+extern const tyf_smp_command tyf_management_image_commands[TYF_MANAGEMENT_IMAGE_COMMANDS];
 extern const tyf_smp_command tyf_management_stat_commands[TYF_MANAGEMENT_STAT_COMMANDS];
 extern const tyf_smp_command tyf_management_fs_commands[TYF_MANAGEMENT_FS_COMMANDS];
 extern const tyf_smp_command tyf_management_enum_commands[TYF_MANAGEMENT_ENUM_COMMANDS];
 
-/** Entries for a registry's table of groups. */
+/* clang-format off */
+#define TYF_MANAGEMENT_GROUP(name, NAME)                                                                               \
+    {TYF_SMP_GROUP_##NAME, TYF_MANAGEMENT_##NAME##_COMMANDS, #name, tyf_management_##name##_commands}
+#ifdef TYF_BOARD_AREA_SLOT_0_BYTES
+#define TYF_MANAGEMENT_SLOT_GROUPS TYF_MANAGEMENT_GROUP(image, IMAGE),
+#else
+#define TYF_MANAGEMENT_SLOT_GROUPS
+#endif
+
+/** Entries for a registry's table of groups: those that the board has the means for. */
 #define TYF_MANAGEMENT_GROUPS                                                                                          \
-    {TYF_SMP_GROUP_OS, TYF_MANAGEMENT_OS_COMMANDS, "os", tyf_management_os_commands},                                  \
-        {TYF_SMP_GROUP_STAT, TYF_MANAGEMENT_STAT_COMMANDS, "stat", tyf_management_stat_commands},                      \
-        {TYF_SMP_GROUP_FS, TYF_MANAGEMENT_FS_COMMANDS, "fs", tyf_management_fs_commands}, {                            \
-        TYF_SMP_GROUP_ENUM, TYF_MANAGEMENT_ENUM_COMMANDS, "enum", tyf_management_enum_commands                         \
-    }
+    TYF_MANAGEMENT_GROUP(os, OS),                                                                                      \
+    TYF_MANAGEMENT_SLOT_GROUPS                                                                                         \
+    TYF_MANAGEMENT_GROUP(stat, STAT),                                                                                  \
+    TYF_MANAGEMENT_GROUP(fs, FS),                                                                                      \
+    TYF_MANAGEMENT_GROUP(enum, ENUM)
+/* clang-format on */
 
 /** Forget what was begun; once a start, before the first request. */
 void tyf_management_start(void);

@@ -20,6 +20,7 @@ enum {
     TYF_SMP_FIELD_TEXT = 2,  /**< tyf_cbor_string */
     TYF_SMP_FIELD_BYTES = 3, /**< tyf_cbor_string */
     TYF_SMP_FIELD_OPTIONAL = 0x80,
+    TYF_SMP_FIELD_MAX_WHEN_ABSENT = 0x40, /**< of a number: absent is UINT32_MAX */
 };
 
 /** One field of a request. */
@@ -32,7 +33,7 @@ typedef struct {
 } tyf_smp_field;
 
 /**
- * Decode a request. An optional field that is absent is 0, false, or a string whose data is NULL.
+ * Decode a request. An optional field that is absent is 0 (or UINT32_MAX), false, or a string whose data is NULL.
  *
  * @param[out] request  the struct that belongs to the fields
  * @return false when a field is missing, of another type or out of range
