@@ -47,6 +47,36 @@ def two_scales_case(name: str, op: str) -> OpCase:
     return OpCase(name, b.build([x], [y]))
 
 
+def index_case(name: str, op: str, other: tuple[int, ...] | None = (), *, swap: bool = False) -> OpCase:
+    """Where rows are largest, int32, and constants, or where they are largest elsewhere."""
+    b = TfliteBuilder()
+    x = b.tensor((1, 40, 3), scale=0.1)
+    indices = []
+    for axis in (2, 2) if other is None else (2,):
+        source = x if not indices else b.tensor((1, 40, 3), scale=0.1)
+        if indices:
+            b.op("RELU6", [x], [source])
+        indices.append(b.tensor((1, 40), DType.INT32))
+        b.op("ARG_MAX", [source, b.tensor((), DType.INT32, data=axis)], [indices[-1]], outputType=int(DType.INT32))
+    if other is not None:
+        data = rng_for(name).integers(0, 3, other) if other else 1
+        indices.append(b.tensor(other, DType.INT32, data=data))
+    y = b.tensor((1, 40), DType.BOOL)
+    b.op(op, indices[::-1] if swap else indices, [y])
+    return OpCase(name, b.build([x], [y]))
+
+
+def bool_case(name: str, op: str, other: tuple[int, ...]) -> OpCase:
+    """Whether elements are positive, and constants."""
+    b = TfliteBuilder()
+    x = b.tensor(SHAPE, scale=0.1, zero_point=3)
+    is_positive = b.tensor(SHAPE, DType.BOOL)
+    b.op("GREATER", [x, b.tensor((1,), scale=0.1, zero_point=3, data=[3])], [is_positive])
+    y = b.tensor(SHAPE, DType.BOOL)
+    b.op(op, [is_positive, b.tensor(other, DType.BOOL, data=rng_for(name).integers(0, 2, other))], [y])
+    return OpCase(name, b.build([x], [y]))
+
+
 def comparison_cases(op: str) -> Iterator[OpCase]:
     """What every comparison is tried with."""
     prefix = op.lower()
@@ -65,3 +95,9 @@ def comparison_cases(op: str) -> Iterator[OpCase]:
     yield comparison_case(f"{prefix}_smallest_scales", op, scales=(1e-12, 1e-8))
     yield comparison_case(f"{prefix}_largest_scales", op, wide, wide, scales=(0.99999, 0.9999), zero_points=(5, -128))
     yield two_scales_case(f"{prefix}_activations", op)
+    yield index_case(f"{prefix}_s32_scalar", op)
+    yield index_case(f"{prefix}_s32_swapped", op, (1, 40), swap=True)
+    yield index_case(f"{prefix}_s32_activations", op, None)
+    if op in ("EQUAL", "NOT_EQUAL"):
+        yield bool_case(f"{prefix}_bool", op, SHAPE)
+        yield bool_case(f"{prefix}_bool_channels", op, (3,))

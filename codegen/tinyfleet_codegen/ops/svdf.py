@@ -1,4 +1,4 @@
-"""SVDF: a dense layer in two steps, of features now and of features over time; int8 with a state of int16.
+"""SVDF: a dense layer in two steps, of features now and of features over time; int8 with a state of int16 or int8.
 
 The reader makes two nodes of it, so that the state is a value like others: one moves the state on, one reads it.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from tinyfleet_codegen.errors import QuantError, ShapeError, UnsupportedOp
 from tinyfleet_codegen.geometry import Activation, read_activation
-from tinyfleet_codegen.ir import Graph, Node
+from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node
 from tinyfleet_codegen.op import (
     Array,
     CallPrinter,
@@ -28,7 +28,9 @@ from tinyfleet_codegen.quant import INT32_MAX, quantize_multiplier, requantize
 from tinyfleet_codegen.tflite.flatbuffer import Table
 from tinyfleet_codegen.wire.ids import DType
 
-INT16_MIN, INT16_MAX = -(2**15), 2**15 - 1
+KERNELS = {DType.INT16: "s8", DType.INT8: "s8_state_s8"}
+"""The end of the kernels' names, by the state's type."""
+C_TYPES = {DType.INT16: "int16_t", DType.INT8: "int8_t"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class SvdfAttrs:
 
 
 class Svdf(ReadOnlyOp):
-    """Input `[1, n]`, weights `[filters, n]` and (int16) `[filters, memory]`, bias; the state is int16 `[1, filters * memory]`."""
+    """Input `[1, n]`, weights `[filters, n]`, bias; over time `[filters, memory]` and state `[1, filters * memory]`, both int16 or int8."""
 
     name = "SVDF"
     input_count = (5, 5)
@@ -78,7 +80,7 @@ class SvdfUpdate(Op):
         source, weights, state = (graph.input_tensor(node, i) for i in range(3))
         require_dtype(node, "input", source, DType.INT8)
         require_dtype(node, "weights", weights, DType.INT8)
-        require_dtype(node, "state", state, DType.INT16)
+        require_dtype(node, "state", state, *KERNELS)
         require_constant(node, "weights", weights)
         for what, tensor in (("input", source), ("weights", weights), ("state", state)):
             require_per_tensor_quant(node, what, tensor)
@@ -104,9 +106,9 @@ class SvdfUpdate(Op):
         assert x is not None and weights is not None and state is not None
         _, filters, memory = self._sizes(graph, node)
         sums = weights.astype(np.int64) @ (x[0].astype(np.int64) - graph.input_tensor(node, 0).zero_point)
-        newest = np.clip(requantize(sums, *self._multiplier(graph, node)), INT16_MIN, INT16_MAX).astype(np.int16)
-        rows = state.reshape(filters, memory).astype(np.int16)
-        return np.concatenate([rows[:, 1:], newest[:, None]], axis=1).reshape(state.shape)
+        limits = np.iinfo(NUMPY_DTYPES[graph.output_tensor(node).dtype])
+        newest = np.clip(requantize(sums, *self._multiplier(graph, node)), limits.min, limits.max).astype(limits.dtype)
+        return np.concatenate([state.reshape(filters, memory)[:, 1:], newest[:, None]], axis=1).reshape(state.shape)
 
     def emit(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
         size, filters, memory = self._sizes(graph, node)
@@ -115,7 +117,8 @@ class SvdfUpdate(Op):
         params = printer.params("tyf_svdf_update_s8_params", {**fields, "multiplier": multiplier, "shift": shift})
         weights = printer.constant("weights", "int8_t", data_of(graph.input_tensor(node, 1)))
         # The state that is read and the one that is written lie in one place.
-        printer.call("tyf_svdf_update_s8", params, printer.tensor(node.inputs[0]), weights, printer.tensor(node.outputs[0]))
+        kernel = f"tyf_svdf_update_{KERNELS[graph.output_tensor(node).dtype]}"
+        printer.call(kernel, params, printer.tensor(node.inputs[0]), weights, printer.tensor(node.outputs[0]))
 
 
 class SvdfOutput(Op):
@@ -130,7 +133,7 @@ class SvdfOutput(Op):
 
     def check(self, graph: Graph, node: Node) -> None:
         state, weights, output = graph.input_tensor(node, 0), graph.input_tensor(node, 1), graph.output_tensor(node)
-        require_dtype(node, "time weights", weights, DType.INT16)
+        require_dtype(node, "time weights", weights, state.dtype)
         require_dtype(node, "output", output, DType.INT8)
         require_constant(node, "time weights", weights)
         for what, tensor in (("time weights", weights), ("output", output)):
@@ -175,7 +178,9 @@ class SvdfOutput(Op):
         fields = {"units": output.elements, "depth": weights.elements // output.elements, "output_offset": output.zero_point}
         params = printer.params("tyf_svdf_output_s8_params", {**fields, "multiplier": multiplier, "shift": shift})
         constants = (
-            printer.constant("weights", "int16_t", data_of(weights)),
+            printer.constant("weights", C_TYPES[weights.dtype], data_of(weights)),
             printer.constant("bias", "int32_t", data_of(graph.input_tensor(node, 2))),
         )
-        printer.call("tyf_svdf_output_s8", params, printer.tensor(node.inputs[0]), *constants, printer.tensor(node.outputs[0]))
+        printer.call(
+            f"tyf_svdf_output_{KERNELS[weights.dtype]}", params, printer.tensor(node.inputs[0]), *constants, printer.tensor(node.outputs[0])
+        )

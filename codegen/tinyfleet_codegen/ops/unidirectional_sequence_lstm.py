@@ -33,7 +33,8 @@ TANH = 4
 GATES = 4
 """In the order of the file: input, forget, cell, output."""
 CELL_GATE = 2
-GATE_SCALE = np.float32(2.0**-12)
+GATE_SCALE = 2.0**-12
+"""Of what logistic and tanh take."""
 UNIT_SCALE = 2.0**-15
 """Of what logistic and tanh give."""
 CELL_POWERS = (-20, 0)
@@ -179,9 +180,7 @@ class LstmSequence(Op):
         source, (hidden, cells) = graph.input_tensor(node, 0), self._states(graph, node)
 
         def of_gates(first: int, scale: float) -> tuple[tuple[int, int], ...]:
-            # The oracle multiplies these two scales as float32.
-            products = [float(np.float32(scale) * np.float32(t.scale)) for t in self._tensors(graph, node, first)]
-            return tuple(quantize_multiplier(product / float(GATE_SCALE)) for product in products)
+            return tuple(quantize_multiplier(scale * t.scale / GATE_SCALE) for t in self._tensors(graph, node, first))
 
         clip = attrs_of(node, LstmAttrs).cell_clip
         limit = int(min(clip / cells.scale, 32767.0))

@@ -22,6 +22,8 @@ def svdf_case(
     zero_points: tuple[int, int] = (-7, 11),
     activation: int = 0,
     layers: int = 1,
+    state_bits: int = 16,
+    bias: int = 200000,
 ) -> OpCase:
     """One or more layers with random weights. Scales: input, weights, state, time weights, output."""
     rng = rng_for(name)
@@ -34,11 +36,12 @@ def svdf_case(
             b.op("QUANTIZE", [y], [x])
         filters = units * rank
         weights = b.tensor((filters, size), scale=scales[1], data=rng.integers(-127, 128, (filters, size)))
-        time = b.tensor((filters, memory), DType.INT16, scale=scales[3], data=rng.integers(-9000, 9000, (filters, memory)))
-        bias = b.tensor((units,), DType.INT32, scale=scales[2] * scales[3], data=rng.integers(-200000, 200000, units))
-        state = b.tensor((1, filters * memory), DType.INT16, scale=scales[2], is_variable=True)
+        dtype, largest = (DType.INT16, 9000) if state_bits == 16 else (DType.INT8, 128)
+        time = b.tensor((filters, memory), dtype, scale=scales[3], data=rng.integers(-largest, largest, (filters, memory)))
+        biases = b.tensor((units,), DType.INT32, scale=scales[2] * scales[3], data=rng.integers(-bias, bias, units))
+        state = b.tensor((1, filters * memory), dtype, scale=scales[2], is_variable=True)
         y = b.tensor((1, units), scale=scales[4], zero_point=zero_points[1])
-        b.op(OP, [x, weights, time, bias, state], [y], rank=rank, fusedActivationFunction=activation)
+        b.op(OP, [x, weights, time, biases, state], [y], rank=rank, fusedActivationFunction=activation)
         size = units
     return OpCase(name, b.build([first], [y]))
 
@@ -54,3 +57,10 @@ def cases() -> Iterator[OpCase]:
     yield svdf_case("svdf_saturated_output", scales=(0.05, 0.01, 0.0005, 0.0001, 0.001))
     yield svdf_case("svdf_ties", scales=(0.5, 0.25, 0.25, 0.25, 1024.0), zero_points=(0, 0))
     yield svdf_case("svdf_two_layers", layers=2)
+    int8 = (0.05, 0.01, 0.08, 0.005, 0.1)
+    yield svdf_case("svdf_state_s8", state_bits=8, scales=int8, bias=3000)
+    yield svdf_case("svdf_state_s8_rank_2", state_bits=8, rank=2, memory=5, scales=int8, bias=3000)
+    yield svdf_case("svdf_state_s8_memory_1", state_bits=8, memory=1, scales=int8, bias=3000)
+    yield svdf_case("svdf_state_s8_relu", state_bits=8, activation=1, zero_points=(3, -128), scales=int8, bias=3000)
+    yield svdf_case("svdf_state_s8_saturated", state_bits=8, scales=(0.5, 0.05, 0.08, 0.005, 0.2), bias=3000)
+    yield svdf_case("svdf_state_s8_ties", state_bits=8, scales=(0.5, 0.25, 4.0, 0.25, 1024.0), zero_points=(0, 0), bias=3000)

@@ -193,7 +193,8 @@ typedef struct {
 } tyf_compare_s8_params;
 
 /**
- * Compare two tensors with scales: each element is scaled up by 2^8, then by its tensor's multiplier.
+ * Compare two tensors with scales: each element is scaled up by 2^8, then by its tensor's multiplier; others are
+ * compared as they are.
  *
  * @param a       [span(dims, a.strides)]
  * @param b       [span(dims, b.strides)]
@@ -201,6 +202,8 @@ typedef struct {
  * @require a.shift in [-31, 0] && b.shift in [-31, 0]
  */
 void tyf_compare_s8(const tyf_compare_s8_params *params, const int8_t *a, const int8_t *b, uint8_t *output);
+void tyf_compare_u8(const tyf_compare_s8_params *params, const uint8_t *a, const uint8_t *b, uint8_t *output);
+void tyf_compare_s32(const tyf_compare_s8_params *params, const int32_t *a, const int32_t *b, uint8_t *output);
 
 typedef struct {
     int32_t dims[4];
@@ -440,6 +443,8 @@ typedef struct {
  */
 void tyf_svdf_update_s8(const tyf_svdf_update_s8_params *params, const int8_t *input, const int8_t *weights,
                         int16_t *state);
+void tyf_svdf_update_s8_state_s8(const tyf_svdf_update_s8_params *params, const int8_t *input, const int8_t *weights,
+                                 int8_t *state);
 
 typedef struct {
     int32_t units;
@@ -460,6 +465,8 @@ typedef struct {
  */
 void tyf_svdf_output_s8(const tyf_svdf_output_s8_params *params, const int16_t *state, const int16_t *weights,
                         const int32_t *bias, int8_t *output);
+void tyf_svdf_output_s8_state_s8(const tyf_svdf_output_s8_params *params, const int8_t *state, const int8_t *weights,
+                                 const int32_t *bias, int8_t *output);
 
 typedef struct {
     int32_t steps;
