@@ -29,8 +29,8 @@ their conversion is undefined. Any other use of float32 between ops is refused.
 
 Variables become states of the graph (decision 0021); SVDF and UNIDIRECTIONAL_SEQUENCE_LSTM keep their own. Keras 3 alone lets
 the converter write loops for an LSTM, which are refused; `unroll=True` compiles, and so does a function marked as an LSTM
-(`tests/support/fused_lstm.py`), which becomes the one operator. SELECT is refused: the oracle does not have it, and converters
-have written SELECT_V2 since 2020. Int16 activations are refused.
+(`tests/support/fused_lstm.py`), which becomes the one operator. SELECT is refused: the oracle does not have it, and
+`tf.where` becomes SELECT_V2. Int16 activations are refused.
 
 Anything else is refused when the model is read, with the op's index, its name and this list; nothing is found out on
 the board.

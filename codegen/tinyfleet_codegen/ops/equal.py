@@ -6,7 +6,7 @@ from tinyfleet_codegen.comparison import ComparisonOp
 
 
 class Equal(ComparisonOp):
-    """Int8 inputs of scales below 1, int32 or bool inputs, that broadcast to the bool output's shape, rank <= 4; either may be a constant."""
+    """Int8 of scales below 1, int32 or bool inputs that broadcast to the bool output's shape, rank <= 4; either may be a constant."""
 
     name = "EQUAL"
     is_true = (False, True, False)

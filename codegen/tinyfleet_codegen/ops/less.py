@@ -6,7 +6,7 @@ from tinyfleet_codegen.comparison import ComparisonOp
 
 
 class Less(ComparisonOp):
-    """Int8 inputs of scales below 1 or int32 inputs that broadcast to the bool output's shape, rank <= 4; either may be a constant."""
+    """Int8 of scales below 1 or int32 inputs that broadcast to the bool output's shape, rank <= 4; either may be a constant."""
 
     name = "LESS"
     is_true = (True, False, False)
