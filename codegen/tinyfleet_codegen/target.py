@@ -9,9 +9,6 @@ from pathlib import Path
 from tinyfleet_codegen.errors import ConfigError, UsageError
 from tinyfleet_codegen.firmware_tree import firmware_dir
 
-HANDLER_STACK_BYTES = 1024
-"""Of interrupts and faults; in firmware/arch/cortex_m/link.ld too."""
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -72,7 +69,7 @@ def load_target(board: str) -> Target:
             cpu_class=str(ours["cpu_class"]),
             flash_bytes=int(areas[image["area"]]["bytes"]) - int(image["header_bytes"]),
             ram_bytes=int(ours["memory"]["ram"]["bytes"]),
-            stack_bytes=int(ours["stack_bytes"]) + HANDLER_STACK_BYTES,
+            stack_bytes=int(ours["stack_bytes"]) + int(ours["handler_stack_bytes"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"board manifest {path} is incomplete: {error!r}") from error

@@ -11,7 +11,9 @@ from tinyfleet_codegen.errors import ImageError
 
 _HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
 _SECTION = struct.Struct("<IIIIIIIIII")
+_SEGMENT = struct.Struct("<IIIIIIII")
 _SYMBOL = struct.Struct("<IIIBBH")
+_PT_LOAD = 1
 _SHT_SYMTAB = 2
 _SHT_NOBITS = 8
 _SHF_WRITE = 1
@@ -65,6 +67,28 @@ def elf_symbols(elf: Path) -> list[Symbol]:
                 is_function = info & _STT_MASK == _STT_FUNC
                 symbols.append(Symbol(name, address & ~1 if is_function else address, symbol_bytes, is_function))
     return symbols
+
+
+def elf_loaded(elf: Path) -> list[tuple[int, bytes]]:
+    """What a programmer writes into memory: address and bytes of each segment that has any.
+
+    Raises:
+        ImageError: the file is not an ELF as :func:`elf_size` takes, or a segment is not in it.
+    """
+    data = elf.read_bytes()
+    list(_sections(elf, data))  # It is an ELF.
+    header = _HEADER.unpack_from(data)
+    offset, size, count = header[5], header[9], header[10]
+    loaded = []
+    for i in range(count):
+        if size != _SEGMENT.size or offset + (i + 1) * size > len(data):
+            raise ImageError(f"{elf} has a damaged program header at {offset}")
+        kind, at, _, address, bytes_in_file, *_ = _SEGMENT.unpack_from(data, offset + i * size)
+        if kind == _PT_LOAD and bytes_in_file:
+            if at + bytes_in_file > len(data):
+                raise ImageError(f"{elf} is cut short: a segment ends at {at + bytes_in_file}, the file at {len(data)}")
+            loaded.append((address, data[at : at + bytes_in_file]))
+    return loaded
 
 
 def elf_words(elf: Path) -> Iterator[tuple[int, int]]:

@@ -35,6 +35,20 @@ static inline void tyf_cortex_m_unmask(uint32_t primask) {
     __asm volatile("msr primask, %0" ::"r"(primask) : "memory");
 }
 
+/** Number of the exception that runs; 0 in thread mode. */
+static inline uint32_t tyf_cortex_m_exception(void) {
+    uint32_t number;
+    __asm volatile("mrs %0, ipsr" : "=r"(number));
+    return number;
+}
+
+/**
+ * Where there is a memory protection unit, NVM can be written only between these two: for the driver of NVM, in thread
+ * mode, around each change. Elsewhere, and with TYF_CFG_GUARD 0, they do nothing.
+ */
+void tyf_cortex_m_nvm_open(void);
+void tyf_cortex_m_nvm_close(void);
+
 /** Write word to all of [begin, end), both multiples of 4, in three instructions for 8 words. */
 void tyf_cortex_m_fill(uint32_t *begin, const uint32_t *end, uint32_t word);
 

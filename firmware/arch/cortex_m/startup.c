@@ -4,7 +4,9 @@
 
 #include "cortex_m.h"
 #include "fault.h"
+#include "guard.h"
 #include "stack.h"
+#include "tyf/core/config.h"
 
 /* Symbols of link.ld; only their addresses mean something. */
 extern uint32_t tyf_data_begin[], tyf_data_end[], tyf_bss_begin[], tyf_bss_end[];
@@ -24,6 +26,16 @@ __attribute__((section(".isr_vector.system"), used)) static const tyf_cortex_m_h
     Fault_Handler, /* MemManage */
     Fault_Handler, /* BusFault */
     Fault_Handler, /* UsageFault */
+#if TYF_CFG_GUARD
+    Fault_Handler, /* SecureFault */
+#if __ARM_ARCH >= 7
+    [11] = SVC_Handler,
+#else
+    [11] = Fault_Handler, /* nobody calls the supervisor */
+#endif
+    [14] = PendSV_Handler,
+    [15] = SysTick_Handler,
+#endif
 };
 
 /* Assembly up to main(): no compiled function may run before the FPU is on, or after the stack has changed below it. */
@@ -56,6 +68,9 @@ __attribute__((naked, used)) void Reset_Handler(void) {
         "movs r0, #2\n" /* thread mode uses the process stack */
         "msr control, r0\n"
         "isb\n"
+#if TYF_CFG_GUARD
+        "bl tyf_guard_start\n"
+#endif
         "bl main\n"
         "1: b 1b\n"
         ".ltorg\n");

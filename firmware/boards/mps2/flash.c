@@ -31,8 +31,10 @@ tyf_status tyf_port_flash_erase(uint32_t address) {
         return TYF_ERR_FLASH;
     }
     uint32_t *page = (uint32_t *)(uintptr_t)address;
+    tyf_cortex_m_nvm_open();
     tyf_cortex_m_fill(page, page + TYF_FLASH_PAGE_BYTES / 4u, UINT32_MAX);
     __asm volatile("dsb" ::: "memory");
+    tyf_cortex_m_nvm_close();
     return TYF_OK;
 }
 
@@ -41,14 +43,18 @@ tyf_status tyf_port_flash_program(uint32_t address, const uint32_t *words, uint3
         return TYF_ERR_FLASH;
     }
     uint32_t *unit = (uint32_t *)(uintptr_t)address;
-    for (uint32_t i = 0; i < bytes / 4u; i += UNIT_WORDS) {
-        if (!is_blank(unit + i)) {
-            return TYF_ERR_FLASH;
+    tyf_status status = TYF_OK;
+    tyf_cortex_m_nvm_open();
+    for (uint32_t i = 0; i < bytes / 4u && status == TYF_OK; i += UNIT_WORDS) {
+        if (is_blank(unit + i)) {
+            memcpy(unit + i, words + i, TYF_FLASH_UNIT_BYTES);
+        } else {
+            status = TYF_ERR_FLASH;
         }
-        memcpy(unit + i, words + i, TYF_FLASH_UNIT_BYTES);
     }
     __asm volatile("dsb" ::: "memory");
-    return TYF_OK;
+    tyf_cortex_m_nvm_close();
+    return status;
 }
 
 tyf_status tyf_port_flash_read(uint32_t address, void *data, uint32_t bytes) {

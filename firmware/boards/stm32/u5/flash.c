@@ -69,6 +69,7 @@ static tyf_status finish(void) {
     while (FLASH_NSSR & (NSSR_BSY | NSSR_WDW)) {
     }
     tyf_status status = FLASH_NSSR & NSSR_ERRORS ? TYF_ERR_FLASH : TYF_OK;
+    tyf_cortex_m_nvm_close();
     FLASH_NSCR = NSCR_LOCK;
     ICACHE_CR = ICACHE_CR | ICACHE_CACHEINV; /* it holds data of the flash as well */
     while (ICACHE_SR & ICACHE_BUSYF) {
@@ -77,6 +78,7 @@ static tyf_status finish(void) {
 }
 
 static void unlock(void) {
+    tyf_cortex_m_nvm_open();
     if (FLASH_NSCR & NSCR_LOCK) {
         FLASH_NSKEYR = KEY_1;
         FLASH_NSKEYR = KEY_2;

@@ -41,6 +41,8 @@ def defines(board_id, build, facts):
     for area in facts["flash_map"] if "semihosting" not in facts.get("qemu", {}).get("nvm", "") else []:
         address, size = _area(facts, area["name"])
         macros |= {f"TYF_BOARD_AREA_{area['name'].upper()}_ADDRESS": hex(address), f"TYF_BOARD_AREA_{area['name'].upper()}_BYTES": size}
+    for memory in ("flash", "ram"):
+        macros |= {f"TYF_BOARD_MEMORY_{memory.upper()}_{key.upper()}": value for key, value in facts["memory"][memory].items()}
     for index, uart in enumerate(facts["uarts"]):
         prefix = "TYF_BOARD_UART" if index == 0 else f"TYF_BOARD_UART{index}"
         macros |= {f"{prefix}_{key.upper()}": value for key, value in uart.items() if key != "use"}
@@ -82,6 +84,7 @@ def linker_symbols(facts, image_area=None):
         ("TYF_LD_RAM_ORIGIN", ram["origin"]),
         ("TYF_LD_RAM_BYTES", hex(ram["bytes"])),
         ("TYF_LD_STACK_BYTES", hex(facts["stack_bytes"])),
+        ("TYF_LD_HANDLER_STACK_BYTES", hex(facts["handler_stack_bytes"])),
     ]
 
 
