@@ -6,11 +6,19 @@ import struct
 
 import pytest
 
-from tests.firmware.program_process import GROUP_OS, GROUP_TINYFLEET, READ, WRITE, FirmwareProgram
+from tests.firmware.program_process import GROUP_OS, GROUP_TINYFLEET, READ, WRITE, FirmwareProgram, nvm_image
+from tests.support.signed_images import NVM_BYTES
 
-GROUP_STAT, GROUP_FS, GROUP_ENUM = 2, 8, 10
+GROUP_IMAGE, GROUP_STAT, GROUP_SETTINGS, GROUP_FS, GROUP_ENUM = 1, 2, 3, 8, 10
 EINVAL = 3
-GROUPS = [GROUP_OS, 1, GROUP_STAT, GROUP_FS, GROUP_ENUM, GROUP_TINYFLEET]
+GROUPS = [GROUP_OS, GROUP_IMAGE, GROUP_STAT, GROUP_SETTINGS, GROUP_FS, GROUP_ENUM, GROUP_TINYFLEET]
+
+
+@pytest.fixture
+def board(program: FirmwareProgram) -> FirmwareProgram:
+    """Switched on, with an identity and all areas of its flash."""
+    program.power_on(nvm_image().ljust(NVM_BYTES, b"\xff"))
+    return program
 
 
 def error(group: int, code: int) -> dict[str, dict[str, int]]:
@@ -104,3 +112,58 @@ def test_a_day_later_is_the_next_date(board: FirmwareProgram) -> None:
 def test_a_date_that_is_none_is_refused(board: FirmwareProgram, text: str) -> None:
     assert board.command(WRITE, GROUP_OS, 4, {"datetime": text}) == error(GROUP_OS, 2)
     assert board.command(READ, GROUP_OS, 4, {}) == error(GROUP_OS, 4)
+
+
+def restart(board: FirmwareProgram) -> None:
+    board.power_on(board.nvm())
+
+
+def test_settings_outlive_a_restart(board: FirmwareProgram) -> None:
+    values = {"place": b"hall 3", "a/b": bytes(range(256)), "empty": b"", "x" * 32: b"\xff" * 256}
+    for name, value in values.items():
+        assert board.command(READ, GROUP_SETTINGS, 0, {"name": name}) == error(GROUP_SETTINGS, 3)
+        assert board.command(WRITE, GROUP_SETTINGS, 0, {"name": name, "val": value}) == {}
+    for command, op in ((2, WRITE), (3, READ), (3, WRITE)):
+        assert board.command(op, GROUP_SETTINGS, command, {}) == {}
+    restart(board)
+    for name, value in values.items():
+        assert board.command(READ, GROUP_SETTINGS, 0, {"name": name}) == {"val": value}
+    assert board.command(WRITE, GROUP_SETTINGS, 0, {"name": "place", "val": b"hall 4"}) == {}
+    assert board.command(WRITE, GROUP_SETTINGS, 1, {"name": "a/b"}) == {}
+    assert board.command(WRITE, GROUP_SETTINGS, 1, {"name": "a/b"}) == {}
+    restart(board)
+    assert board.command(READ, GROUP_SETTINGS, 0, {"name": "place"}) == {"val": b"hall 4"}
+    assert board.command(READ, GROUP_SETTINGS, 0, {"name": "a/b"}) == error(GROUP_SETTINGS, 3)
+
+
+def test_a_setting_is_cut_when_the_host_has_less_room(board: FirmwareProgram) -> None:
+    board.command(WRITE, GROUP_SETTINGS, 0, {"name": "n", "val": bytes(range(100))})
+    assert board.command(READ, GROUP_SETTINGS, 0, {"name": "n", "max_size": 10}) == {"val": bytes(range(10))}
+    assert board.command(READ, GROUP_SETTINGS, 0, {"name": "n", "max_size": 200}) == {"val": bytes(range(100))}
+    assert board.command(READ, GROUP_SETTINGS, 0, {"name": "n", "max_size": 9999}) == {"val": bytes(range(100)), "max_size": 256}
+
+
+def test_settings_that_cannot_be_are_refused(board: FirmwareProgram) -> None:
+    before = board.nvm()
+    for name in ("x" * 33, "x" * 255):
+        assert board.command(READ, GROUP_SETTINGS, 0, {"name": name}) == error(GROUP_SETTINGS, 2)
+        assert board.command(WRITE, GROUP_SETTINGS, 0, {"name": name, "val": b"1"}) == error(GROUP_SETTINGS, 2)
+        assert board.command(WRITE, GROUP_SETTINGS, 1, {"name": name}) == error(GROUP_SETTINGS, 2)
+    # Names with a dot before them are the firmware's own, such as keys: hosts neither see nor change them here.
+    for name in (".psk", ".", "a\0b"):
+        assert board.command(READ, GROUP_SETTINGS, 0, {"name": name}) == error(GROUP_SETTINGS, 3)
+        assert board.command(WRITE, GROUP_SETTINGS, 0, {"name": name, "val": b"1"}) == error(GROUP_SETTINGS, 6)
+        assert board.command(WRITE, GROUP_SETTINGS, 1, {"name": name}) == error(GROUP_SETTINGS, 7)
+    for request in ({"name": "", "val": b""}, {"name": "n"}, {"name": "n", "val": "text"}, {"name": "n", "val": bytes(257)}):
+        assert board.command(WRITE, GROUP_SETTINGS, 0, request) == {"rc": EINVAL}
+    assert board.nvm() == before
+
+
+def test_a_store_that_is_full_says_so_and_keeps_what_it_has(board: FirmwareProgram) -> None:
+    count = 0
+    while (reply := board.command(WRITE, GROUP_SETTINGS, 0, {"name": f"n{count}", "val": bytes([count % 256]) * 256})) == {}:
+        count += 1
+        assert count < 100
+    assert reply == {"rc": 2} and count > 50
+    for number in (0, count - 1):
+        assert board.command(READ, GROUP_SETTINGS, 0, {"name": f"n{number}"}) == {"val": bytes([number % 256]) * 256}

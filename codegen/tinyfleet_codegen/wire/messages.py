@@ -27,11 +27,10 @@ from tinyfleet_codegen.wire.schema import (
     text,
     uint,
 )
+from tinyfleet_codegen.wire.settings import MAX_VALUE_BYTES
 
 NAME_BYTES = 32
-"""Most bytes of the name of a setting, a file or a group of statistics."""
-SETTING_BYTES = 256
-"""Most bytes of the value of a setting."""
+"""Most bytes of the name of a group of statistics."""
 
 _TASK = ("prio", "tid", "state", "stkuse", "stksiz", "cswcnt", "runtime", "last_checkin", "next_checkin")
 
@@ -205,7 +204,7 @@ SETTINGS = (
         Op.READ,
         "A setting's value; one longer than `max_size` is cut, and `max_size` in the reply says so.",
         request=(text("name", 1, 255), uint("max_size").maybe()),
-        reply=(data("val", 0, SETTING_BYTES), uint("max_size").maybe()),
+        reply=(data("val", 0, MAX_VALUE_BYTES), uint("max_size").maybe()),
     ),
     Message(
         "setting_write",
@@ -213,7 +212,7 @@ SETTINGS = (
         0,
         Op.WRITE,
         "Set it; durable when the reply comes.",
-        request=(text("name", 1, 255), data("val", 0, SETTING_BYTES)),
+        request=(text("name", 1, 255), data("val", 0, MAX_VALUE_BYTES)),
     ),
     Message("setting_delete", SmpGroup.SETTINGS, 1, Op.WRITE, "Remove it.", request=(text("name", 1, 255),)),
     Message("settings_commit", SmpGroup.SETTINGS, 2, Op.WRITE, "Nothing to do: a write takes effect at once."),
@@ -325,7 +324,7 @@ TINYFLEET = (
         Op.READ,
         "The last output from byte `off`; `len` is the size of the whole.",
         request=(uint("off"),),
-        reply=(uint("off"), data("data"), uint("len")),
+        reply=(uint("off"), uint("len"), data("data")),
     ),
     Message(
         "self_infer",
@@ -345,7 +344,7 @@ TINYFLEET = (
             flag("layers").maybe(),
             uint("from").called("first_layer").maybe(),
         ),
-        reply=(data("hashes"), uint("from").called("first_layer").maybe(), data("instructions").maybe()),
+        reply=(uint("from").called("first_layer").maybe(), data("hashes"), data("instructions").maybe()),
     ),
     Message(
         "results",

@@ -193,7 +193,8 @@ def _python_field(stem: str, field: Field, *, is_reply: bool) -> str:
 
 def cddl() -> str:
     """The whole text of ``smp.cddl``."""
-    parts = [f"; {_GENERATED}\n; Payloads of SMP messages; a request without fields may also be no bytes at all.\n\nu32 = 0..4294967295"]
+    parts = [f"; {_GENERATED}\n; Payloads of SMP messages; a request without fields may also be no bytes at all."]
+    parts.append(f"u32 = 0..{U32_MAX}\nu64 = 0..{U64_MAX}")
     for message in MESSAGES:
         about = f"; group {int(message.group)} ({group_name(message.group)}), command {int(message.command)}, {message.op.name.lower()}"
         stem = message.name.replace("_", "-")
@@ -212,8 +213,8 @@ def _cddl_type(field: Field) -> str:
     if field.items:
         item = _cddl_type(field.items[0])
         return {Kind.LIST: f"[ * {item} ]", Kind.TABLE: f"{{ * tstr => {item} }}"}.get(field.kind) or _cddl_map(field.items)
-    if field.kind is Kind.UINT and field.high != U64_MAX:
-        return "u32" if (field.low, field.high) == (0, U32_MAX) else f"{field.low}..{field.high}"
+    if field.kind is Kind.UINT:
+        return {(0, U32_MAX): "u32", (0, U64_MAX): "u64"}.get((field.low, field.high)) or f"{field.low}..{field.high}"
     if field.kind in (Kind.TEXT, Kind.BYTES) and field.high < U32_MAX:
         size = str(field.low) if field.low == field.high else f"({field.low}..{field.high})"
         return f"{field.kind.value} .size {size}"

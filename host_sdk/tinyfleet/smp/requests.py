@@ -664,8 +664,8 @@ class OutputReply(ReadReply):
     _GROUP_ID = 64
     _COMMAND_ID = 2
     off: int
-    data: bytes
     len: int
+    data: bytes
 
 
 class OutputRequest(message.ReadRequest, Asks[OutputReply]):
@@ -680,8 +680,8 @@ class OutputRequest(message.ReadRequest, Asks[OutputReply]):
 class SelfInferReply(WriteReply):
     _GROUP_ID = 64
     _COMMAND_ID = 3
-    hashes: bytes
     first_layer: int | None = Field(default=None, validation_alias="from")
+    hashes: bytes
     instructions: bytes | None = None
 
 

@@ -6,6 +6,7 @@
 #include "tyf/boot/slots.h"
 #include "tyf/port/system.h"
 #include "tyf/port/time.h"
+#include "tyf/settings/settings.h"
 
 #define STACK_WORD_BYTES 4u
 #define US_PER_MS 1000u
@@ -156,6 +157,9 @@ static int datetime_write(tyf_smp_exchange *exchange) {
 void tyf_management_start(void) {
     started_at_s = 0;
     tyf_management_forget_upload();
+#ifdef TYF_BOARD_AREA_SETTINGS_0_BYTES
+    (void)tyf_settings_start(); /* what it says it says of every call */
+#endif
 }
 
 int tyf_management_nothing(tyf_smp_exchange *exchange) {

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "tyf/core/wire.h"
-#include "tyf/port/flash.h" /* whether the board has slots */
+#include "tyf/port/flash.h" /* which areas the board has */
 #include "tyf/smp/server.h"
 
 /** A group of counters: its name, and what adds them (at most 23, each by tyf_cbor_add_uint). */
@@ -59,12 +59,14 @@ extern const char tyf_smp_application[];
 #define TYF_MANAGEMENT_OS_COMMANDS 9u
 #define TYF_MANAGEMENT_IMAGE_COMMANDS 5u
 #define TYF_MANAGEMENT_STAT_COMMANDS 2u
+#define TYF_MANAGEMENT_SETTINGS_COMMANDS 6u
 #define TYF_MANAGEMENT_FS_COMMANDS 5u
 #define TYF_MANAGEMENT_ENUM_COMMANDS 4u
 
 extern const tyf_smp_command tyf_management_os_commands[TYF_MANAGEMENT_OS_COMMANDS];
 extern const tyf_smp_command tyf_management_image_commands[TYF_MANAGEMENT_IMAGE_COMMANDS];
 extern const tyf_smp_command tyf_management_stat_commands[TYF_MANAGEMENT_STAT_COMMANDS];
+extern const tyf_smp_command tyf_management_settings_commands[TYF_MANAGEMENT_SETTINGS_COMMANDS];
 extern const tyf_smp_command tyf_management_fs_commands[TYF_MANAGEMENT_FS_COMMANDS];
 extern const tyf_smp_command tyf_management_enum_commands[TYF_MANAGEMENT_ENUM_COMMANDS];
 
@@ -76,12 +78,18 @@ extern const tyf_smp_command tyf_management_enum_commands[TYF_MANAGEMENT_ENUM_CO
 #else
 #define TYF_MANAGEMENT_SLOT_GROUPS
 #endif
+#ifdef TYF_BOARD_AREA_SETTINGS_0_BYTES
+#define TYF_MANAGEMENT_SETTINGS_GROUPS TYF_MANAGEMENT_GROUP(settings, SETTINGS),
+#else
+#define TYF_MANAGEMENT_SETTINGS_GROUPS
+#endif
 
 /** Entries for a registry's table of groups: those that the board has the means for. */
 #define TYF_MANAGEMENT_GROUPS                                                                                          \
     TYF_MANAGEMENT_GROUP(os, OS),                                                                                      \
     TYF_MANAGEMENT_SLOT_GROUPS                                                                                         \
     TYF_MANAGEMENT_GROUP(stat, STAT),                                                                                  \
+    TYF_MANAGEMENT_SETTINGS_GROUPS                                                                                     \
     TYF_MANAGEMENT_GROUP(fs, FS),                                                                                      \
     TYF_MANAGEMENT_GROUP(enum, ENUM)
 /* clang-format on */
