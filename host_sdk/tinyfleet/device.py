@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
+from tinyfleet.device_models import DeviceModels
 from tinyfleet.device_reports import Hello, ModelInfo, Results, Stats
 from tinyfleet.link import open_link
 from tinyfleet.smp import requests
@@ -75,6 +76,11 @@ class Device:
         self.url = url
         self._client = client
         self._timeout_s = timeout_s
+
+    @property
+    def models(self) -> DeviceModels:
+        """Its models as packages: send, prove, swap, revert."""
+        return DeviceModels(self.url, self._client)
 
     async def hello(self) -> Hello:
         """Who the device is."""

@@ -14,7 +14,17 @@ import pytest
 from tests.support.small_models import INPUTS, dense_package
 from tests.support.stream_case import keyword_case
 from tinyfleet.engine import BlobModel, HostModel
-from tinyfleet.model_package import GoldenPlan, GoldenVector, golden_vectors, pack_model, read_package, sign_package
+from tinyfleet.model_package import (
+    GoldenPlan,
+    GoldenVector,
+    apply_delta,
+    golden_vectors,
+    is_delta,
+    make_delta,
+    pack_model,
+    read_package,
+    sign_package,
+)
 from tinyfleet_codegen.errors import ImageError, ShapeError, UnsupportedOp, UsageError
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.wire import model_package as wire
@@ -121,3 +131,29 @@ def test_every_damaged_byte_and_every_truncation_is_refused(package: bytes) -> N
     for count in [*range(wire.HEADER_BYTES + 1), *range(blob_end, len(package))]:
         with pytest.raises(ImageError):
             read_package(package[:count])
+
+
+def test_a_delta_of_a_retrained_head_is_small_and_makes_the_signed_bytes(keys: tuple[Path, Path]) -> None:
+    base = pack_model(dense_package("ad", 3, hidden=256, outputs=4), "mps2_an386", version="1.0.0", key=keys[0])
+    retrained = pack_model(dense_package("ad", 3, hidden=256, outputs=4, head_seed=9), "mps2_an386", version="1.0.1", key=keys[0])
+    delta = make_delta(base, retrained)
+    assert delta is not None and is_delta(delta) and not is_delta(base)
+    print(f"delta {len(delta)} of {len(retrained)} bytes")
+    assert len(delta) < 0.5 * len(retrained)  # the head is a third of this small model
+    assert apply_delta(base, delta) == retrained
+    with pytest.raises(ImageError, match="another base"):
+        apply_delta(retrained, delta)
+    refused = 0
+    for at in range(0, len(delta), 7):
+        damaged = bytearray(delta)
+        damaged[at] ^= 1
+        try:  # A copy may come from elsewhere and be the same bytes.
+            assert apply_delta(base, bytes(damaged)) == retrained
+        except ImageError:
+            refused += 1
+    assert refused > len(delta) // 14
+
+
+def test_no_delta_when_it_does_not_pay() -> None:
+    base, other = (pack_model(dense_package("a", seed, hidden=hidden), "host") for seed, hidden in ((1, 8), (2, 300)))
+    assert make_delta(base, other) is None

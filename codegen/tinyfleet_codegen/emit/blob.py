@@ -267,10 +267,13 @@ _RESET = """static void reset(const tyf_model *model, uint8_t *arena)
 """
 
 
-def print_blob_c(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) -> str:
-    """``model.c`` that carries the blob and opens it for the first inference: firmware built with it runs the model as a blob."""
+def print_blob_c(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str, *, has_table: bool = True) -> str:
+    """``model.c`` that carries the blob and opens it for the first inference: firmware built with it runs the model as a blob.
+
+    With ``has_table`` it also defines ``tyf_kernels``.
+    """
     blob = print_blob(graph, plan, package, cpu_class)
-    return f"""{print_kernel_table(cpu_class)}
+    return f"""{print_kernel_table(cpu_class) if has_table else ""}
 #include "model.h"
 #include "tyf/model/blob.h"
 

@@ -31,6 +31,8 @@ class Status(IntEnum):
     ERR_OVERRUN = -15  # the code took longer than its budget and was unwound
     ERR_ACCESS = -16  # the policy asks for a session
     ERR_BASE = -17  # a delta of other bytes than the device holds
+    ERR_DISAGREES = -18  # beside the live model it gave other answers too often
+    ERR_UNHEALTHY = -19  # live, it gave the same answer again and again
 
     @property
     def c_name(self) -> str:
@@ -129,6 +131,29 @@ class EnumError(IntEnum):
     """Errors of SMP group 10 that we give."""
 
     INDEX_TOO_LARGE = 4
+
+
+class ModelPlace(IntEnum):
+    """Where a model lies on a device."""
+
+    BUILT_IN = 0
+    SLOT_0 = 1
+    SLOT_1 = 2
+
+
+class ModelPhase(IntEnum):
+    """How far a package in a slot is; see ``docs/spec/models.md``."""
+
+    EMPTY = 0
+    RECEIVING = 1
+    STORED = 2  # all of it is there; nothing is known of it
+    CHECKING = 3  # its hash is being computed
+    PROVING = 4  # golden vectors
+    SHADOWING = 5  # beside the live model
+    READY = 6  # proved; waits to be confirmed
+    LIVE = 7
+    PREVIOUS = 8  # live again after a revert
+    REFUSED = 9  # its status says why
 
 
 class DType(IntEnum):

@@ -274,6 +274,83 @@ ENUM = (
     ),
 )
 
+_SLOT = (
+    uint("phase"),
+    uint("status"),
+    uint("generation"),
+    *(uint(name) for name in ("received", "checked", "proved", "shadowed", "agreed", "fault_pc")),
+    data("digest").maybe(),
+    data("model_id").maybe(),
+    text("name").maybe(),
+)
+
+MODELS = (
+    Message(
+        "models",
+        SmpGroup.TINYFLEET,
+        Command.MODELS,
+        Op.READ,
+        "The places of models (0 built-in, 1 and 2 the slots): which is live, with its generation, and which a revert makes "
+        "live; how often the board reverted by itself since its start; what it offers a package: bytes of an arena and of a "
+        "slot, kernel ABI, with `kernels` also the ids, u32 each. Of each slot a `ModelPhase`, why it was refused (a status), "
+        "and how far it is: bytes received and hashed, golden vectors passed, inferences beside the live model and how many "
+        "agreed; the digest once it is checked.",
+        request=(flag("kernels").maybe(),),
+        reply=(
+            *(uint(name) for name in ("live", "generation", "previous", "reverts", "arena_bytes", "slot_bytes", "kernel_abi")),
+            record("slot_0", *_SLOT),
+            record("slot_1", *_SLOT),
+            data("kernels").maybe(),
+        ),
+    ),
+    Message(
+        "model_upload",
+        SmpGroup.TINYFLEET,
+        Command.MODEL_UPLOAD,
+        Op.WRITE,
+        "A piece of a package, or of a delta, for the slot that is not live. The first says `len` and `sha` (SHA-256 of the "
+        "file); with those of the transfer before it goes on where that ended. `off` is what the board wants next; a piece at "
+        "another offset changes nothing. A delta that has to copy first answers with the same `off` again.",
+        request=(uint("off"), data("data"), uint("len").maybe(), exactly("sha", 32).maybe()),
+        reply=(uint("off"),),
+    ),
+    Message(
+        "model_test",
+        SmpGroup.TINYFLEET,
+        Command.MODEL_TEST,
+        Op.WRITE,
+        "Begin to prove what was uploaded; `models` shows how far it is. `shadow`: live inferences to watch, of which `agree` "
+        "must agree: with the same largest element, or no element further away than `difference`. `budget_ms`: for one "
+        "inference. Once live: `late` answers that take longer than `deadline_us`, or `stuck` equal answers in a row, give the "
+        "place back. `skip_shadow`: go on where watching is not possible. `confirm`: take the place without being told.",
+        request=(
+            *(uint(name).maybe() for name in ("shadow", "agree", "difference")),
+            uint("budget_ms", 0, 60000).maybe(),
+            *(uint(name).maybe() for name in ("deadline_us", "late", "stuck")),
+            flag("skip_shadow").maybe(),
+            flag("confirm").maybe(),
+        ),
+    ),
+    Message(
+        "model_confirm",
+        SmpGroup.TINYFLEET,
+        Command.MODEL_CONFIRM,
+        Op.WRITE,
+        "Make the package live that was proved; with `digest` only that one. Durable when the reply comes.",
+        request=(exactly("digest", 32).maybe(),),
+        reply=(uint("generation"),),
+    ),
+    Message(
+        "model_revert",
+        SmpGroup.TINYFLEET,
+        Command.MODEL_REVERT,
+        Op.WRITE,
+        "Make the model live that was before.",
+        reply=(uint("generation"),),
+    ),
+    Message("model_erase", SmpGroup.TINYFLEET, Command.MODEL_ERASE, Op.WRITE, "Forget what is in the slot that is not live."),
+)
+
 _WINDOW = ("channels", "window_samples", "hop_samples")
 
 TINYFLEET = (
@@ -393,7 +470,7 @@ TINYFLEET = (
     ),
 )
 
-MESSAGES: tuple[Message, ...] = OS + IMAGE + STAT + SETTINGS + FS + ENUM + TINYFLEET
+MESSAGES: tuple[Message, ...] = OS + IMAGE + STAT + SETTINGS + FS + ENUM + TINYFLEET + MODELS
 """All of them, in the order of the documents."""
 
 

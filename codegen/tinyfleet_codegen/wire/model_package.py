@@ -66,6 +66,22 @@ MAX_WHOLE_OUTPUT_BYTES = 64
 MAX_STORED_INPUT_BYTES = 4096
 MAX_VECTORS = 16
 
+DELTA_MAGIC = 0x44594654  # "TFYD"
+DELTA_VERSION = 1
+DELTA_HEADER: tuple[tuple[str, str], ...] = (
+    ("magic", "I"),
+    ("version", "H"),
+    ("reserved", "H"),
+    ("base", "32s"),
+    ("package_bytes", "I"),
+    ("package_sha256", "32s"),
+)
+"""Of a delta: the digest of the package that it changes, size and SHA-256 of the one that it makes; then instructions."""
+DELTA_HEADER_STRUCT = struct.Struct("<" + "".join(code for _, code in DELTA_HEADER))
+DELTA_INSTRUCTION = struct.Struct("<II")
+"""Bytes and 0, followed by that many bytes; or COPY | bytes and the offset in the base from which they are copied."""
+DELTA_COPY = 1 << 31
+
 
 def kernel_abi(cpu_class: str) -> int:
     """Which kernels a blob was packed for: CRC-32 of the blob's version and the CPU class."""

@@ -10,11 +10,16 @@
 
 const char tyf_smp_application[] = TYF_APP_NAME " " TYF_APP_VERSION;
 
-static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES];
+TYF_SENSOR_ARENA(arena, TYF_APP_ARENA_BYTES);
+#if TYF_CFG_MODEL_ARENA_BYTES > 0
+TYF_SENSOR_ARENA(spare, TYF_APP_ARENA_BYTES);
+#else
+#define spare NULL
+#endif
 
 int main(void) {
     tyf_port_start();
-    tyf_sensor_start(&TYF_APP_MODEL, arena);
+    tyf_sensor_start(&TYF_APP_MODEL, arena, spare);
     for (;;) {
         if (!tyf_sensor_poll()) {
             tyf_port_idle();

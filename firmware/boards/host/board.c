@@ -37,7 +37,12 @@ static struct {
     uint8_t output[OUTPUT_BYTES];
 } board;
 
-static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES];
+TYF_SENSOR_ARENA(arena, TYF_APP_ARENA_BYTES);
+#if TYF_CFG_MODEL_ARENA_BYTES > 0
+TYF_SENSOR_ARENA(spare, TYF_APP_ARENA_BYTES);
+#else
+#define spare NULL
+#endif
 
 static void start(void *unused) {
     (void)unused;
@@ -46,7 +51,7 @@ static void start(void *unused) {
     board.input_bytes = 0;
     board.live_work = NULL;
     tyf_port_start();
-    tyf_sensor_start(&TYF_APP_MODEL, arena);
+    tyf_sensor_start(&TYF_APP_MODEL, arena, spare);
 }
 
 void tyf_host_power_on(uint8_t *nvm, uint32_t nvm_bytes) {

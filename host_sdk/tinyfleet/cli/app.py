@@ -32,6 +32,7 @@ COMMANDS: tuple[str, ...] = (
     "monitor",
     "emulate",
     "device",
+    "model",
 )
 """Modules of this package; each has ``register(app)``, which adds its command or its group of commands."""
 

@@ -28,40 +28,49 @@ def register(app: typer.Typer) -> None:
 
 def compile_command(
     model: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="An int8 model; a sidecar MODEL.json holds front end and labels.")],
-    board: Annotated[str, typer.Option(help="Board id, for example mps2_an386.")],
+    board: Annotated[str, typer.Option(help="Board id, for example mps2_an386; host for the board in memory.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for model.c, model.h, report.json and the blob model.tfm.")],
     output_format: Annotated[
         Format, typer.Option("--format", help="C, or a blob that a device loads; its folder can be built too.")
     ] = Format.C,
     arena_budget: ArenaBudget = None,
+    swap_arena: Annotated[
+        int, typer.Option(min=0, metavar="BYTES", help="Let the firmware take other models at run time, with arenas up to this; 0: no.")
+    ] = 0,
     as_json: JsonFlag = False,
 ) -> None:
     """Compile a quantized model for a board, to C or to a blob."""
     from tinyfleet_codegen.compile import compile_model  # noqa: PLC0415 - keeps --help fast
     from tinyfleet_codegen.emit.report import report_dict  # noqa: PLC0415
+    from tinyfleet_codegen.firmware_tree import HOST_CLASS  # noqa: PLC0415
     from tinyfleet_codegen.package import load_package  # noqa: PLC0415
     from tinyfleet_codegen.target import load_target  # noqa: PLC0415
 
-    compiled = compile_model(load_package(model), board, output, blob=output_format is Format.BLOB, arena_budget_bytes=arena_budget)
+    compiled = compile_model(
+        load_package(model), board, output, blob=output_format is Format.BLOB, arena_budget_bytes=arena_budget, swap_arena_bytes=swap_arena
+    )
     if as_json:
         print_json(report_dict(compiled))
         return
-    ram = load_target(board).ram_bytes
+    ram = load_target(board).ram_bytes if board != HOST_CLASS else None
     others = "model.c, model.h" if output_format is Format.BLOB else "model.h"
-    share = 100 * compiled.arena_bytes / ram
     print_facts(
         [
             ("model", f"{compiled.model_id.hex()[:8]}  {model.name}, {len(compiled.layers)} ops, {compiled.macs / 1e6:.2f} M MACs"),
             ("weights", f"{compiled.weights_bytes / 1024:.1f} KiB in flash"),
             (
                 "arena",
-                f"{compiled.arena_bytes / 1024:.1f} KiB of {ram / 1024:.1f} KiB ({share:.0f} %), "
+                f"{compiled.arena_bytes / 1024:.1f} KiB{_share(compiled.arena_bytes, ram)}, "
                 f"lower bound {compiled.arena_lower_bound_bytes / 1024:.1f} KiB",
             ),
             *((("together", _together(compiled)),) if any(layer.streamed for layer in compiled.layers) else ()),
             ("wrote", f"{output / ('model.tfm' if output_format is Format.BLOB else 'model.c')}, {others}, report.json"),
         ]
     )
+
+
+def _share(arena_bytes: int, ram_bytes: int | None) -> str:
+    return "" if ram_bytes is None else f" of {ram_bytes / 1024:.1f} KiB ({100 * arena_bytes / ram_bytes:.0f} %)"
 
 
 def _together(compiled: CompiledModel) -> str:

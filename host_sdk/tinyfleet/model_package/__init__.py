@@ -7,6 +7,7 @@
 """
 
 from tinyfleet.model_package.contents import GoldenVector, PackageContents, Quantization, read_package
+from tinyfleet.model_package.delta import apply_delta, is_delta, make_delta
 from tinyfleet.model_package.pack import HOST_BOARD, GoldenPlan, golden_vectors, pack_model, sign_package
 
 __all__ = [
@@ -15,7 +16,10 @@ __all__ = [
     "GoldenVector",
     "PackageContents",
     "Quantization",
+    "apply_delta",
     "golden_vectors",
+    "is_delta",
+    "make_delta",
     "pack_model",
     "read_package",
     "sign_package",

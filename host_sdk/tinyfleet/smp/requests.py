@@ -762,3 +762,139 @@ class StatsRequest(message.ReadRequest, Asks[StatsReply]):
     _Response = StatsReply
     _ErrorV1 = TinyfleetGenericError
     _ErrorV2 = TinyfleetGroupError
+
+
+class ModelsSlot0(Part):
+    phase: int
+    status: int
+    generation: int
+    received: int
+    checked: int
+    proved: int
+    shadowed: int
+    agreed: int
+    fault_pc: int
+    digest: bytes | None = None
+    model_id: bytes | None = None
+    name: str | None = None
+
+
+class ModelsSlot1(Part):
+    phase: int
+    status: int
+    generation: int
+    received: int
+    checked: int
+    proved: int
+    shadowed: int
+    agreed: int
+    fault_pc: int
+    digest: bytes | None = None
+    model_id: bytes | None = None
+    name: str | None = None
+
+
+class ModelsReply(ReadReply):
+    _GROUP_ID = 64
+    _COMMAND_ID = 8
+    live: int
+    generation: int
+    previous: int
+    reverts: int
+    arena_bytes: int
+    slot_bytes: int
+    kernel_abi: int
+    slot_0: ModelsSlot0
+    slot_1: ModelsSlot1
+    kernels: bytes | None = None
+
+
+class ModelsRequest(message.ReadRequest, Asks[ModelsReply]):
+    _GROUP_ID = 64
+    _COMMAND_ID = 8
+    _Response = ModelsReply
+    _ErrorV1 = TinyfleetGenericError
+    _ErrorV2 = TinyfleetGroupError
+    kernels: bool | None = None
+
+
+class ModelUploadReply(WriteReply):
+    _GROUP_ID = 64
+    _COMMAND_ID = 9
+    off: int
+
+
+class ModelUploadRequest(message.WriteRequest, Asks[ModelUploadReply]):
+    _GROUP_ID = 64
+    _COMMAND_ID = 9
+    _Response = ModelUploadReply
+    _ErrorV1 = TinyfleetGenericError
+    _ErrorV2 = TinyfleetGroupError
+    off: int
+    data: bytes
+    len: int | None = None
+    sha: bytes | None = None
+
+
+class ModelTestReply(WriteReply):
+    _GROUP_ID = 64
+    _COMMAND_ID = 10
+
+
+class ModelTestRequest(message.WriteRequest, Asks[ModelTestReply]):
+    _GROUP_ID = 64
+    _COMMAND_ID = 10
+    _Response = ModelTestReply
+    _ErrorV1 = TinyfleetGenericError
+    _ErrorV2 = TinyfleetGroupError
+    shadow: int | None = None
+    agree: int | None = None
+    difference: int | None = None
+    budget_ms: int | None = None
+    deadline_us: int | None = None
+    late: int | None = None
+    stuck: int | None = None
+    skip_shadow: bool | None = None
+    confirm: bool | None = None
+
+
+class ModelConfirmReply(WriteReply):
+    _GROUP_ID = 64
+    _COMMAND_ID = 11
+    generation: int
+
+
+class ModelConfirmRequest(message.WriteRequest, Asks[ModelConfirmReply]):
+    _GROUP_ID = 64
+    _COMMAND_ID = 11
+    _Response = ModelConfirmReply
+    _ErrorV1 = TinyfleetGenericError
+    _ErrorV2 = TinyfleetGroupError
+    digest: bytes | None = None
+
+
+class ModelRevertReply(WriteReply):
+    _GROUP_ID = 64
+    _COMMAND_ID = 12
+    generation: int
+
+
+class ModelRevertRequest(message.WriteRequest, Asks[ModelRevertReply]):
+    _GROUP_ID = 64
+    _COMMAND_ID = 12
+    _Response = ModelRevertReply
+    _ErrorV1 = TinyfleetGenericError
+    _ErrorV2 = TinyfleetGroupError
+
+
+class ModelEraseReply(WriteReply):
+    _GROUP_ID = 64
+    _COMMAND_ID = 13
+
+
+class ModelEraseRequest(message.WriteRequest, Asks[ModelEraseReply]):
+    _GROUP_ID = 64
+    _COMMAND_ID = 13
+    _Response = ModelEraseReply
+    _ErrorV1 = TinyfleetGenericError
+    _ErrorV2 = TinyfleetGroupError

@@ -3,6 +3,7 @@
 
 #include "sensor.h"
 #include "tyf/management/management.h"
+#include "tyf/model_store/commands.h"
 #include "tyf/port/crash.h"
 
 static const tyf_smp_command commands[] = {
@@ -14,6 +15,9 @@ static const tyf_smp_command commands[] = {
     {TYF_MESSAGE_RESULTS, .handler = tyf_sensor_results},
     {TYF_MESSAGE_REPLAY, .handler = tyf_sensor_replay_samples},
     {TYF_MESSAGE_STATS, .handler = tyf_sensor_stats},
+#if TYF_CFG_MODEL_ARENA_BYTES > 0
+    TYF_MODEL_STORE_COMMANDS,
+#endif
 };
 
 static const tyf_smp_command_group groups[] = {

@@ -8,6 +8,7 @@
 #include "tyf/core/config.h"
 #include "tyf/identity/identity.h"
 #include "tyf/model/model.h"
+#include "tyf/model_store/store.h"
 #include "tyf/smp/server.h"
 #include "tyf/telemetry/ring.h"
 
@@ -34,6 +35,9 @@ typedef struct {
 typedef struct {
     const tyf_model *model;
     uint8_t *arena;
+#if TYF_CFG_MODEL_ARENA_BYTES > 0
+    const tyf_live_model *live; /* model and arena are its */
+#endif
     tyf_identity identity;
     tyf_telemetry_ring ring;
     tyf_smp_server server;
@@ -43,6 +47,9 @@ typedef struct {
 } tyf_sensor;
 
 extern tyf_sensor tyf_sensor_state;
+
+/* What stands for the live model in telemetry. */
+uint8_t tyf_sensor_generation(void);
 
 /* Run the model on the input in the arena, count it, and return how long it took in microseconds. */
 uint32_t tyf_sensor_infer(tyf_trace_fn trace, void *context);

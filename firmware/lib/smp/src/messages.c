@@ -113,3 +113,30 @@ const tyf_smp_field tyf_replay_fields[3] = {
     {"off", UINT32_MAX, 0, TYF_SMP_FIELD_UINT, offsetof(tyf_replay_request, off)},
     {"data", UINT32_MAX, 0, TYF_SMP_FIELD_BYTES, offsetof(tyf_replay_request, data)},
 };
+
+const tyf_smp_field tyf_models_fields[1] = {
+    {"kernels", UINT32_MAX, 0, TYF_SMP_FIELD_FLAG | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_models_request, kernels)},
+};
+
+const tyf_smp_field tyf_model_upload_fields[4] = {
+    {"off", UINT32_MAX, 0, TYF_SMP_FIELD_UINT, offsetof(tyf_model_upload_request, off)},
+    {"data", UINT32_MAX, 0, TYF_SMP_FIELD_BYTES, offsetof(tyf_model_upload_request, data)},
+    {"len", UINT32_MAX, 0, TYF_SMP_FIELD_UINT | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_model_upload_request, len)},
+    {"sha", 32u, 32, TYF_SMP_FIELD_BYTES | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_model_upload_request, sha)},
+};
+
+const tyf_smp_field tyf_model_test_fields[9] = {
+    {"shadow", UINT32_MAX, 0, TYF_SMP_FIELD_UINT | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_model_test_request, shadow)},
+    {"agree", UINT32_MAX, 0, TYF_SMP_FIELD_UINT | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_model_test_request, agree)},
+    {"difference", UINT32_MAX, 0, TYF_SMP_FIELD_UINT | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_model_test_request, difference)},
+    {"budget_ms", 60000u, 0, TYF_SMP_FIELD_UINT | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_model_test_request, budget_ms)},
+    {"deadline_us", UINT32_MAX, 0, TYF_SMP_FIELD_UINT | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_model_test_request, deadline_us)},
+    {"late", UINT32_MAX, 0, TYF_SMP_FIELD_UINT | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_model_test_request, late)},
+    {"stuck", UINT32_MAX, 0, TYF_SMP_FIELD_UINT | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_model_test_request, stuck)},
+    {"skip_shadow", UINT32_MAX, 0, TYF_SMP_FIELD_FLAG | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_model_test_request, skip_shadow)},
+    {"confirm", UINT32_MAX, 0, TYF_SMP_FIELD_FLAG | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_model_test_request, confirm)},
+};
+
+const tyf_smp_field tyf_model_confirm_fields[1] = {
+    {"digest", 32u, 32, TYF_SMP_FIELD_BYTES | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_model_confirm_request, digest)},
+};

@@ -12,6 +12,9 @@
 #if __has_include("app_config.h")
 #include "app_config.h"
 #endif
+#if __has_include("model_config.h")
+#include "model_config.h"
+#endif
 
 /** Largest decoded SMP frame: message, length and CRC. Bytes, 256 .. 8192. */
 #ifndef TYF_CFG_SMP_FRAME_BYTES
@@ -89,6 +92,26 @@
 #endif
 #if TYF_CFG_LIVE_LIMIT_MS < 100 || TYF_CFG_LIVE_LIMIT_MS > 60000
 #error "TYF_CFG_LIVE_LIMIT_MS must be in 100 .. 60000 ms"
+#endif
+
+/**
+ * Working memory for a model that is loaded at run time; two arenas of this size, or of the built-in model's if that is
+ * larger. 0: no models but the built-in one. Bytes, up to 2 MiB. A generated model_config.h sets it (tinyfleet compile
+ * --swap-arena).
+ */
+#ifndef TYF_CFG_MODEL_ARENA_BYTES
+#define TYF_CFG_MODEL_ARENA_BYTES 0
+#endif
+#if TYF_CFG_MODEL_ARENA_BYTES < 0 || TYF_CFG_MODEL_ARENA_BYTES > 2097152
+#error "TYF_CFG_MODEL_ARENA_BYTES must be in 0 .. 2097152 bytes"
+#endif
+
+/** Longest inference of a model that is being tried, where the host does not say. Milliseconds, 3 .. 60000. */
+#ifndef TYF_CFG_MODEL_BUDGET_MS
+#define TYF_CFG_MODEL_BUDGET_MS 5000
+#endif
+#if TYF_CFG_MODEL_BUDGET_MS < 3 || TYF_CFG_MODEL_BUDGET_MS > 60000
+#error "TYF_CFG_MODEL_BUDGET_MS must be in 3 .. 60000 ms"
 #endif
 
 /** 1: check our own assumptions at run time (tests, debug builds); 0: trust them. */

@@ -1,10 +1,10 @@
 /**
  * The sensor application without its board: samples in, inferences, records, and the SMP server over the console UART.
  *
- *     static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES];
+ *     TYF_SENSOR_ARENA(arena, TYF_APP_ARENA_BYTES);
  *
  *     tyf_port_start();
- *     tyf_sensor_start(&TYF_APP_MODEL, arena);
+ *     tyf_sensor_start(&TYF_APP_MODEL, arena, NULL);
  *     for (;;) {
  *         if (!tyf_sensor_poll()) {
  *             tyf_port_idle();
@@ -20,15 +20,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tyf/core/config.h"
 #include "tyf/model/model.h"
+#include "tyf/model_store/store.h"
+#include "tyf/port/guard.h"
+
+/** Declare an arena for a built-in model of `bytes`, as large as the models need that are loaded at run time. */
+#if TYF_CFG_MODEL_ARENA_BYTES > 0
+#define TYF_SENSOR_ARENA(name, bytes) static TYF_GUARD_ARENA(name, TYF_MODEL_STORE_ARENA_BYTES(bytes))
+#else
+#define TYF_SENSOR_ARENA(name, bytes) static _Alignas(16) uint8_t name[bytes]
+#endif
 
 /**
  * Count this boot and start with empty telemetry.
  *
- * @param model  must outlive the program's use of it
- * @param arena  model->arena_bytes, 16-byte aligned; same lifetime
+ * @param model  the built-in one, must outlive the program's use of it
+ * @param arena  a TYF_SENSOR_ARENA of it; same lifetime
+ * @param spare  another one, for models that are loaded at run time; NULL where TYF_CFG_MODEL_ARENA_BYTES is 0
  */
-void tyf_sensor_start(const tyf_model *model, uint8_t *arena);
+void tyf_sensor_start(const tyf_model *model, uint8_t *arena, uint8_t *spare);
 
 /**
  * Take what the UART received and answer complete requests.

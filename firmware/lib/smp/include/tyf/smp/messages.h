@@ -291,6 +291,53 @@ extern const tyf_smp_field tyf_replay_fields[3];
 
 #define TYF_MESSAGE_STATS .id = 6, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
+typedef struct {
+    bool kernels;
+} tyf_models_request;
+
+extern const tyf_smp_field tyf_models_fields[1];
+
+#define TYF_MESSAGE_MODELS .id = 8, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_models_fields
+
+typedef struct {
+    uint32_t off;
+    tyf_cbor_string data;
+    uint32_t len;
+    tyf_cbor_string sha;
+} tyf_model_upload_request;
+
+extern const tyf_smp_field tyf_model_upload_fields[4];
+
+#define TYF_MESSAGE_MODEL_UPLOAD .id = 9, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION, .field_count = 4, .fields = tyf_model_upload_fields
+
+typedef struct {
+    uint32_t shadow;
+    uint32_t agree;
+    uint32_t difference;
+    uint32_t budget_ms;
+    uint32_t deadline_us;
+    uint32_t late;
+    uint32_t stuck;
+    bool skip_shadow;
+    bool confirm;
+} tyf_model_test_request;
+
+extern const tyf_smp_field tyf_model_test_fields[9];
+
+#define TYF_MESSAGE_MODEL_TEST .id = 10, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION, .field_count = 9, .fields = tyf_model_test_fields
+
+typedef struct {
+    tyf_cbor_string digest;
+} tyf_model_confirm_request;
+
+extern const tyf_smp_field tyf_model_confirm_fields[1];
+
+#define TYF_MESSAGE_MODEL_CONFIRM .id = 11, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION, .field_count = 1, .fields = tyf_model_confirm_fields
+
+#define TYF_MESSAGE_MODEL_REVERT .id = 12, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION
+
+#define TYF_MESSAGE_MODEL_ERASE .id = 13, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION
+
 /** Room for any decoded request. */
 typedef union {
     tyf_echo_request echo;
@@ -314,6 +361,10 @@ typedef union {
     tyf_self_infer_request self_infer;
     tyf_results_request results;
     tyf_replay_request replay;
+    tyf_models_request models;
+    tyf_model_upload_request model_upload;
+    tyf_model_test_request model_test;
+    tyf_model_confirm_request model_confirm;
 } tyf_smp_any_request;
 
 #endif
