@@ -10,16 +10,18 @@ from typing import Any
 import cbor2
 
 from tests.support.batch import SANITIZE, STRICT
-from tests.support.signed_images import keys_header
+from tests.support.model_swap import write_swap_files
 from tinyfleet.crypto_source import crypto_source_dir
 from tinyfleet.link.framing import FrameDecoder, encode_message
 from tinyfleet.toolchain import find_host_cc
-from tinyfleet_codegen.firmware_tree import firmware_dir
+from tinyfleet_codegen.firmware_tree import HOST_CLASS, firmware_dir
 from tinyfleet_codegen.wire.nvm import Identity
 
 VARIANTS = ("_v6m", "_dsp", "_mve")
 PROGRAM = Path(__file__).parent / "program"
 NVM_BYTES = 16384
+SWAP_ARENA_BYTES = 4096
+"""For models that are loaded at run time."""
 DEVICE_ID = bytes(range(16))
 READ, WRITE = 0, 2
 GROUP_OS, GROUP_TINYFLEET = 0, 64
@@ -31,11 +33,10 @@ def build_program(folder: Path) -> Path:
     libraries = [path for path in sorted((firmware / "lib").iterdir()) if path.is_dir()]
     sources = [source for library in libraries for source in sorted((library / "src").glob("*.c")) if not source.stem.endswith(VARIANTS)]
     sources += [source for folder in ("host", "flash_nvm") for source in sorted((firmware / "boards" / folder).glob("*.c"))]
-    sources += sorted(PROGRAM.glob("*.c"))
-    includes = [*(library / "include" for library in libraries), firmware / "boards/host/include", PROGRAM, crypto_source_dir()]
+    write_swap_files(folder, HOST_CLASS, SWAP_ARENA_BYTES)
+    sources += [*sorted(PROGRAM.glob("*.c")), folder / "kernel_table.c"]
+    includes = [folder, *(library / "include" for library in libraries), firmware / "boards/host/include", PROGRAM, crypto_source_dir()]
     output = folder / "program"
-    (folder / "tyf_keys.h").write_text(keys_header(), encoding="utf-8")
-    includes.append(folder)
     command = [*find_host_cc(), *STRICT, *SANITIZE, "-DTYF_CFG_ASSERT=1", *(f"-I{path}" for path in includes), *map(str, sources)]
     command += [str(build_crypto(folder)), "-o", str(output)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

@@ -34,10 +34,16 @@ def public_bytes(key: Ed25519PrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
+@cache
+def model_key() -> Ed25519PrivateKey:
+    """The private key that signs models; it never signs firmware."""
+    return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"tinyfleet test model key").digest())
+
+
 def keys_header() -> str:
-    """``tyf_keys.h`` that pins the test key."""
-    public = ", ".join(f"0x{byte:02x}" for byte in public_bytes(firmware_key()))
-    return f"#define TYF_FIRMWARE_KEY {{{public}}}\n#define TYF_MODEL_KEY {{0}}\n"
+    """``tyf_keys.h`` that pins the test keys."""
+    firmware, model = (", ".join(f"0x{byte:02x}" for byte in public_bytes(key)) for key in (firmware_key(), model_key()))
+    return f"#define TYF_FIRMWARE_KEY {{{firmware}}}\n#define TYF_MODEL_KEY {{{model}}}\n"
 
 
 def make_image(
