@@ -31,17 +31,17 @@ static tyf_status append(model_transfer *t, const uint8_t *data, uint32_t bytes)
         t->erased += TYF_FLASH_PAGE_BYTES;
     }
     while (bytes > 0) {
-        const uint32_t held = t->written % TYF_FLASH_UNIT_BYTES;
-        const uint32_t whole = bytes - bytes % TYF_FLASH_UNIT_BYTES;
+        const uint32_t held = t->written % UNIT_BYTES;
+        const uint32_t whole = bytes - bytes % UNIT_BYTES;
         tyf_status status = TYF_OK;
         uint32_t taken = whole;
         if (held == 0 && whole != 0) {
             status = tyf_area_program(area, t->written, data, whole);
         } else {
-            taken = bytes < TYF_FLASH_UNIT_BYTES - held ? bytes : TYF_FLASH_UNIT_BYTES - held;
+            taken = bytes < UNIT_BYTES - held ? bytes : UNIT_BYTES - held;
             memcpy(t->tail + held, data, taken);
             const bool is_last = t->written + taken == t->package_bytes;
-            if (held + taken == TYF_FLASH_UNIT_BYTES || is_last) {
+            if (held + taken == UNIT_BYTES || is_last) {
                 status = tyf_area_program(area, t->written - held, t->tail, held + taken);
             }
         }

@@ -11,6 +11,9 @@
 
 #define MODEL_NONE UINT32_MAX /* no slot */
 
+/* Boards without flash of their own have units of 0 bytes; there nothing of this is linked. */
+#define UNIT_BYTES (TYF_FLASH_UNIT_BYTES > 0 ? TYF_FLASH_UNIT_BYTES : 1u)
+
 typedef struct {
     tyf_model_slot_report report; /* its model points to blob */
     tyf_model_package package;    /* once it has been read */
@@ -28,7 +31,7 @@ typedef struct {
     uint32_t written; /* bytes of the package that are programmed, or wait in tail */
     uint32_t erased;  /* bytes of the slot that are erased */
     tyf_sha256 hash;  /* of the package so far */
-    uint8_t tail[TYF_FLASH_UNIT_BYTES];
+    uint8_t tail[UNIT_BYTES];
     bool is_delta;
     uint8_t head[8]; /* of an instruction that came in two pieces */
     uint32_t head_bytes;
