@@ -55,7 +55,7 @@ class FlashBoard(FlashLibrary):
         assert self.c.tyf_host_flash_violations() == 0
         return status, identity.boot_id, bytes(identity.entropy), bytes(identity.device_id)
 
-    def read(self, offset: int, count: int) -> tuple[int, bytes]:
+    def nvm_read(self, offset: int, count: int) -> tuple[int, bytes]:
         data = ctypes.create_string_buffer(count)
         return self.c.tyf_port_nvm_read(offset, data, count), data.raw
 
@@ -114,12 +114,12 @@ def test_what_is_outside_an_area_is_refused_and_an_area_is_written_from_its_begi
     board.new()
     first, second = BOOT_SLOT_OFFSETS
     assert board.write(first, b"x" * BOOT_BYTES) == Status.OK
-    assert board.read(first, BOOT_BYTES + 1) == (Status.OK, b"x" * BOOT_BYTES + b"\xff")
-    assert board.read(0, IDENTITY_BYTES) == (Status.OK, Identity(DEVICE_ID, bytes(32)).encode())
+    assert board.nvm_read(first, BOOT_BYTES + 1) == (Status.OK, b"x" * BOOT_BYTES + b"\xff")
+    assert board.nvm_read(0, IDENTITY_BYTES) == (Status.OK, Identity(DEVICE_ID, bytes(32)).encode())
     areas_end = second + (second - first)
     for offset, count in ((first + 4, 4), (areas_end, 1), (first, second - first + 1), (0xFFFFFFFC, 8)):
         assert board.write(offset, bytes(count)) == Status.ERR_ARG
     for offset, count in ((areas_end, 1), (areas_end - 1, 2), (first, second - first + 1), (0xFFFFFFFC, 8)):
-        assert board.read(offset, count)[0] == Status.ERR_ARG
+        assert board.nvm_read(offset, count)[0] == Status.ERR_ARG
     assert board.write(second, bytes(second - first)) == Status.OK
     assert board.c.tyf_host_flash_violations() == 0

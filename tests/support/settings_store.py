@@ -78,7 +78,7 @@ class SettingsStore(FlashLibrary):
 
     def in_flash(self) -> dict[bytes, bytes]:
         """What the bytes of the flash say, read by the host's own code."""
-        first, second = (self.memory.raw[at : at + AREA_BYTES] for at in AREAS)
+        first, second = (self.read(at, AREA_BYTES) for at in AREAS)
         return read_settings((first, second), self.unit_bytes)
 
     def settle(self) -> list[str]:

@@ -19,17 +19,15 @@ static tyf_host_flash_cut_at cut_how;
 static bool is_on, is_running;
 static jmp_buf end_of_power;
 static uint32_t log_offsets[LOG_ENTRIES];
+static uint8_t blank[PAGE];
 
 void tyf_host_flash_open(uint8_t *flash, uint32_t bytes) {
     memory = flash;
     memory_bytes = bytes < TYF_BOARD_NVM_BYTES ? bytes : TYF_BOARD_NVM_BYTES;
+    memset(blank, 0xff, sizeof blank);
     for (uint32_t i = 0; i < sizeof units && i * UNIT < memory_bytes; i++) {
-        units[i] = 0;
-        for (uint32_t k = i * UNIT; k < (i + 1u) * UNIT && k < memory_bytes; k++) {
-            if (memory[k] != 0xff) {
-                units[i] = PROGRAMMED;
-            }
-        }
+        const uint32_t count = memory_bytes - i * UNIT < UNIT ? memory_bytes - i * UNIT : UNIT;
+        units[i] = memcmp(memory + i * UNIT, blank, count) == 0 ? 0 : PROGRAMMED;
     }
     violations = 0;
     is_on = true;
@@ -146,8 +144,6 @@ tyf_status tyf_port_flash_erase(uint32_t address) {
     if (!is_inside(offset, PAGE) || offset % PAGE != 0) {
         return refuse();
     }
-    static uint8_t blank[PAGE];
-    memset(blank, 0xff, sizeof blank);
     return operate(offset, blank, PAGE, 0);
 }
 
@@ -162,10 +158,7 @@ tyf_status tyf_port_flash_program(uint32_t address, const uint32_t *words, uint3
     tyf_status status = TYF_OK;
     for (uint32_t done = 0; done < bytes && status == TYF_OK; done += UNIT) {
         /* A unit that looks blank after a cut may be marginal, which no program can know: then it is taken as blank. */
-        bool is_blank = true;
-        for (uint32_t i = 0; i < UNIT; i++) {
-            is_blank = is_blank && memory[offset + done + i] == 0xff;
-        }
+        const bool is_blank = memcmp(memory + offset + done, blank, UNIT) == 0;
         const uint8_t unit = units[(offset + done) / UNIT];
         if (!is_blank || unit == PROGRAMMED) {
             return refuse();

@@ -1,0 +1,305 @@
+"""Firmware is updated and confirmed, or updated and not confirmed; the security counter is raised."""
+
+from __future__ import annotations
+
+import ctypes
+import random
+import zlib
+from pathlib import Path
+
+from tests.support.flash_library import FlashLibrary, build_flash_library
+from tests.support.powercut.signed_image import signed_image, write_keys
+from tests.support.powercut.sweep import Flow
+from tinyfleet_codegen.firmware_tree import firmware_dir
+from tinyfleet_codegen.wire import image as wire
+from tinyfleet_codegen.wire.ids import Status
+
+SLOTS = (0x140000, 0x240000)
+SLOT_BYTES = 0x100000
+COUNTERS = (0xC000, 0xD000)
+COUNTER_BYTES = 0x1000
+FLASH_BYTES = 0x340000
+PAGE = 4096
+CHUNK_BYTES = 480
+"""Of an upload, as a host sends them."""
+OLD_COUNTER, NEW_COUNTER = 3, 5
+NOT_SET = b"\xff" * wire.TRAILER_FLAG_BYTES
+SET = bytes([wire.TRAILER_FLAG_SET]).ljust(wire.TRAILER_FLAG_BYTES, b"\xff")
+
+
+def build_boot(folder: Path, firmware: Path | None = None) -> FlashLibrary:
+    """Compile ``lib/boot`` with the campaign's keys."""
+    image = (firmware or firmware_dir()) / "boards/host/image.c"
+    return FlashLibrary(
+        build_flash_library(
+            folder,
+            libraries=("flash_map", "crypto", "boot"),
+            firmware=firmware,
+            sources=[image],
+            includes=[write_keys(folder)],
+            crypto=True,
+        )
+    )
+
+
+class Security:
+    """The security log as its bytes say, newest record first."""
+
+    def __init__(self, flash: FlashLibrary) -> None:
+        best = (0, 0)
+        stride = -(-wire.SECURITY_STRUCT.size // 8) * 8
+        for area in (flash.read(begin, COUNTER_BYTES) for begin in COUNTERS):
+            for at in range(0, COUNTER_BYTES - stride + 1, stride):
+                record = area[at : at + wire.SECURITY_STRUCT.size]
+                version, sequence, counter, _, _, crc = wire.SECURITY_STRUCT.unpack(record)
+                if version == wire.SECURITY_VERSION and zlib.crc32(record[:-4]) == crc:
+                    best = max(best, (sequence, counter))
+        self.sequence, self.counter = best
+
+
+class SecurityStruct(ctypes.Structure):
+    """``tyf_security``."""
+
+    _fields_ = (
+        ("sequence", ctypes.c_uint32),
+        ("counter", ctypes.c_uint32),
+        ("key", ctypes.c_uint8 * wire.KEY_BYTES),
+        ("next_key", ctypes.c_uint8 * wire.KEY_BYTES),
+    )
+
+
+class UpdateFlow(Flow):
+    """A board on slot 0 gets another firmware into slot 1.
+
+    What is checked stands in the bytes: a board that starts runs an image that is byte by byte one that was signed for that
+    slot; the new one only after it was asked for; without a confirmation only once; with one always. The counter never
+    goes back, and rises only when the new image is confirmed.
+    """
+
+    def __init__(self, folder: Path, *, confirm: bool, body_bytes: int = 4200, firmware: Path | None = None) -> None:
+        self.name = "firmware update, confirmed" if confirm else "firmware update, reverted"
+        self.confirm = confirm
+        self.flash = build_boot(folder, firmware)
+        body = random.Random(7).randbytes
+        self.images = (
+            signed_image(body(body_bytes), SLOTS[0], (1, 0, 0), OLD_COUNTER),
+            signed_image(body(body_bytes), SLOTS[1], (1, 1, 0), NEW_COUNTER),
+        )
+        memory = bytearray(FLASH_BYTES)
+        memory[COUNTERS[0] : COUNTERS[1] + COUNTER_BYTES] = b"\xff" * (2 * COUNTER_BYTES)
+        self._put(memory, 0, self.images[0])
+        # What an earlier version left, with all that could mislead.
+        self._put(memory, 1, signed_image(body(body_bytes + 1000), SLOTS[1], (0, 9, 0), OLD_COUNTER))
+        self._trailer(memory, 0, 7)
+        self._trailer(memory, 1, 6)
+        self._base = bytes(memory)
+        self.flash.open(self._base)
+        self.flash.c.tyf_host_flash_cut(0, 0)
+        assert self._boot() == 0, "the first start"
+        assert self.flash.c.tyf_boot_confirm() == Status.OK
+        self._base = self.flash.memory.raw
+        assert Security(self.flash).counter == OLD_COUNTER
+        self._forget()
+
+    def _forget(self) -> None:
+        self.is_asked_for = self.is_requested = self.is_confirming = self.is_confirmed = False
+        self.problems: list[str] = []
+        self.tries = 0
+        self.counter = OLD_COUNTER
+
+    @staticmethod
+    def _put(memory: bytearray, slot: int, image: bytes) -> None:
+        memory[SLOTS[slot] : SLOTS[slot] + SLOT_BYTES] = image.ljust(SLOT_BYTES, b"\xff")
+
+    @staticmethod
+    def _trailer(memory: bytearray, slot: int, order: int) -> None:
+        end = SLOTS[slot] + SLOT_BYTES
+        memory[end - PAGE : end] = b"\xff" * PAGE
+        memory[end - PAGE : end - PAGE + 8] = wire.TRAILER_ORDER.pack(order, order ^ 0xFFFFFFFF)
+        memory[end - wire.TRAILER_MAGIC_FROM_END : end] = wire.TRAILER_MAGIC
+        for from_end in (wire.TRAILER_TRIED_FROM_END, wire.TRAILER_CONFIRMED_FROM_END):
+            memory[end - from_end] = wire.TRAILER_FLAG_SET
+
+    def _boot(self) -> int | None:
+        """The bootloader; the slot that runs now, None when the power went off in it."""
+        slot = ctypes.c_uint32(99)
+        status = self.flash.c.tyf_boot_choose(ctypes.byref(slot))
+        if not self.flash.is_on():
+            return None
+        assert status == Status.OK, f"the board is a brick: {Status(status)}"
+        self.flash.c.tyf_host_run_image(SLOTS[slot.value] + wire.FIRMWARE_HEADER_BYTES)
+        return slot.value
+
+    def _flag(self, from_end: int) -> bytes:
+        """Of the new image's trailer."""
+        return self.flash.read(SLOTS[1] + SLOT_BYTES - from_end, wire.TRAILER_FLAG_BYTES)
+
+    def _must_run_new(self) -> bool:
+        """By the bytes: it was asked for, and is not marked as tried."""
+        return self.is_confirmed or (self.is_requested and self._flag(wire.TRAILER_TRIED_FROM_END) == NOT_SET)
+
+    def _start(self) -> tuple[int | None, list[str]]:
+        """Start the board and look at what runs; None when the power went off again."""
+        must_run_new, wrong = self._must_run_new(), self._counter()
+        slot = self._boot()
+        if slot is None:
+            return None, wrong
+        image = self.images[slot]
+        if self.flash.read(SLOTS[slot], len(image)) != image:
+            wrong.append(f"slot {slot} runs and is not byte by byte the image that was signed for it")
+        if slot == 1:
+            self.tries += 1
+            if not self.is_asked_for:
+                wrong.append("the new image runs and nobody asked for it")
+            if self.tries > 1 and not self.is_confirming:
+                wrong.append("an image that was not confirmed runs a second time")
+        elif must_run_new:
+            wrong.append("the old image runs after the new one was confirmed, or asked for and not yet tried")
+        wrong += self._counter()
+        if slot == 0:
+            self.is_confirming = False
+            if self.counter != OLD_COUNTER:
+                wrong.append(f"the old image runs with the security counter at {self.counter}")
+        return slot, wrong
+
+    def _counter(self) -> list[str]:
+        now = Security(self.flash).counter
+        wrong = []
+        if now < self.counter:
+            wrong.append(f"the security counter went back from {self.counter} to {now}")
+        if now > OLD_COUNTER and self._flag(wire.TRAILER_CONFIRMED_FROM_END) != SET:
+            wrong.append(f"the security counter is {now} and the image that raises it is not confirmed")
+        self.counter = max(self.counter, now)
+        return wrong
+
+    def begin(self) -> None:
+        """See :class:`Flow`."""
+        self.flash.open(self._base)
+        self._forget()
+        self.flash.c.tyf_host_run_image(SLOTS[0] + wire.FIRMWARE_HEADER_BYTES)
+
+    def _must(self, status: int) -> bool:
+        """Whether power is still on; then the status is good."""
+        assert status == Status.OK or not self.flash.is_on(), Status(status)
+        return self.flash.is_on()
+
+    def _upload(self) -> bool:
+        c, image = self.flash.c, self.images[1]
+        for at in range(0, len(image), CHUNK_BYTES):
+            chunk = image[at : at + CHUNK_BYTES]
+            first = -(-at // PAGE)
+            for page in range(first, (at + len(chunk) - 1) // PAGE + 1):
+                if not self._must(c.tyf_boot_erase(1, page * PAGE)):
+                    return False
+            if not self._must(c.tyf_boot_program(1, at, chunk, len(chunk))):
+                return False
+        return True
+
+    def _touch_what_is_needed(self, *slots: int) -> None:
+        """Ask for the erasure of slots that must not be written: the one that runs, or the way back from one that is not confirmed."""
+        before = self.flash.operations()
+        for slot in slots:
+            if self.flash.c.tyf_boot_erase(slot, 0) != Status.ERR_STATE or self.flash.operations() != before:
+                self.problems.append(f"slot {slot} could be erased while it was needed")
+
+    def run(self) -> None:
+        """See :class:`Flow`: upload, ask for it, reset, and confirm or reset again."""
+        self.problems = []
+        active = self.flash.c.tyf_boot_active()
+        if active == 0 and not (self.tries and not self.confirm):
+            # After a test that was cut before its confirmation the host begins again.
+            self.tries = 0
+            self.is_requested = self.is_asked_for = False
+            self._touch_what_is_needed(0)
+            if not self._upload():
+                return
+            self.is_asked_for = True
+            if not self._must(self.flash.c.tyf_boot_mark_test(1)):
+                return
+            self.is_requested = True
+            active, wrong = self._start()
+            self.problems += wrong
+            if active is None:
+                return
+            assert active == 1, "the new image does not run"
+            self._touch_what_is_needed(0, 1)
+        if active == 1 and self.confirm:
+            self.is_confirming = True
+            if not self._must(self.flash.c.tyf_boot_confirm()):
+                return
+            self.is_confirmed = True
+        _, wrong = self._start()
+        self.problems += wrong
+
+    def verify(self) -> list[str]:
+        """See :class:`Flow`."""
+        _, wrong = self._start()
+        return wrong
+
+    def verify_done(self) -> list[str]:
+        """See :class:`Flow`."""
+        wrong = list(self.problems)
+        for _ in range(2):
+            slot, more = self._start()
+            wrong += more
+            if slot != (1 if self.confirm else 0):
+                wrong.append(f"slot {slot} runs at the end")
+        if self.counter != (NEW_COUNTER if self.confirm else OLD_COUNTER):
+            wrong.append(f"the security counter is {self.counter} at the end")
+        return wrong
+
+
+class CounterFlow(Flow):
+    """The security counter is raised, one by one, over the ends of both logs."""
+
+    name = "security counter"
+    RAISES = 8
+
+    def __init__(self, folder: Path, firmware: Path | None = None) -> None:
+        self.flash = build_boot(folder, firmware)
+        self.flash.open(b"\xff" * COUNTERS[1] + b"\xff" * COUNTER_BYTES)
+        self.first = 47  # An area has room for 51 records.
+        for counter in range(1, self.first + 1):
+            assert self._write(counter) == Status.OK
+        self._base = self.flash.memory.raw
+        self.promised = self.first
+        self.pending: int | None = None
+
+    def _write(self, counter: int) -> int:
+        security = SecurityStruct()
+        self.flash.c.tyf_security_read(ctypes.byref(security))
+        security.counter = counter
+        return int(self.flash.c.tyf_security_write(ctypes.byref(security)))
+
+    def begin(self) -> None:
+        """See :class:`Flow`."""
+        self.flash.open(self._base)
+        self.promised, self.pending = self.first, None
+
+    def run(self) -> None:
+        """See :class:`Flow`."""
+        for counter in range(self.promised + 1, self.first + self.RAISES + 1):
+            self.pending = counter
+            status = self._write(counter)
+            if not self.flash.is_on():
+                return
+            assert status == Status.OK, Status(status)
+            self.promised, self.pending = counter, None
+
+    def verify(self) -> list[str]:
+        """See :class:`Flow`."""
+        now = Security(self.flash).counter
+        security = SecurityStruct()
+        self.flash.c.tyf_security_read(ctypes.byref(security))
+        wrong = [] if security.counter == now else [f"the board says {security.counter}, its flash {now}"]
+        if now not in (self.promised, self.pending):
+            wrong.append(f"the counter is {now}; promised {self.promised}, pending {self.pending}")
+        self.promised, self.pending = now, None
+        return wrong
+
+    def verify_done(self) -> list[str]:
+        """See :class:`Flow`."""
+        wrong = self.verify()
+        if self.promised != self.first + self.RAISES:
+            wrong.append(f"the counter is {self.promised} at the end")
+        return wrong
