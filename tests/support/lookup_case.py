@@ -1,4 +1,4 @@
-"""Models of one function of one int8 value, for all of them."""
+"""Models of one function of one value, for all of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.support.op_cases import OpCase
 from tests.support.tflite_builder import TfliteBuilder
+from tinyfleet_codegen.wire.ids import DType
 
 
 def lookup_case(
@@ -23,3 +24,17 @@ def lookup_case(
     y = b.tensor(shape, scale=scales[1], zero_point=zero_points[1])
     b.op(op, [x], [y], **options)
     return OpCase(name, b.build([x], [y]))
+
+
+def int16_case(
+    name: str, op: str, scales: tuple[float, float], *, shape: tuple[int, ...] = (1, 700), stretch: float = 1.0, **options: Any
+) -> OpCase:
+    """One op in int16; with a stretch, values are first multiplied by it, so that many saturate at both ends."""
+    b = TfliteBuilder()
+    first = x = b.tensor(shape, DType.INT16, scale=scales[0] * stretch)
+    if stretch != 1.0:
+        x = b.tensor(shape, DType.INT16, scale=scales[0])
+        b.op("QUANTIZE", [first], [x])
+    y = b.tensor(shape, DType.INT16, scale=scales[1])
+    b.op(op, [x], [y], **options)
+    return OpCase(name, b.build([first], [y]))

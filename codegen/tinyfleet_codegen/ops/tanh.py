@@ -1,4 +1,4 @@
-"""TANH: int8 to int8 with scale 1/128 and zero point 0."""
+"""TANH: int8 or int16; int8 to int8 with scale 1/128 and zero point 0."""
 
 from __future__ import annotations
 
@@ -7,25 +7,39 @@ import numpy as np
 from tinyfleet_codegen.fixed_point import tanh
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.lookup import LookupOp
-from tinyfleet_codegen.op import Float32Array
+from tinyfleet_codegen.op import CallPrinter, Float32Array
 from tinyfleet_codegen.quant import Int64Array, rounding_shift_right
-from tinyfleet_codegen.sigmoid import INPUT_INTEGER_BITS, require_output_quant, scaled_input
+from tinyfleet_codegen.sigmoid import INPUT_INTEGER_BITS, emit_sigmoid_int16, int16_scale, require_output_quant, scaled_input
+from tinyfleet_codegen.sigmoid_table import tanh_q15
+from tinyfleet_codegen.wire.ids import DType
+
+MOST_DOUBLINGS = 1
+"""See ``int16_scale``."""
 
 
 class Tanh(LookupOp):
-    """Elementwise, any shape; output of scale 1/128 and zero point 0."""
+    """Elementwise, any shape; output of scale 1/128 and zero point 0, or int16 of scale 1/32768."""
 
     name = "TANH"
-    rounding = "fixed-point exponential and quotient in Q4.27; a 256-entry table on the device"
+    has_int16 = True
+    rounding = "fixed-point exponential and quotient in Q4.27; a 256-entry table on the device; int16: between the entries of a table"
 
     def check(self, graph: Graph, node: Node) -> None:
         super().check(graph, node)
-        require_output_quant(graph, node, 1.0 / 128.0, 0)
+        if graph.output_tensor(node).dtype is DType.INT16:
+            require_output_quant(graph, node, 1.0 / 32768.0, 0)
+        else:
+            require_output_quant(graph, node, 1.0 / 128.0, 0)
 
     def results(self, graph: Graph, node: Node, q: Int64Array) -> Int64Array:
+        if graph.output_tensor(node).dtype is DType.INT16:
+            return tanh_q15(q, *int16_scale(graph, node, MOST_DOUBLINGS))
         x, side = scaled_input(graph, node, q)
         inside = rounding_shift_right(tanh(x, INPUT_INTEGER_BITS), 31 - 7)
         return np.where(side == 0, inside, np.where(side < 0, -128, 127))
+
+    def emit_int16(self, graph: Graph, node: Node, printer: CallPrinter) -> None:
+        emit_sigmoid_int16(graph, node, printer, "tyf_tanh_s16", int16_scale(graph, node, MOST_DOUBLINGS))
 
     def float_function(self, node: Node, inputs: list[Float32Array]) -> Float32Array:
         (x,) = inputs

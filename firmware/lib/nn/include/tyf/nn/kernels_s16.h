@@ -200,4 +200,57 @@ void tyf_requantize_s16_s16(const tyf_requantize_params *params, const int16_t *
 void tyf_dequantize_s16_f32(const tyf_dequantize_params *params, const float *scale, const int16_t *input,
                             float *output);
 
+typedef struct {
+    int32_t count;
+    int32_t positive_multiplier, positive_shift; /**< of values >= 0 */
+    int32_t negative_multiplier, negative_shift; /**< of values < 0 */
+    int32_t activation_min, activation_max;
+} tyf_slopes_s16_params;
+
+/**
+ * RELU, RELU6, LEAKY_RELU and ABS: two straight lines that meet at 0.
+ *
+ * @param input   [count]
+ * @param output  [count]; may be the input
+ * @require positive_shift in [-31, 30] && negative_shift in [-31, 30]
+ */
+void tyf_slopes_s16(const tyf_slopes_s16_params *params, const int16_t *input, int16_t *output);
+
+typedef struct {
+    int32_t count;
+    int32_t multiplier; /**< input * multiplier >> shift is 3 * 2^12 for 1.0 */
+    int32_t shift;
+} tyf_sigmoid_s16_params;
+
+/**
+ * Logistic and tanh; output scale 1/32768.
+ *
+ * @param table   [256], SIGMOID_TABLE of tinyfleet_codegen/sigmoid_table.py
+ * @param input   [count]
+ * @param output  [count]; may be the input
+ * @require shift in [0, 30]
+ */
+void tyf_logistic_s16(const tyf_sigmoid_s16_params *params, const uint16_t *table, const int16_t *input,
+                      int16_t *output);
+void tyf_tanh_s16(const tyf_sigmoid_s16_params *params, const uint16_t *table, const int16_t *input, int16_t *output);
+
+typedef struct {
+    int32_t rows;
+    int32_t depth;
+    int32_t multiplier; /**< a difference of 10.0 to the maximum becomes 65535 */
+    int32_t shift;
+} tyf_softmax_s16_params;
+
+/**
+ * Softmax along rows of depth; output scale 1/32768.
+ *
+ * @param exponential [513], EXP_TABLE of tinyfleet_codegen/softmax_tables.py
+ * @param reciprocal  [513], RECIPROCAL_TABLE of the same
+ * @param input       [rows, depth]
+ * @param output      [rows, depth]; may be the input
+ * @require depth <= 65535 && shift in [-31, 30]
+ */
+void tyf_softmax_s16(const tyf_softmax_s16_params *params, const int16_t *exponential, const int16_t *reciprocal,
+                     const int16_t *input, int16_t *output);
+
 #endif
