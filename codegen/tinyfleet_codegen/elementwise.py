@@ -59,7 +59,6 @@ class BinaryOp(Op):
     kernel: str
     """The C function, without the type at its end."""
     has_int16 = True
-    """Whether there is one for int16."""
 
     def read_attrs(self, options: Table | None) -> BinaryAttrs:
         return BinaryAttrs(Activation.NONE)

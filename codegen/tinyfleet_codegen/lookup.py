@@ -19,8 +19,6 @@ class LookupOp(Op):
     """Elementwise, of one type. The oracle's arithmetic runs in ``results``; for int8 the device only looks up."""
 
     input_count = (1, 1)
-    has_int16 = False
-    """Whether there is a kernel for int16."""
 
     def read_attrs(self, options: Table | None) -> object:
         return None

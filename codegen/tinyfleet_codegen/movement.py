@@ -93,6 +93,7 @@ class MoveOp(Op):
     """An op whose output is made of elements of its inputs. Any element type."""
 
     rounding = "exact"
+    has_int16 = True
 
     def read_attrs(self, options: Table | None) -> object:
         return None

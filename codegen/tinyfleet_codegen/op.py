@@ -78,6 +78,8 @@ class Op(ABC):
     """False when the output follows from the inputs' shapes alone."""
     rounding: str
     """How results are rounded, one line, for ``docs/spec/ops.md``."""
+    has_int16 = False
+    """Whether there is a kernel for int16 activations: no other than what the oracle has."""
 
     @abstractmethod
     def read_attrs(self, options: Table | None) -> object:

@@ -52,7 +52,6 @@ class ReduceOp(Op):
     kernel: str
     """The C function, without the type at its end."""
     has_int16 = True
-    """Whether there is one for int16."""
 
     def read_attrs(self, options: Table | None) -> ReducerAttrs:
         return ReducerAttrs(keep_dims=bool(options.u8(0)) if options is not None else False)

@@ -14,6 +14,7 @@ from tests.support.op_cases.fully_connected import dense_case
 from tests.support.tflite_builder import TfliteBuilder
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.errors import CompileError, QuantError, UnsupportedOp
+from tinyfleet_codegen.ops import OPS
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.softmax_tables import EXP_TABLE
 from tinyfleet_codegen.target import load_target
@@ -66,6 +67,12 @@ REFUSED = {
     "SPACE_TO_BATCH_ND": with_ints("SPACE_TO_BATCH_ND", (4, 2, 2, 2), [2, 2], [[0, 0], [0, 0]]),
     "BATCH_TO_SPACE_ND": with_ints("BATCH_TO_SPACE_ND", (1, 4, 4, 2), [1, 1], [[0, 0], [0, 0]]),
 }
+
+
+def test_ops_that_claim_int16_have_cases() -> None:
+    with_cases = {op for op, cases in all_cases().items() if any("_s16" in case.name for case in cases)}
+    assert with_cases == {name for name, op in OPS.items() if op.has_int16}
+    assert not set(REFUSED) & with_cases
 
 
 @pytest.mark.parametrize("op", REFUSED)

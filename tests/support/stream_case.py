@@ -13,22 +13,22 @@ from tinyfleet_codegen.wire.ids import DType
 SCALE, ZERO_POINT = 0.1, -3
 
 
-def value(b: TfliteBuilder, shape: tuple[int, ...], data: npt.ArrayLike | None = None) -> int:
-    """An int8 tensor of the scale that all tensors of these models have."""
-    return b.tensor(shape, scale=SCALE, zero_point=ZERO_POINT, data=data)
+def value(b: TfliteBuilder, shape: tuple[int, ...], data: npt.ArrayLike | None = None, dtype: DType = DType.INT8) -> int:
+    """A tensor of the scale that all tensors of these models have."""
+    return b.tensor(shape, dtype, scale=SCALE, zero_point=0 if dtype is DType.INT16 else ZERO_POINT, data=data)
 
 
-def initialise(b: TfliteBuilder, values: dict[str, tuple[tuple[int, ...], npt.ArrayLike]]) -> None:
+def initialise(b: TfliteBuilder, values: dict[str, tuple[tuple[int, ...], npt.ArrayLike]], dtype: DType = DType.INT8) -> None:
     """CALL_ONCE of a subgraph that assigns constants to variables."""
     init = b.subgraph()
     for variable, (shape, data) in values.items():
-        init.op("ASSIGN_VARIABLE", [init.handle(variable), value(init, shape, data)], [])
+        init.op("ASSIGN_VARIABLE", [init.handle(variable), value(init, shape, data, dtype)], [])
     b.op("CALL_ONCE", [], [], initSubgraphIndex=len(b.others))
 
 
-def read(b: TfliteBuilder, variable: str, shape: tuple[int, ...]) -> int:
+def read(b: TfliteBuilder, variable: str, shape: tuple[int, ...], dtype: DType = DType.INT8) -> int:
     """The variable's value."""
-    output = value(b, shape)
+    output = value(b, shape, dtype=dtype)
     b.op("READ_VARIABLE", [b.handle(variable)], [output])
     return output
 
@@ -57,13 +57,13 @@ def ring_case(name: str, *, frames: int = 3, channels: int = 4, initial: bool = 
     return OpCase(name, b.build([x], [ring(b, "ring", x, frames, channels)]))
 
 
-def accumulator_case(name: str) -> OpCase:
+def accumulator_case(name: str, dtype: DType = DType.INT8) -> OpCase:
     """y = state / 2 + x, kept; the assigned value is the output."""
     b = TfliteBuilder()
-    x = value(b, (1, 6))
-    initialise(b, {"sum": ((1, 6), np.arange(-60, 60, 20))})
-    half, y = b.tensor((1, 6), scale=SCALE * 2, zero_point=1), value(b, (1, 6))
-    b.op("QUANTIZE", [read(b, "sum", (1, 6))], [half])
+    x = value(b, (1, 6), dtype=dtype)
+    initialise(b, {"sum": ((1, 6), np.arange(-60, 60, 20))}, dtype)
+    half, y = b.tensor((1, 6), dtype, scale=SCALE * 2, zero_point=0 if dtype is DType.INT16 else 1), value(b, (1, 6), dtype=dtype)
+    b.op("QUANTIZE", [read(b, "sum", (1, 6), dtype)], [half])
     b.op("ADD", [half, x], [y])
     assign(b, "sum", y)
     return OpCase(name, b.build([x], [y]))

@@ -16,6 +16,7 @@ class AveragePool2D(Op):
     """Input `[1, h, w, c]`, output `[1, oh, ow, c]`, of one scale and zero point."""
 
     name = "AVERAGE_POOL_2D"
+    has_int16 = True
     input_count = (1, 1)
     rounding = "integer quotient, ties away from zero"
 

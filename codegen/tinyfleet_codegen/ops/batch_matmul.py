@@ -27,6 +27,7 @@ class BatchMatmul(Op):
     """`[..., m, k]` times `[..., k, n]`, rank 2 to 4, either transposed on request; leading dimensions broadcast."""
 
     name = "BATCH_MATMUL"
+    has_int16 = True
     input_count = (2, 2)
     rounding = "double rounding of the int32 sum; int16: one rounding of the int64 sum"
 

@@ -19,6 +19,7 @@ class BatchToSpaceNd(MoveOp):
 
     name = "BATCH_TO_SPACE_ND"
     input_count = (3, 3)
+    has_int16 = False
 
     def check(self, graph: Graph, node: Node) -> None:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)

@@ -25,6 +25,7 @@ class Conv2D(Op):
     """Input `[1, h, w, c_in]`, weights `[c_out, kh, kw, c_in / groups]`, bias `[c_out]` or none."""
 
     name = "CONV_2D"
+    has_int16 = True
     input_count = (2, 3)
     rounding = (
         "double rounding of the int32 sum, per channel; of int64 sums (int16 without an int32 bias) one rounding with a 15-bit multiplier"

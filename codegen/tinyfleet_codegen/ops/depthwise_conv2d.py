@@ -25,6 +25,7 @@ class DepthwiseConv2D(Op):
     """Input `[1, h, w, c_in]`, weights `[1, kh, kw, c_in * multiplier]`, bias `[c_in * multiplier]` or none."""
 
     name = "DEPTHWISE_CONV_2D"
+    has_int16 = True
     input_count = (2, 3)
     rounding = "double rounding of the int32 sum, per channel; int16: one rounding of the int64 sum with a 15-bit multiplier"
 

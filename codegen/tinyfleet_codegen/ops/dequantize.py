@@ -15,6 +15,7 @@ class Dequantize(Op):
     """Elementwise, any shape."""
 
     name = "DEQUANTIZE"
+    has_int16 = True
     input_count = (1, 1)
     rounding = "one float32 product"
 

@@ -26,6 +26,7 @@ class FullyConnected(Op):
     """Input of ``rows * depth`` elements, weights `[units, depth]`, bias `[units]` or none, output ``rows * units``."""
 
     name = "FULLY_CONNECTED"
+    has_int16 = True
     input_count = (2, 3)
     rounding = (
         "double rounding of the int32 sum, per channel (TensorFlow Lite itself rounds once here; the oracle does not);"

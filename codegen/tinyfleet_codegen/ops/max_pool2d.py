@@ -16,6 +16,7 @@ class MaxPool2D(Op):
     """Input `[1, h, w, c]`, output `[1, oh, ow, c]`, of one scale and zero point."""
 
     name = "MAX_POOL_2D"
+    has_int16 = True
     input_count = (1, 1)
     rounding = "exact"
 

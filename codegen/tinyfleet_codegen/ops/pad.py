@@ -27,6 +27,7 @@ class Pad(Op):
     """Input of rank <= 4, constant paddings `[rank, 2]` (before, after) >= 0."""
 
     name = "PAD"
+    has_int16 = True
     input_count = (2, 2)
     rounding = "exact"
 

@@ -39,6 +39,7 @@ class Quantize(Op):
     """Elementwise, any shape."""
 
     name = "QUANTIZE"
+    has_int16 = True
     input_count = (1, 1)
     rounding = "from float32: nearest, ties away from zero; between integers: double rounding"
 

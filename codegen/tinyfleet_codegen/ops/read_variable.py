@@ -9,4 +9,5 @@ class ReadVariable(ReadOnlyOp):
     """A variable of any shape and type; costs nothing."""
 
     name = "READ_VARIABLE"
+    has_int16 = True
     input_count = (1, 1)

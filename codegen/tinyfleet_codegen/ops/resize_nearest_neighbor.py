@@ -24,6 +24,7 @@ class ResizeNearestNeighbor(GatherOp):
     """Input `[1, h, w, c]`, constant size, output of the same scale and type; aligned corners or half-pixel centers or neither."""
 
     name = "RESIZE_NEAREST_NEIGHBOR"
+    has_int16 = True
     input_count = (2, 2)
 
     def read_attrs(self, options: Table | None) -> ResizeAttrs:

@@ -16,6 +16,7 @@ class SelectV2(Op):
     """Bool condition and inputs of one type, scale and zero point that broadcast to the output's shape, rank <= 4; any may be constant."""
 
     name = "SELECT_V2"
+    has_int16 = True
     input_count = (3, 3)
     rounding = "exact"
 

@@ -15,6 +15,7 @@ class Shape(Op):
     """Of any tensor; becomes a constant when the model is read, and with it what is computed from it."""
 
     name = "SHAPE"
+    has_int16 = True
     input_count = (1, 1)
     rounding = "exact"
     reads_values = False

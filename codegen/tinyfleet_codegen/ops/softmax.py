@@ -75,6 +75,7 @@ class Softmax(Op):
     """Over the last axis of any shape."""
 
     name = "SOFTMAX"
+    has_int16 = True
     input_count = (1, 1)
     rounding = "fixed-point exponential and reciprocal; each step rounds as in docs/spec/ops.md"
 

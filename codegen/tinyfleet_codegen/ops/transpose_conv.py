@@ -36,6 +36,7 @@ class TransposeConv(Op):
     """Input `[1, h, w, c_in]`, weights `[c_out, kh, kw, c_in]`, bias `[c_out]` or none; the output tensor has the shape."""
 
     name = "TRANSPOSE_CONV"
+    has_int16 = True
     input_count = (2, 3)
     rounding = "double rounding of the int32 sum, per channel; int16: one rounding of the int64 sum with a 15-bit multiplier"
 

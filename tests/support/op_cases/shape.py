@@ -12,16 +12,16 @@ from tinyfleet_codegen.wire.ids import DType
 OP = "SHAPE"
 
 
-def flatten_case(name: str, shape: tuple[int, ...], axis: int) -> OpCase:
+def flatten_case(name: str, shape: tuple[int, ...], axis: int, dtype: DType = DType.INT8) -> OpCase:
     """SHAPE, one of its elements, PACK with -1, RESHAPE."""
     b = TfliteBuilder()
     rest = 1
     for d in shape:
         rest *= d
-    x = b.tensor(shape, scale=SCALE, zero_point=ZERO_POINT)
+    x = b.tensor(shape, dtype, scale=SCALE, zero_point=ZERO_POINT)
     sizes, one = b.tensor((len(shape),), DType.INT32), b.tensor((), DType.INT32)
     target = b.tensor((2,), DType.INT32)
-    y = b.tensor((shape[axis], rest // shape[axis]), scale=SCALE, zero_point=ZERO_POINT)
+    y = b.tensor((shape[axis], rest // shape[axis]), dtype, scale=SCALE, zero_point=ZERO_POINT)
     b.op(OP, [x], [sizes], outType=int(DType.INT32))
     b.op("STRIDED_SLICE", [sizes, int_constant(b, [axis]), int_constant(b, [axis + 1]), int_constant(b, [1])], [one], shrinkAxisMask=1)
     b.op("PACK", [one, int_constant(b, rest // shape[axis])], [target], valuesCount=2, axis=0)
@@ -34,3 +34,4 @@ def cases() -> Iterator[OpCase]:
     yield flatten_case("shape_flatten", (1, 3, 4, 5), 0)
     yield flatten_case("shape_flatten_rank_2", (1, 7), 0)
     yield flatten_case("shape_flatten_rank_3", (1, 5, 2), 0)
+    yield flatten_case("shape_s16", (1, 3, 4, 5), 0, DType.INT16)
