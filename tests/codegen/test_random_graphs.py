@@ -16,9 +16,12 @@ from tests.support import graph_proof
 from tests.support.batch import MACHINES
 from tests.support.graph_proof import Counts, Failure, prove_compiled, prove_reference, specs_for_kernels
 from tests.support.random_graphs import GraphSpec, op_specs, pruned_spec, random_spec
+from tests.support.tflite_builder import TfliteBuilder
+from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.ir import Graph
 from tinyfleet_codegen.kernels import KERNELS
 from tinyfleet_codegen.op import Array
+from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.reference import run_layers
 from tinyfleet_codegen.target import load_target
 
@@ -84,6 +87,15 @@ def test_host_c_equals_the_reference_layer_by_layer(fresh_seed: int) -> None:
 def test_board_c_equals_the_reference_layer_by_layer(fresh_seed: int) -> None:
     chosen = specs_for_kernels("mps2_an386", specs(100, 300), 35)
     require_kernels(prove_batches([*chosen, *specs(fresh_seed, 10)], "mps2_an386"), "mps2_an386")
+
+
+def test_a_constant_that_a_node_reads_twice_is_declared_once() -> None:
+    # Nodes of constants alone are folded, but for those that make the model's output; a random graph had one.
+    b = TfliteBuilder()
+    x, c, y = (b.tensor((1, 4), scale=0.1, data=[1, 2, 3, 4] if i == 1 else None) for i in range(3))
+    b.op("ADD", [c, c], [y])
+    model = compile_graph(ModelPackage("twice", b.build([x], [y])), None)
+    assert model.source.model_c.count("op0_tensor1[4] = {") == 1
 
 
 def test_a_failure_tells_its_seed_and_a_small_graph(monkeypatch: pytest.MonkeyPatch) -> None:

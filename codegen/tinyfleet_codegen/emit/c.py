@@ -59,6 +59,7 @@ class _NodePrinter:
     statements: list[str] = field(default_factory=list)
     kernel: str = ""
     constant_bytes: Counter[ConstantKind] = field(default_factory=Counter)
+    constants: dict[int, str] = field(default_factory=dict)
 
     def constant(self, name: str, c_type: str, values: npt.ArrayLike) -> str:
         symbol = f"{self.node.symbol}_{name}"
@@ -86,7 +87,10 @@ class _NodePrinter:
         tensor = self.graph.tensors[tensor_id]
         c_type = C_TYPES[tensor.dtype]
         if tensor.data is not None:
-            return self.constant(f"tensor{tensor_id}", c_type, tensor.data)
+            # A node may read a constant twice.
+            if tensor_id not in self.constants:
+                self.constants[tensor_id] = self.constant(f"tensor{tensor_id}", c_type, tensor.data)
+            return self.constants[tensor_id]
         return f"({c_type} *)(void *)(arena + {self.plan.offsets[tensor_id]})"
 
     def scratch(self) -> str:
