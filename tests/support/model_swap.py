@@ -21,8 +21,8 @@ from tinyfleet_codegen.emit.blob import with_checksum
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.wire import blob as blob_wire
 
-_STANDS_FOR = "tyf_fully_connected_s8"
-"""What the bad kernels look like: their arguments and contract are its."""
+_STANDS_FOR = {"host": "tyf_fully_connected_s8", "dsp": "tyf_fully_connected_s8_dsp"}
+"""CPU class -> what the bad kernels look like: their arguments and contract are its."""
 
 
 class Bad(StrEnum):
@@ -39,11 +39,11 @@ TRIGGER = 77
 _BODIES = {Bad.FAULT: "__builtin_trap();", Bad.HANG: 'for (;;) {\n        __asm__ volatile("");\n    }'}
 
 
-def _body(bad: Bad) -> str:
+def _body(bad: Bad, good: str) -> str:
     if bad in _BODIES:
         return f"    (void)a;\n    {_BODIES[bad]}\n"
     action = _BODIES[Bad.FAULT if bad is Bad.FAULT_AT_TRIGGER else Bad.HANG]
-    return f"    if (*(const int8_t *)a[1] == {TRIGGER}) {{\n        {action}\n    }}\n    call_{_STANDS_FOR}(a);\n"
+    return f"    if (*(const int8_t *)a[1] == {TRIGGER}) {{\n        {action}\n    }}\n    call_{good}(a);\n"
 
 
 def bad_kernel_id(bad: Bad) -> int:
@@ -54,13 +54,14 @@ def bad_kernel_id(bad: Bad) -> int:
 def print_test_kernel_table(cpu_class: str) -> str:
     """The kernel table of a class with the bad kernels."""
     source = print_kernel_table(cpu_class)
-    contract = read_contracts(cpu_class)[_STANDS_FOR]
+    good = _STANDS_FOR[cpu_class]
+    contract = read_contracts(cpu_class)[good]
     head, rows, tail = _split(source)
     (model,) = [row for row in rows if row.startswith(f"    {{{contract.id}u,")]
     calls = ""
     for bad in Bad:
-        calls += f"static void bad_{bad}(void *const *a) {{\n{_body(bad)}}}\n\n"
-        row = model.replace(f"{contract.id}u,", f"{bad_kernel_id(bad)}u,").replace(f"call_{_STANDS_FOR},", f"bad_{bad},")
+        calls += f"static void bad_{bad}(void *const *a) {{\n{_body(bad, good)}}}\n\n"
+        row = model.replace(f"{contract.id}u,", f"{bad_kernel_id(bad)}u,").replace(f"call_{good},", f"bad_{bad},")
         rows.append(row)
     rows.sort(key=lambda row: int(row.split("u,")[0].strip(" {")))
     return head.replace("static const tyf_kernel kernels[]", calls + "static const tyf_kernel kernels[]") + "".join(rows) + tail
@@ -72,11 +73,14 @@ def _split(source: str) -> tuple[str, list[str], str]:
     return source[:start], source[start:end].splitlines(keepends=True), source[end:]
 
 
-def write_swap_files(folder: Path, cpu_class: str, arena_bytes: int) -> None:
-    """What makes a generated model's folder one of a test build that swaps models."""
+def write_swap_files(folder: Path, cpu_class: str, arena_bytes: int, **more: int) -> None:
+    """What makes a generated model's folder one of a test build that swaps models; ``more``: further TYF_CFG_*."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "kernel_table.c").write_text(print_test_kernel_table(cpu_class), encoding="utf-8")
-    (folder / "model_config.h").write_text(f"#define TYF_CFG_MODEL_ARENA_BYTES {arena_bytes}\n", encoding="utf-8")
+    config = f"#define TYF_CFG_MODEL_ARENA_BYTES {arena_bytes}\n" + "".join(
+        f"#define TYF_CFG_{name} {value}\n" for name, value in more.items()
+    )
+    (folder / "model_config.h").write_text(config, encoding="utf-8")
     (folder / "tyf_keys.h").write_text(keys_header(), encoding="utf-8")
 
 
@@ -96,8 +100,7 @@ def good_package(model: ModelPackage, board: str, key: Path, version: str = "1.0
 def with_bad_kernel(package: bytes, cpu_class: str, bad: Bad, key: Path) -> bytes:
     """A signed package that calls a bad kernel where it called a dense layer, and promises what the good one did."""
     contents = read_package(package)
-    real = read_contracts(cpu_class)
-    wanted = {contract.id for name, contract in real.items() if name.startswith("tyf_fully_connected_s8")}
+    wanted = read_contracts(cpu_class)[_STANDS_FOR[cpu_class]].id
     header = dict(zip((name for name, _ in blob_wire.HEADER), blob_wire.HEADER_STRUCT.unpack_from(contents.blob), strict=True))
     blob = bytearray(contents.blob)
     changed = 0
@@ -105,7 +108,7 @@ def with_bad_kernel(package: bytes, cpu_class: str, bad: Bad, key: Path) -> byte
     for i in range(header["kernel_count"]):
         at = header["kernels"] + 4 * i
         (kernel,) = struct.unpack_from("<I", blob, at)
-        if kernel in wanted:
+        if kernel == wanted:
             kernel = bad_kernel_id(bad)
             struct.pack_into("<I", blob, at, kernel)
             changed += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,7 +188,8 @@ def _imgtool(words: list[str]) -> None:
     except ImportError as error:
         raise SetupError(f"imgtool cannot be imported: {error}", hint="pip install 'tinyfleet[build]'") from error
     try:
-        imgtool.main(words, standalone_mode=False)
+        with contextlib.redirect_stdout(io.StringIO()):  # It talks while it works.
+            imgtool.main(words, standalone_mode=False)
     # What it raises is no part of its interface.
     except (click.ClickException, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         complaint = (str(error) or type(error).__name__).strip().splitlines()[-1]

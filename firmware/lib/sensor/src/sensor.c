@@ -9,7 +9,6 @@
 #include "tyf/port/system.h"
 #include "tyf/port/time.h"
 #include "tyf/port/uart.h"
-#include "tyf/settings/settings.h"
 
 /* The generation of the model that is compiled in; models that are loaded later count up. */
 #define COMPILED_IN_GENERATION 1u
@@ -45,8 +44,8 @@ static void start_models(const tyf_model *model, uint8_t *arena, uint8_t *spare)
 
 void tyf_sensor_start(const tyf_model *model, uint8_t *arena, uint8_t *spare) {
     memset(&tyf_sensor_state, 0, sizeof tyf_sensor_state);
+    tyf_management_start(); /* and settings, which say what model is live */
 #if TYF_CFG_MODEL_ARENA_BYTES > 0
-    (void)tyf_settings_start();
     start_models(model, arena, spare);
 #else
     (void)spare;
@@ -55,7 +54,6 @@ void tyf_sensor_start(const tyf_model *model, uint8_t *arena, uint8_t *spare) {
     tyf_model_reset(model, arena);
 #endif
     tyf_telemetry_ring_init(&tyf_sensor_state.ring, ring_memory, sizeof ring_memory);
-    tyf_management_start();
     tyf_smp_server_init(&tyf_sensor_state.server, &tyf_sensor_registry, TYF_SMP_TRUST_OPEN, transmit, NULL);
     /* Without identity or a durable boot the board answers management and produces no records: boot_id stays 0. */
     (void)tyf_identity_start(&tyf_sensor_state.identity);
