@@ -19,7 +19,7 @@ from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.passes import run_passes
 from tinyfleet_codegen.passes.fuse_adds import fuse_adds
 from tinyfleet_codegen.passes.stream_rows import stream_rows
-from tinyfleet_codegen.plan import plan_arena
+from tinyfleet_codegen.plan import plan_arena, plan_memories
 from tinyfleet_codegen.stream import StreamAttrs
 from tinyfleet_codegen.target import Target, load_target
 from tinyfleet_codegen.tflite.reader import read_tflite
@@ -27,30 +27,37 @@ from tinyfleet_codegen.tflite.reader import read_tflite
 log = logging.getLogger(__name__)
 
 
-def compile_graph(package: ModelPackage, target: Target | None, *, arena_budget_bytes: int | None = None) -> CompiledModel:
+def compile_graph(
+    package: ModelPackage, target: Target | None, *, arena_budget_bytes: int | None = None, in_one_memory: bool = False
+) -> CompiledModel:
     """Compile without writing files; ``target`` None means the host, which has no limits.
 
     Args:
         arena_budget_bytes: A larger arena is made smaller by computing layers together, some rows at a time, which costs a few
             instructions and hides the tensors between them. None: only when the board has not enough RAM.
+        in_one_memory: On a board of several memories the arena lies in one of them, as a blob's must.
 
     Raises:
         CompileError: the model is malformed, not supported or does not fit.
     """
     graph = run_passes(read_tflite(package.tflite, package.name))
-    budgets = [arena_budget_bytes, None if target is None else target.ram_bytes - target.stack_bytes]
+    rooms = [] if target is None else [memory.free_bytes for memory in target.memories]
+    budgets = [arena_budget_bytes, None if target is None else max(rooms) if in_one_memory else sum(rooms)]
     budget = min((b for b in budgets if b is not None), default=None)
     cpu_class = HOST_CLASS if target is None else target.cpu_class
     fused = fuse_adds(graph, cpu_class)
     if budget is not None and plan_arena(fused, cpu_class).arena_bytes > budget:
         fused = fuse_adds(stream_rows(graph, cpu_class, budget), cpu_class)
-    return compile_rewritten(package, fused, target)
+    return compile_rewritten(package, fused, target, in_one_memory=in_one_memory)
 
 
-def compile_rewritten(package: ModelPackage, graph: Graph, target: Target | None) -> CompiledModel:
+def compile_rewritten(package: ModelPackage, graph: Graph, target: Target | None, *, in_one_memory: bool = False) -> CompiledModel:
     """Compile a graph on which all passes have run; see :func:`compile_graph`."""
     cpu_class = HOST_CLASS if target is None else target.cpu_class
-    plan = plan_arena(graph, cpu_class)
+    if target is None:
+        plan = plan_arena(graph, cpu_class)
+    else:
+        plan = plan_memories(graph, cpu_class, [memory.free_bytes for memory in target.memories], is_whole=in_one_memory)
     source = print_c(graph, plan, package, cpu_class)
     layers = tuple(
         Layer(
@@ -66,7 +73,8 @@ def compile_rewritten(package: ModelPackage, graph: Graph, target: Target | None
         )
         for node, printed in zip(graph.nodes, source.layers, strict=True)
     )
-    model = CompiledModel(package, "host" if target is None else target.board, cpu_class, graph, plan, source, layers)
+    memories = () if target is None or not target.more_memories else target.memories
+    model = CompiledModel(package, "host" if target is None else target.board, cpu_class, graph, plan, source, layers, memories)
     if target is not None:
         check_fits(model, target)
     return model
@@ -107,7 +115,8 @@ def compile_model(
         ConfigError: the output folder cannot be written.
     """
     target = None if board == HOST_CLASS else load_target(board)
-    model = compile_graph(package, target, arena_budget_bytes=arena_budget_bytes)
+    in_one_memory = blob or swap_arena_bytes > 0
+    model = compile_graph(package, target, arena_budget_bytes=arena_budget_bytes, in_one_memory=in_one_memory)
     files = {"model.c": model.source.model_c, "model.h": model.source.model_h, "report.json": print_report(model)}
     if blob:
         files["model.c"] = print_blob_c(model.graph, model.plan, package, model.cpu_class, has_table=not swap_arena_bytes)

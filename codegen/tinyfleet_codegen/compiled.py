@@ -8,6 +8,7 @@ from tinyfleet_codegen.emit.c import CSource
 from tinyfleet_codegen.ir import Graph, Tensor
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.plan import Plan
+from tinyfleet_codegen.target import Ram
 from tinyfleet_codegen.wire.ids import DType
 
 
@@ -62,6 +63,8 @@ class CompiledModel:
     plan: Plan
     source: CSource
     layers: tuple[Layer, ...]
+    memories: tuple[Ram, ...] = ()
+    """Of a board that has several."""
 
     @property
     def name(self) -> str:

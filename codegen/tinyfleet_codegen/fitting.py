@@ -53,10 +53,17 @@ def check_fits(model: CompiledModel, target: Target) -> None:
     Raises:
         DoesNotFit: with what is largest, and what would make it fit.
     """
-    free = target.ram_bytes - target.stack_bytes
-    if model.arena_bytes > free:
+    free, memories = target.free_bytes, target.memories
+    if any(part.bytes > memories[part.memory].free_bytes for part in model.plan.parts):
+        if target.more_memories:
+            rooms = " and ".join(f"{memory.free_bytes} in {memory.name}" for memory in memories)
+            has = f"has {rooms}, of which each tensor needs one"
+            # What is in one memory cannot use what is free in another.
+            free = min(free, model.arena_bytes - sum(max(0, part.bytes - memories[part.memory].free_bytes) for part in model.plan.parts))
+        else:
+            has = f"has {free} of RAM beside its stacks"
         raise DoesNotFit(
-            f"the arena needs {model.arena_bytes} bytes, board {target.board} has {free} of RAM beside its stacks; {find_peak(model).text}",
+            f"the arena needs {model.arena_bytes} bytes, board {target.board} {has}; {find_peak(model).text}",
             hint=f"{_smaller_input(model, free)}fewer channels there (to {free / model.arena_bytes:.0%}), or {_larger(target, model)}",
         )
     if model.weights_bytes > target.flash_bytes:
@@ -86,8 +93,8 @@ def _larger(target: Target, model: CompiledModel) -> str:
             other = load_target(name)
         except ConfigError:
             continue
-        if other.ram_bytes - other.stack_bytes > model.arena_bytes and other.flash_bytes > model.weights_bytes:
-            found.append((other.ram_bytes, name))
+        if max(memory.free_bytes for memory in other.memories) > model.arena_bytes and other.flash_bytes > model.weights_bytes:
+            found.append((other.free_bytes, name))
     names = [name for _, name in sorted(found)[:_NAMED]]
     return (
         f"a larger board: {', '.join(names)}" if names else f"a board with more than {model.arena_bytes + target.stack_bytes} bytes of RAM"

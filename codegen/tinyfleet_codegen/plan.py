@@ -8,8 +8,8 @@ place, and what a node writes may lie over an input that it is the last to read,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.kernels import choose_kernel
@@ -19,6 +19,10 @@ from tinyfleet_codegen.placement import Box, aligned, place_boxes
 
 MAX_OVERLAPPING_BYTES = 1 << 22
 """Larger tensors are kept apart: no microcontroller has room for them, and looking at each byte would take memory here."""
+PART_SPAN = 1 << 28
+"""Offsets of part i of an arena that lies in several memories begin at i times this."""
+TRIAL_NODES = 100
+"""Search limit while the tensors of a memory are chosen; the placement of those chosen has the full one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +43,49 @@ class Allocation:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What of the arena lies in one memory.
+
+    Attributes:
+        memory: Its position among the board's memories.
+        bytes: Size of the part.
+    """
+
+    memory: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Where each tensor lies.
 
     Attributes:
-        arena_bytes: Size of the arena.
         lower_bound_bytes: No placement of these lifetimes needs less.
         offsets: Arena offset by tensor id, for every tensor that is not constant.
         scratch: Arena offset by step, for every node that borrows memory.
         allocations: The places: tensors in the order in which they are made, then scratch memory.
+        parts: The first is the arena that the program gives; inputs, outputs and states lie there. Others are the model's own.
     """
 
-    arena_bytes: int
     lower_bound_bytes: int
     offsets: dict[int, int]
     scratch: dict[int, int]
     allocations: tuple[Allocation, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def arena_bytes(self) -> int:
+        """Size of the arena, all parts together."""
+        return sum(part.bytes for part in self.parts)
+
+    def split(self, offset: int) -> tuple[int, int]:
+        """The part that an offset is in, and where in it."""
+        return divmod(offset, PART_SPAN)
+
+    def stacked(self, offset: int) -> int:
+        """The offset when all parts lie one upon the other, as in a picture."""
+        part, within = self.split(offset)
+        return sum(p.bytes for p in self.parts[:part]) + within
 
 
 def plan_arena(graph: Graph, cpu_class: str) -> Plan:
@@ -65,13 +96,74 @@ def plan_arena(graph: Graph, cpu_class: str) -> Plan:
     """
     lifetimes = _Lifetimes(graph, cpu_class)
     placement = place_boxes(lifetimes.boxes)
+    return _plan(lifetimes, placement.offsets, placement.lower_bound_bytes, (Part(0, placement.bytes),))
+
+
+def plan_memories(graph: Graph, cpu_class: str, free_bytes: Sequence[int], *, is_whole: bool = False) -> Plan:
+    """Plan the arena over several memories: all in the first if it fits, else what is used most for its size in the faster ones.
+
+    Args:
+        cpu_class: As for :func:`plan_arena`.
+        free_bytes: Of each memory, fastest first. The last takes what is left, whether it fits or not.
+        is_whole: The arena must lie in one memory, as that of a blob does.
+    """
+    whole = plan_arena(graph, cpu_class)
+    fitting = [i for i, free in enumerate(free_bytes) if whole.arena_bytes <= free]
+    if fitting[:1] == [0] or is_whole or len(free_bytes) == 1:
+        largest = max(range(len(free_bytes)), key=lambda i: free_bytes[i])
+        return replace(whole, parts=(Part((fitting or [largest])[0], whole.arena_bytes),))
+    lifetimes = _Lifetimes(graph, cpu_class)
+    groups = _groups(lifetimes, free_bytes)
+    pinned = lifetimes.pinned()
+    # The part that the program gives comes first, then those in order that hold something.
+    order = sorted((i for i, group in enumerate(groups) if group), key=lambda i: (not groups[i] >= pinned, i))
+    offsets = [0] * len(lifetimes.boxes)
+    parts: list[Part] = []
+    for i in order:
+        chosen = sorted(groups[i])
+        placement = place_boxes(_among(lifetimes.boxes, chosen))
+        for position, offset in zip(chosen, placement.offsets, strict=True):
+            offsets[position] = len(parts) * PART_SPAN + offset
+        parts.append(Part(i, placement.bytes))
+    return _plan(lifetimes, offsets, whole.lower_bound_bytes, tuple(parts))
+
+
+def _groups(lifetimes: _Lifetimes, free_bytes: Sequence[int]) -> list[set[int]]:
+    """The boxes of each memory; those that the program must find are in one."""
+    boxes, pinned = lifetimes.boxes, lifetimes.pinned()
+
+    def fits(group: Iterable[int], free: int) -> bool:
+        return place_boxes(_among(boxes, sorted(group)), search_nodes=TRIAL_NODES).bytes <= free
+
+    last = len(free_bytes) - 1
+    home = next((i for i, free in enumerate(free_bytes) if fits(pinned, free)), last)
+    heat = lifetimes.heat()
+    left = sorted(set(range(len(boxes))) - pinned, key=lambda i: (-heat[i] / boxes[i].bytes, i))
+    groups = []
+    for i, free in enumerate(free_bytes):
+        group = set(pinned) if i == home else set()
+        for box in left:
+            if i == last or fits({*group, box}, free):
+                group.add(box)
+        left = [box for box in left if box not in group]
+        groups.append(group)
+    return groups
+
+
+def _among(boxes: Sequence[Box], chosen: Sequence[int]) -> list[Box]:
+    """Some of the boxes, with what they may lie over among those."""
+    positions = {box: position for position, box in enumerate(chosen)}
+    return [replace(boxes[i], over={positions[j]: overlap for j, overlap in boxes[i].over.items() if j in positions}) for i in chosen]
+
+
+def _plan(lifetimes: _Lifetimes, placed: Sequence[int], bound: int, parts: tuple[Part, ...]) -> Plan:
     places = tuple(
         Allocation(offset, box.bytes, box.first, box.last, tensors)
-        for offset, box, tensors in zip(placement.offsets, lifetimes.boxes, lifetimes.tensors, strict=True)
+        for offset, box, tensors in zip(placed, lifetimes.boxes, lifetimes.tensors, strict=True)
     )
     offsets = {tensor: place.offset for place in places for tensor in place.tensors}
     scratch = {place.first: place.offset for place in places if not place.tensors}
-    return Plan(placement.bytes, placement.lower_bound_bytes, offsets, scratch, places)
+    return Plan(bound, offsets, scratch, places, parts)
 
 
 def fullest_step(plan: Plan, steps: int) -> int:
@@ -120,6 +212,27 @@ class _Lifetimes:
             if count:
                 self.boxes.append(Box(aligned(count), step, step, self._over(step, is_scratch=True)))
                 self.tensors.append(())
+
+    def pinned(self) -> set[int]:
+        """Boxes that the program looks into: inputs, outputs and states."""
+        asked = {*self._graph.sources, *self._graph.results}
+        return {i for i, tensors in enumerate(self.tensors) if asked.intersection(tensors)}
+
+    def heat(self) -> list[int]:
+        """About how many bytes are read and written in each box; borrowed memory feeds every multiplication."""
+        heat = [0] * len(self.boxes)
+        for step, node in enumerate(self._graph.nodes):
+            macs = node.op.macs(self._graph, node)
+            for tensor in (*node.inputs, *node.outputs):
+                if tensor is not None and self._graph.tensors[tensor].data is None:
+                    count = self._graph.tensors[tensor].bytes
+                    # Each output channel of a convolution has the same windows, which are fetched once.
+                    again = macs // self._graph.output_tensor(node).shape[-1] if tensor in node.inputs else 0
+                    heat[self._positions[self._root[tensor]]] += max(count, again)
+            for i, box in enumerate(self.boxes):
+                if not self.tensors[i] and box.first == step:
+                    heat[i] += max(box.bytes, macs)
+        return heat
 
     def _run(self, step: int, node: Node) -> None:
         """Note what a node reads and makes."""

@@ -11,6 +11,19 @@ from tinyfleet_codegen.firmware_tree import firmware_dir
 
 
 @dataclass(frozen=True, slots=True)
+class Ram:
+    """A memory that activations may lie in.
+
+    Attributes:
+        name: For people, for example ``dtcm``.
+        free_bytes: Room for activations.
+    """
+
+    name: str
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A board as the compiler sees it.
 
@@ -20,8 +33,10 @@ class Target:
         cpu: As in ``-mcpu=``.
         cpu_class: Which kernel variants fit: ``v6m`` (Cortex-M0 to M3), ``dsp`` or ``mve``.
         flash_bytes: Room for the application.
-        ram_bytes: Room for arena, stacks and all static data.
+        ram_bytes: Room for arena, stacks and all static data; of several memories, the first.
         stack_bytes: Of it reserved for the stacks of the program and of interrupts.
+        more_memories: Others that activations may lie in, fastest first.
+        reserved_bytes: Of ``ram_bytes`` kept for variables where the arena may lie elsewhere.
     """
 
     board: str
@@ -31,6 +46,19 @@ class Target:
     flash_bytes: int
     ram_bytes: int
     stack_bytes: int
+    more_memories: tuple[Ram, ...] = ()
+    reserved_bytes: int = 0
+    ram_name: str = "ram"
+
+    @property
+    def memories(self) -> tuple[Ram, ...]:
+        """All memories that activations may lie in, fastest first."""
+        return (Ram(self.ram_name, self.ram_bytes - self.stack_bytes - self.reserved_bytes), *self.more_memories)
+
+    @property
+    def free_bytes(self) -> int:
+        """Room for activations in all memories."""
+        return sum(memory.free_bytes for memory in self.memories)
 
 
 def board_names() -> tuple[str, ...]:
@@ -62,14 +90,19 @@ def load_target(board: str) -> Target:
         ours = data["tinyfleet"]
         areas = {area["name"]: area for area in ours["flash_map"]}
         image = ours["image"]
+        ram = ours["memory"]["ram"]
+        first, *more = ram if isinstance(ram, list) else [ram]
         return Target(
             board=board,
             name=str(data["name"]),
             cpu=str(data["build"]["cpu"]),
             cpu_class=str(ours["cpu_class"]),
             flash_bytes=int(areas[image["area"]]["bytes"]) - int(image["header_bytes"]),
-            ram_bytes=int(ours["memory"]["ram"]["bytes"]),
+            ram_bytes=int(first["bytes"]),
             stack_bytes=int(ours["stack_bytes"]) + int(ours["handler_stack_bytes"]),
+            more_memories=tuple(Ram(str(memory["name"]), int(memory["bytes"])) for memory in more),
+            reserved_bytes=int(first["reserved_bytes"]) if more else 0,
+            ram_name=str(first["name"]) if more else "ram",
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"board manifest {path} is incomplete: {error!r}") from error

@@ -38,7 +38,7 @@ def arena_places(model: CompiledModel) -> list[ArenaPlace]:
     for place in model.plan.allocations:
         is_scratch = not place.tensors
         name = f"scratch of {model.layers[place.first].label}" if is_scratch else model.graph.tensors[place.tensors[0]].name.split(";")[0]
-        places.append(ArenaPlace(name, place.offset, place.bytes, place.first, place.last, is_scratch))
+        places.append(ArenaPlace(name, model.plan.stacked(place.offset), place.bytes, place.first, place.last, is_scratch))
     return places
 
 

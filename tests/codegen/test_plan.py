@@ -60,7 +60,9 @@ def assert_plan_is_sound(graph: Graph, plan: Plan, cpu_class: str = "host") -> N
                 assert other in (node.outputs[0], SCRATCH) and last_use.get(tensor) == step, f"step {step}: {tensor} overlaps {other}"
         live = {i for i in live if last_use[i] > step}
     assert all(offset % ALIGNMENT == 0 for offset in (*plan.offsets.values(), *plan.scratch.values()))
-    assert all(offset + graph.tensors[i].bytes <= plan.arena_bytes for i, offset in plan.offsets.items())
+    for i, offset in plan.offsets.items():
+        part, within = plan.split(offset)
+        assert within + graph.tensors[i].bytes <= plan.parts[part].bytes
     assert plan.lower_bound_bytes <= plan.arena_bytes
 
 

@@ -45,7 +45,7 @@ def mismatches(arena_budget_bytes: int | None) -> int:
     stream.schedule.cache_clear()
     model = compile_graph(PACKAGE, None, arena_budget_bytes=arena_budget_bytes)
     # What a broken plan writes past its end shall hit nothing else.
-    model = replace(model, plan=replace(model.plan, arena_bytes=model.arena_bytes + 4096))
+    model = replace(model, plan=replace(model.plan, parts=(plan.Part(0, model.arena_bytes + 4096),)))
     runner = HostRunner(HostModel(PACKAGE, compiled=model))
     return compare(runner, model, open_oracle(PACKAGE.tflite, PACKAGE.name), Cases(model, 5), count=6, per_layer=True).mismatches
 
@@ -131,7 +131,7 @@ def test_a_stream_needs_the_lead_that_it_states(shift: int, is_equal: bool) -> N
     assert source is not None
     begin = model.arena_bytes + 8192
     offsets = model.plan.offsets | {source: begin, result: begin - lead - shift}
-    moved = replace(model.plan, offsets=offsets, arena_bytes=model.arena_bytes + 16384)
+    moved = replace(model.plan, offsets=offsets, parts=(plan.Part(0, model.arena_bytes + 16384),))
     mutant = replace(model, plan=moved, source=print_c(model.graph, moved, PACKAGE, "host"))
     runner = HostRunner(HostModel(PACKAGE, compiled=mutant))
     result_of = compare(runner, model, open_oracle(PACKAGE.tflite, PACKAGE.name), Cases(model, 5), count=6, per_layer=True)

@@ -14,7 +14,7 @@ from tinyfleet_codegen.ir import NUMPY_DTYPES, Graph, Node, Tensor
 from tinyfleet_codegen.kernels import KERNELS, choose_kernel
 from tinyfleet_codegen.op import Memory, PrintedCall
 from tinyfleet_codegen.package import FrontEnd, ModelPackage
-from tinyfleet_codegen.plan import Plan
+from tinyfleet_codegen.plan import Part, Plan
 from tinyfleet_codegen.text import c_array, c_comment, c_identifier, c_string, c_struct_array
 from tinyfleet_codegen.wire.ids import DType
 
@@ -91,10 +91,10 @@ class _NodePrinter:
             if tensor_id not in self.constants:
                 self.constants[tensor_id] = self.constant(f"tensor{tensor_id}", c_type, tensor.data)
             return self.constants[tensor_id]
-        return f"({c_type} *)(void *)(arena + {self.plan.offsets[tensor_id]})"
+        return f"({c_type} *)(void *)({arena_address(self.plan, self.plan.offsets[tensor_id])})"
 
     def scratch(self) -> str:
-        return f"arena + {self.plan.scratch[self.step]}"
+        return arena_address(self.plan, self.plan.scratch[self.step])
 
     def call(self, kernel: str, *arguments: str) -> None:
         self.kernel = kernel
@@ -111,12 +111,35 @@ class _NodePrinter:
             return argument
         base = self.plan.scratch[self.step] if argument.tensor is None else self.plan.offsets[argument.tensor]
         step = f" + {argument.step_bytes} * i" if count > 1 and argument.step_bytes else ""
-        return f"(int8_t *)(void *)(arena + {base + argument.first_byte}{step})"
+        return f"(int8_t *)(void *)({arena_address(self.plan, base, argument.first_byte)}{step})"
 
     @property
     def layer(self) -> LayerSource:
         """What was printed."""
         return LayerSource(self.kernel, self.constant_bytes[ConstantKind.WEIGHTS], self.constant_bytes[ConstantKind.TABLES])
+
+
+def arena_address(plan: Plan, offset: int, beyond: int = 0) -> str:
+    """C expression of a place in the arena, or of one so many bytes behind it."""
+    part, within = plan.split(offset)
+    return f"{'arena' if part == 0 else _part_symbol(plan.parts[part])} + {within + beyond}"
+
+
+def _part_symbol(part: Part) -> str:
+    return f"arena_{part.memory}"
+
+
+def memory_attribute(memory: int) -> str:
+    """What puts a variable into one of the board's memories; the linker script has the sections."""
+    return f'__attribute__((section(".ram{memory}")))'
+
+
+def _own_parts(plan: Plan) -> str:
+    """Definitions of the parts of the arena that the program does not give."""
+    return "".join(
+        f"static _Alignas(16) uint8_t {_part_symbol(part)}[{part.bytes}]{f' {memory_attribute(part.memory)}' if part.memory else ''};\n"
+        for part in plan.parts[1:]
+    )
 
 
 def print_c(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) -> CSource:
@@ -145,7 +168,7 @@ def print_c(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) -> 
 #include "tyf/nn/kernels.h"
 #include "tyf/nn/kernels_s16.h"
 {_class_header(cpu_class)}
-{constants}static void run(const tyf_model *model, uint8_t *arena, tyf_trace_fn trace, void *context)
+{_own_parts(plan)}{constants}static void run(const tyf_model *model, uint8_t *arena, tyf_trace_fn trace, void *context)
 {{
     (void)model;
     (void)arena;
@@ -170,7 +193,7 @@ def print_descriptor(graph: Graph, plan: Plan, package: ModelPackage) -> str:
     .name = {c_string(package.name)},
     .model_id = model_id,
     .frontend = {frontend_reference},
-    .arena_bytes = {plan.arena_bytes},
+    .arena_bytes = {plan.parts[0].bytes},
     .input_offset = {plan.offsets[graph.inputs[0]]},
     .input_bytes = {source.bytes},
     .output_offset = {plan.offsets[graph.outputs[0]]},
@@ -192,12 +215,12 @@ def print_header(graph: Graph, plan: Plan, package: ModelPackage) -> str:
 #ifndef TYF_GENERATED_MODEL_H
 #define TYF_GENERATED_MODEL_H
 
-#include "tyf/model/model.h"
+{_arena_place(plan.parts[0])}#include "tyf/model/model.h"
 
 extern const tyf_model {identifier}_model;
 
 #define TYF_APP_MODEL {identifier}_model
-#define TYF_APP_ARENA_BYTES {plan.arena_bytes}u
+#define TYF_APP_ARENA_BYTES {plan.parts[0].bytes}u
 #define TYF_APP_INPUT_BYTES {source.bytes}u
 #define TYF_APP_OUTPUT_BYTES {output.bytes}u
 
@@ -205,6 +228,10 @@ extern const tyf_model {identifier}_model;
 {_quantization("INPUT", source)}{_quantization("OUTPUT", output)}
 #endif
 """
+
+
+def _arena_place(part: Part) -> str:
+    return f"#define TYF_APP_ARENA_PLACE(otherwise) {memory_attribute(part.memory)}\n\n" if part.memory else ""
 
 
 def _quantization(which: str, tensor: Tensor) -> str:
@@ -223,7 +250,7 @@ def _reset(graph: Graph, plan: Plan) -> str:
     constants, statements = [], []
     for i, state in enumerate(graph.states):
         tensor = graph.tensors[state.tensor]
-        place = f"arena + {plan.offsets[state.tensor]}"
+        place = arena_address(plan, plan.offsets[state.tensor])
         raw = np.frombuffer(state.initial.tobytes(), np.uint8)
         if (raw == raw[0]).all():
             statements.append(f"    memset({place}, {raw[0]}, {tensor.bytes});\n")
@@ -246,7 +273,7 @@ def _trace(graph: Graph, plan: Plan, node: Node, layer: int) -> str:
     tensor_id = node.outputs[0]
     tensor = graph.tensors[tensor_id]
     return f"""    if (trace != NULL) {{
-        trace(context, {layer}, arena + {plan.offsets[tensor_id]}, {tensor.bytes});
+        trace(context, {layer}, {arena_address(plan, plan.offsets[tensor_id])}, {tensor.bytes});
     }}
 """
 

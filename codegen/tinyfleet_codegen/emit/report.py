@@ -19,6 +19,21 @@ def _peak(model: CompiledModel) -> dict[str, Any]:
     return {"step": peak.step, "layer": peak.label, "bytes": peak.used_bytes, "places": places, "text": peak.text}
 
 
+def _memories(model: CompiledModel) -> dict[str, Any]:
+    """What of the arena lies in each memory, of a board that has several."""
+    if not model.memories:
+        return {}
+    used = {part.memory: part.bytes for part in model.plan.parts}
+    rows = [{"name": m.name, "free_bytes": m.free_bytes, "arena_bytes": used.get(i, 0)} for i, m in enumerate(model.memories)]
+    return {"memories": rows}
+
+
+def _place(model: CompiledModel, offset: int) -> dict[str, Any]:
+    part, within = model.plan.split(offset)
+    memory = {"memory": model.memories[model.plan.parts[part].memory].name} if model.memories else {}
+    return {"offset": within, **memory}
+
+
 def report_dict(model: CompiledModel) -> dict[str, Any]:
     """The report as JSON values."""
     return {
@@ -34,6 +49,7 @@ def report_dict(model: CompiledModel) -> dict[str, Any]:
         },
         "arena_bytes": model.arena_bytes,
         "arena_lower_bound_bytes": model.arena_lower_bound_bytes,
+        **_memories(model),
         "peak": _peak(model),
         "input": _tensor(model.input),
         "output": _tensor(model.output),
@@ -56,7 +72,7 @@ def report_dict(model: CompiledModel) -> dict[str, Any]:
         ],
         "arena": [
             {
-                "offset": a.offset,
+                **_place(model, a.offset),
                 "bytes": a.bytes,
                 "first_step": a.first,
                 "last_step": a.last,

@@ -17,7 +17,7 @@
 #define REPORT_BYTES 12u
 
 /* Not cleared at start-up: an inference writes all that it reads. */
-static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES] __attribute__((section(".noinit")));
+static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES] TYF_APP_ARENA_PLACE(__attribute__((section(".noinit"))));
 
 void tyf_bench_receive(uint8_t *data, uint32_t bytes);
 

@@ -4,7 +4,7 @@
 #include "tyf/port/system.h"
 #include "tyf/port/uart.h"
 
-static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES];
+static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES] TYF_APP_ARENA_PLACE();
 static _Alignas(4) uint8_t buffer[TYF_MLPERF_BUFFER_BYTES(TYF_APP_INPUT_BYTES, TYF_APP_OUTPUT_BYTES)];
 
 static const tyf_mlperf_config config = {

@@ -52,7 +52,8 @@ def compile_command(
     if as_json:
         print_json(report_dict(compiled))
         return
-    ram = load_target(board).ram_bytes if board != HOST_CLASS else None
+    target = load_target(board) if board != HOST_CLASS else None
+    ram = None if target is None else target.free_bytes if target.more_memories else target.ram_bytes
     others = "model.c, model.h" if output_format is Format.BLOB else "model.h"
     print_facts(
         [
@@ -63,6 +64,7 @@ def compile_command(
                 f"{compiled.arena_bytes / 1024:.1f} KiB{_share(compiled.arena_bytes, ram)}, "
                 f"lower bound {compiled.arena_lower_bound_bytes / 1024:.1f} KiB",
             ),
+            *((("memories", _memories(compiled)),) if compiled.memories else ()),
             *((("together", _together(compiled)),) if any(layer.streamed for layer in compiled.layers) else ()),
             ("wrote", f"{output / ('model.tfm' if output_format is Format.BLOB else 'model.c')}, {others}, report.json"),
         ]
@@ -71,6 +73,13 @@ def compile_command(
 
 def _share(arena_bytes: int, ram_bytes: int | None) -> str:
     return "" if ram_bytes is None else f" of {ram_bytes / 1024:.1f} KiB ({100 * arena_bytes / ram_bytes:.0f} %)"
+
+
+def _memories(compiled: CompiledModel) -> str:
+    used = {part.memory: part.bytes for part in compiled.plan.parts}
+    return ", ".join(
+        f"{used.get(i, 0) / 1024:.1f} KiB of {m.free_bytes / 1024:.1f} KiB in {m.name}" for i, m in enumerate(compiled.memories)
+    )
 
 
 def _together(compiled: CompiledModel) -> str:

@@ -66,7 +66,7 @@ def pack_model(
         UsageError: there is no such board, or the golden plan asks for more than a package holds.
     """
     plan = golden or GoldenPlan()
-    compiled = compile_graph(package, None if board == HOST_BOARD else load_target(board))
+    compiled = compile_graph(package, None if board == HOST_BOARD else load_target(board), in_one_memory=True)
     blob = print_blob(compiled.graph, compiled.plan, package, compiled.cpu_class)
     _require_kernels(compiled, blob, board, kernels)
     vectors = golden_vectors(package, plan)

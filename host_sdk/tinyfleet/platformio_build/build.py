@@ -206,7 +206,7 @@ def _refuse_overflow(log: str, board: str, model_dir: Path | None) -> None:
         return
     region, count = max(overflows.items(), key=lambda item: item[1])
     report = _report(model_dir) if model_dir is not None else {}
-    if region == "RAM" and "peak" in report:
+    if region.startswith("RAM") and "peak" in report:
         hint = f"of {report['arena_bytes']} bytes for the model, {report['peak']['text']}: shrink those, or use a larger board"
     elif region == "FLASH" and "weights_bytes" in report:
         hint = f"{report['weights_bytes']} bytes are the model's weights: use fewer channels, or a larger board"

@@ -41,8 +41,8 @@ def defines(board_id, build, facts):
     for area in facts["flash_map"] if "semihosting" not in facts.get("qemu", {}).get("nvm", "") else []:
         address, size = _area(facts, area["name"])
         macros |= {f"TYF_BOARD_AREA_{area['name'].upper()}_ADDRESS": hex(address), f"TYF_BOARD_AREA_{area['name'].upper()}_BYTES": size}
-    for memory in ("flash", "ram"):
-        macros |= {f"TYF_BOARD_MEMORY_{memory.upper()}_{key.upper()}": value for key, value in facts["memory"][memory].items()}
+    for memory, place in (("FLASH", facts["memory"]["flash"]), ("RAM", ram_memories(facts)[0])):
+        macros |= {f"TYF_BOARD_MEMORY_{memory}_ORIGIN": place["origin"], f"TYF_BOARD_MEMORY_{memory}_BYTES": place["bytes"]}
     for index, uart in enumerate(facts["uarts"]):
         prefix = "TYF_BOARD_UART" if index == 0 else f"TYF_BOARD_UART{index}"
         macros |= {f"{prefix}_{key.upper()}": value for key, value in uart.items() if key != "use"}
@@ -74,7 +74,9 @@ def linker_symbols(facts, image_area=None):
     image = facts["image"] if image_area is None else {"area": image_area, "header_bytes": IMAGE_HEADER_BYTES}
     origin, size = _area(facts, image["area"])
     boot_origin, boot_size = _area(facts, image["boot_area"]) if "boot_area" in image else (origin, 0)
-    ram = facts["memory"]["ram"]
+    ram, *more = ram_memories(facts)
+    # Sections of memories that the board has not stay empty.
+    others = [more[i] if i < len(more) else {"origin": ram["origin"], "bytes": 0} for i in range(MORE_MEMORIES)]
     return [
         ("TYF_LD_BOOT_ORIGIN", hex(boot_origin)),
         ("TYF_LD_BOOT_BYTES", hex(boot_size)),
@@ -85,7 +87,19 @@ def linker_symbols(facts, image_area=None):
         ("TYF_LD_RAM_BYTES", hex(ram["bytes"])),
         ("TYF_LD_STACK_BYTES", hex(facts["stack_bytes"])),
         ("TYF_LD_HANDLER_STACK_BYTES", hex(facts["handler_stack_bytes"])),
+        *((f"TYF_LD_RAM{i}_ORIGIN", other["origin"]) for i, other in enumerate(others, 1)),
+        *((f"TYF_LD_RAM{i}_BYTES", hex(other["bytes"])) for i, other in enumerate(others, 1)),
     ]
+
+
+MORE_MEMORIES = 2
+"""Memories for activations that ``link.ld`` knows beside the first."""
+
+
+def ram_memories(facts):
+    """The memories for variables, fastest first: the manifest has one or a list."""
+    ram = facts["memory"]["ram"]
+    return ram if isinstance(ram, list) else [ram]
 
 
 def _area(facts, name):

@@ -3,7 +3,7 @@
  *
  *     #include "model.h"                       // generated: TYF_APP_MODEL, TYF_APP_ARENA_BYTES
  *
- *     static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES];
+ *     static _Alignas(16) uint8_t arena[TYF_APP_ARENA_BYTES] TYF_APP_ARENA_PLACE();
  *
  *     tyf_model_reset(&TYF_APP_MODEL, arena);
  *     memcpy(arena + TYF_APP_MODEL.input_offset, window, TYF_APP_MODEL.input_bytes);
@@ -16,6 +16,12 @@
 #include <stdint.h>
 
 #include "tyf/model/frontend.h"
+
+/** Attribute of the application's arena: generated where it lies in another memory than variables, else what is given.
+ */
+#ifndef TYF_APP_ARENA_PLACE
+#define TYF_APP_ARENA_PLACE(otherwise) otherwise
+#endif
 
 /**
  * Called after each layer with the bytes that it wrote.
@@ -33,7 +39,7 @@ struct tyf_model {
     const char *name;             /**< file stem of the .tflite, for people */
     const uint8_t *model_id;      /**< [32] SHA-256 of the model's canonical manifest */
     const tyf_frontend *frontend; /**< from sensor samples to the input; NULL: fed with tensors */
-    uint32_t arena_bytes;         /**< working memory that run() needs, 16-byte aligned */
+    uint32_t arena_bytes;         /**< working memory that run() is given, 16-byte aligned */
     uint32_t input_offset;        /**< where run() reads its input within the arena */
     uint32_t input_bytes;
     uint32_t output_offset; /**< where run() leaves its output within the arena */

@@ -27,9 +27,10 @@
 
 /** Declare an arena for a built-in model of `bytes`, as large as the models need that are loaded at run time. */
 #if TYF_CFG_MODEL_ARENA_BYTES > 0
-#define TYF_SENSOR_ARENA(name, bytes) static TYF_GUARD_ARENA(name, TYF_MODEL_STORE_ARENA_BYTES(bytes))
+#define TYF_SENSOR_ARENA(name, bytes)                                                                                  \
+    static TYF_GUARD_ARENA(name, TYF_MODEL_STORE_ARENA_BYTES(bytes)) TYF_APP_ARENA_PLACE()
 #else
-#define TYF_SENSOR_ARENA(name, bytes) static _Alignas(16) uint8_t name[bytes]
+#define TYF_SENSOR_ARENA(name, bytes) static _Alignas(16) uint8_t name[bytes] TYF_APP_ARENA_PLACE()
 #endif
 
 /**
