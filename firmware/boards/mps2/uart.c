@@ -4,7 +4,7 @@
 
 #include "cortex_m.h"
 #include "mps2.h"
-#include "tyf/core/config.h"
+#include "ring.h"
 #include "tyf/port/system.h"
 #include "tyf/port/uart.h"
 
@@ -22,29 +22,24 @@
 #define INTERRUPT_TX 1u
 #define INTERRUPT_RX 2u
 
-/* head and tail run freely; the difference is the fill. Each has one writer: the interrupt, the main loop. */
-static uint8_t ring[TYF_CFG_UART_RX_BYTES];
-static volatile uint32_t head, tail;
-
 /* Move what has arrived into the ring. With the ring full the byte stays in the UART, which holds the host back
  * where the link can (QEMU), and the interrupt stays off until there is room. Interrupts masked or in the handler. */
-static void receive(void) {
+void tyf_board_uart_receive(void) {
     INTERRUPTS = INTERRUPT_RX; /* before draining: a byte that arrives in between raises it again */
     do {
         while (STATE & STATE_RX_FULL) {
-            if (head - tail == sizeof ring) {
+            if (tyf_uart_ring_is_full()) {
                 CTRL = CTRL & ~CTRL_RX_INTERRUPT;
                 return;
             }
-            ring[head % sizeof ring] = (uint8_t)DATA;
-            head = head + 1u;
+            tyf_uart_ring_put((uint8_t)DATA);
         }
         CTRL = CTRL | CTRL_RX_INTERRUPT;
     } while (STATE & STATE_RX_FULL); /* a byte that came while the interrupt was off raises none */
 }
 
 void tyf_mps2_uart_rx_interrupt(void) {
-    receive();
+    tyf_board_uart_receive();
 }
 
 void tyf_mps2_uart_tx_interrupt(void) {
@@ -52,26 +47,11 @@ void tyf_mps2_uart_tx_interrupt(void) {
 }
 
 void tyf_mps2_uart_start(void) {
-    head = 0;
-    tail = 0;
+    tyf_uart_ring_clear();
     BAUD_DIVIDER = TYF_BOARD_CLOCK_HZ / TYF_BOARD_UART_BAUD;
     CTRL = CTRL_TX_RX | CTRL_RX_INTERRUPT;
     tyf_cortex_m_enable_irq(TYF_BOARD_UART_RX_IRQ);
     tyf_cortex_m_enable_irq(TYF_BOARD_UART_TX_IRQ);
-}
-
-uint32_t tyf_port_uart_read(uint8_t *data, uint32_t capacity) {
-    uint32_t count = 0;
-    while (count < capacity && tail != head) {
-        data[count++] = ring[tail % sizeof ring];
-        tail = tail + 1u;
-    }
-    if (count > 0 && !(CTRL & CTRL_RX_INTERRUPT)) {
-        uint32_t masked = tyf_cortex_m_mask();
-        receive();
-        tyf_cortex_m_unmask(masked);
-    }
-    return count;
 }
 
 /* Sleeps: busy waiting would let an emulated board's time, and its watchdog, run far ahead of the host's. */
@@ -95,12 +75,4 @@ void tyf_port_uart_write(const uint8_t *data, uint32_t bytes) {
         }
         DATA = data[i];
     }
-}
-
-void tyf_port_idle(void) {
-    uint32_t masked = tyf_cortex_m_mask();
-    if (head == tail) {
-        tyf_cortex_m_wait(); /* an interrupt that came after the mask ends it at once: no wake-up is lost */
-    }
-    tyf_cortex_m_unmask(masked);
 }

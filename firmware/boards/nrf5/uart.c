@@ -6,7 +6,7 @@
 
 #include "cortex_m.h"
 #include "nrf5.h"
-#include "tyf/core/config.h"
+#include "ring.h"
 #include "tyf/port/system.h"
 #include "tyf/port/uart.h"
 
@@ -35,34 +35,29 @@
 
 _Static_assert(TYF_BOARD_UART_BAUD == 115200, "the only rate with its constant here");
 
-/* head and tail run freely; the difference is the fill. Each has one writer: the interrupt, the main loop. */
-static uint8_t ring[TYF_CFG_UART_RX_BYTES];
-static volatile uint32_t head, tail;
 static bool is_sending;
 
 /* Move what has arrived into the ring. With the ring full, bytes stay in the UART, and the interrupt stays off until
  * there is room. Interrupts masked or in the handler. */
-static void receive(void) {
+void tyf_board_uart_receive(void) {
     while (EVENT_RX) {
-        if (head - tail == sizeof ring) {
+        if (tyf_uart_ring_is_full()) {
             INTERRUPTS_OFF = INTERRUPT_RX;
             return;
         }
         EVENT_RX = 0; /* before reading, which raises it again when more bytes wait */
-        ring[head % sizeof ring] = (uint8_t)RX_DATA;
-        head = head + 1u;
+        tyf_uart_ring_put((uint8_t)RX_DATA);
     }
     INTERRUPTS_ON = INTERRUPT_RX;
 }
 
 void tyf_nrf5_uart_interrupt(void) {
     INTERRUPTS_OFF = INTERRUPT_TX; /* its only purpose is to end the sleep in wait_until_sent() */
-    receive();
+    tyf_board_uart_receive();
 }
 
 void tyf_nrf5_uart_start(void) {
-    head = 0;
-    tail = 0;
+    tyf_uart_ring_clear();
     is_sending = false;
     /* The line rests at 1 from the start, also while the UART is off; an open input reads as rest. */
     PIN_OUT_SET = 1u << TYF_BOARD_UART_TX_PIN;
@@ -78,20 +73,6 @@ void tyf_nrf5_uart_start(void) {
     TASK_START_TX = 1;
     INTERRUPTS_ON = INTERRUPT_RX;
     tyf_cortex_m_enable_irq(TYF_BOARD_UART_IRQ);
-}
-
-uint32_t tyf_port_uart_read(uint8_t *data, uint32_t capacity) {
-    uint32_t count = 0;
-    while (count < capacity && tail != head) {
-        data[count++] = ring[tail % sizeof ring];
-        tail = tail + 1u;
-    }
-    if (count > 0) {
-        uint32_t masked = tyf_cortex_m_mask();
-        receive();
-        tyf_cortex_m_unmask(masked);
-    }
-    return count;
 }
 
 /* Sleeps: busy waiting would let an emulated board's time run far ahead of the host's. */
@@ -117,12 +98,4 @@ void tyf_port_uart_write(const uint8_t *data, uint32_t bytes) {
         is_sending = true;
         TX_DATA = data[i];
     }
-}
-
-void tyf_port_idle(void) {
-    uint32_t masked = tyf_cortex_m_mask();
-    if (head == tail) {
-        tyf_cortex_m_wait(); /* an interrupt that came after the mask ends it at once: no wake-up is lost */
-    }
-    tyf_cortex_m_unmask(masked);
 }
