@@ -11,7 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.support.model_swap import Bad, good_package, with_bad_kernel, with_facts, with_wrong_golden, write_key, write_swap_files
+from tests.support.model_swap import (
+    ARENA_BYTES,
+    BUILT_IN,
+    Bad,
+    good_package,
+    swap_model_dir,
+    with_bad_kernel,
+    with_facts,
+    with_wrong_golden,
+    write_key,
+)
 from tests.support.signed_images import firmware_key
 from tests.support.small_models import CHANNELS, FRONTEND, HOP_SAMPLES, WINDOW_SAMPLES, dense_package
 from tinyfleet.device import Device, open_device
@@ -20,7 +30,7 @@ from tinyfleet.emulator import EmulatedBoard
 from tinyfleet.engine import BlobModel
 from tinyfleet.model_package import read_package, sign_package
 from tinyfleet.platformio_build import build_firmware
-from tinyfleet_codegen.compile import compile_graph, compile_model
+from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.emit.blob import print_blob
 from tinyfleet_codegen.errors import DeviceError
 from tinyfleet_codegen.firmware_tree import HOST_CLASS
@@ -31,17 +41,9 @@ from tinyfleet_codegen.wire.record import Record, decode_record
 
 BOARD = "mps2_an386"
 SEED = 2026
-BUILT_IN, A, B = dense_package("built_in", 1), dense_package("a", 2), dense_package("b", 3)
-ARENA_BYTES = 4096
+A, B = dense_package("a", 2), dense_package("b", 3)
 BUDGET_MS = 20
 SHADOW = 8
-
-
-def swap_model_dir(folder: Path, board: str) -> Path:
-    """A test build's model folder: bad kernels, test keys, a short patience with live models."""
-    compiled = compile_model(BUILT_IN, board, folder, swap_arena_bytes=ARENA_BYTES)
-    write_swap_files(folder, compiled.cpu_class, ARENA_BYTES, LIVE_LIMIT_MS=300)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 import cbor2
 
 from tests.support.batch import SANITIZE, STRICT
-from tests.support.model_swap import write_swap_files
+from tests.support.model_swap import ARENA_BYTES, write_swap_files
 from tinyfleet.crypto_source import crypto_source_dir
 from tinyfleet.link.framing import FrameDecoder, encode_message
 from tinyfleet.toolchain import find_host_cc
@@ -20,8 +20,6 @@ from tinyfleet_codegen.wire.nvm import Identity
 VARIANTS = ("_v6m", "_dsp", "_mve")
 PROGRAM = Path(__file__).parent / "program"
 NVM_BYTES = 16384
-SWAP_ARENA_BYTES = 4096
-"""For models that are loaded at run time."""
 DEVICE_ID = bytes(range(16))
 READ, WRITE = 0, 2
 GROUP_OS, GROUP_TINYFLEET = 0, 64
@@ -33,7 +31,7 @@ def build_program(folder: Path) -> Path:
     libraries = [path for path in sorted((firmware / "lib").iterdir()) if path.is_dir()]
     sources = [source for library in libraries for source in sorted((library / "src").glob("*.c")) if not source.stem.endswith(VARIANTS)]
     sources += [source for folder in ("host", "flash_nvm") for source in sorted((firmware / "boards" / folder).glob("*.c"))]
-    write_swap_files(folder, HOST_CLASS, SWAP_ARENA_BYTES)
+    write_swap_files(folder, HOST_CLASS, ARENA_BYTES)
     sources += [*sorted(PROGRAM.glob("*.c")), folder / "kernel_table.c"]
     includes = [folder, *(library / "include" for library in libraries), firmware / "boards/host/include", PROGRAM, crypto_source_dir()]
     output = folder / "program"

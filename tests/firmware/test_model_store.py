@@ -4,100 +4,32 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.firmware.program_process import GROUP_OS, GROUP_TINYFLEET, READ, SWAP_ARENA_BYTES, WRITE, FirmwareProgram
-from tests.support.model_swap import (
-    TRIGGER,
-    Bad,
-    good_package,
-    with_bad_kernel,
-    with_facts,
-    with_wrong_golden,
-    write_key,
-)
-from tests.support.signed_images import firmware_key
-from tests.support.small_models import INPUTS, dense_package
-from tinyfleet.engine import BlobModel
+from tests.firmware.program_process import FirmwareProgram
+from tests.support.model_board import RETRAINED, A, B, ModelBoard, answer, refused_packages, some_input
+from tests.support.model_swap import ARENA_BYTES, TRIGGER, Bad, good_package, with_bad_kernel, write_key
+from tests.support.small_models import dense_package
 from tinyfleet.link.memory import NVM_BYTES
-from tinyfleet.model_package import GoldenPlan, make_delta, pack_model, read_package, sign_package
+from tinyfleet.model_package import GoldenPlan, make_delta, pack_model, read_package
 from tinyfleet_codegen.wire.ids import Command, ModelPhase, ModelPlace, Status
 from tinyfleet_codegen.wire.nvm import Identity
 from tinyfleet_codegen.wire.record import decode_record, split_records
 
+READ = 0
 pytestmark = pytest.mark.timeout(120)
 
-A, B = dense_package("a", 1), dense_package("b", 2)
-RETRAINED = dense_package("a", 1, head_seed=7)
-STEP = 700
-BUDGET_MS = 50
 
-
-class Board:
-    """The host board and its models over SMP."""
-
-    def __init__(self, program: FirmwareProgram) -> None:
-        self.program = program
-        program.power_on(Identity(bytes(range(16)), bytes(32)).encode().ljust(NVM_BYTES, b"\0"))
-        self.stream = 0
-
-    def ask(self, command: Command, op: int = WRITE, **body: Any) -> dict[str, Any]:
-        return self.program.command(op, GROUP_TINYFLEET, command, body)
-
-    def status(self, command: Command, **body: Any) -> Status:
-        reply = self.ask(command, **body)
-        return Status(-reply["err"]["rc"]) if "err" in reply else Status.OK
-
-    def models(self) -> dict[str, Any]:
-        return self.ask(Command.MODELS, READ)
-
-    def free(self) -> dict[str, Any]:
-        models = self.models()
-        slot: dict[str, Any] = models["slot_1" if models["live"] == ModelPlace.SLOT_0 else "slot_0"]
-        return slot
-
-    def push(self, data: bytes) -> Status:
-        """Send all; where a delta copies, again and again."""
-        at = 0
-        for _ in range(2000):
-            first = {"len": len(data), "sha": hashlib.sha256(data).digest()} if at == 0 else {}
-            reply = self.ask(Command.MODEL_UPLOAD, off=at, data=data[at : at + STEP], **first)
-            if "err" in reply:
-                return Status(-reply["err"]["rc"])
-            at = reply["off"]
-            if at == len(data):
-                return Status.OK
-        raise AssertionError(f"stuck at {at}")
-
-    def prove(self, data: bytes, **policy: Any) -> tuple[ModelPhase, Status]:
-        """Push and test; the host board proves at once."""
-        assert self.push(data) is Status.OK
-        assert self.status(Command.MODEL_TEST, **{"budget_ms": BUDGET_MS, **policy}) is Status.OK
-        slot = self.free()
-        return ModelPhase(slot["phase"]), Status(-slot["status"])
-
-    def swap(self, data: bytes, **policy: Any) -> int:
-        assert self.prove(data, **policy) == (ModelPhase.READY, Status.OK)
-        return int(self.ask(Command.MODEL_CONFIRM)["generation"])
-
-    def infer(self, x: bytes) -> bytes:
-        assert self.ask(Command.INFER, off=0, data=x)["off"] == len(x)
-        return bytes(self.ask(Command.INFER, READ, off=0)["data"])
-
-    def reset(self) -> None:
-        self.program.command(WRITE, GROUP_OS, 5, {})
-
-    def live(self) -> tuple[ModelPlace, int]:
-        models = self.models()
-        return ModelPlace(models["live"]), models["generation"]
+def board_of(program: FirmwareProgram) -> ModelBoard:
+    program.power_on(Identity(bytes(range(16)), bytes(32)).encode().ljust(NVM_BYTES, b"\0"))
+    return ModelBoard(program)
 
 
 @pytest.fixture
-def board(program: FirmwareProgram) -> Board:
-    return Board(program)
+def board(program: FirmwareProgram) -> ModelBoard:
+    return board_of(program)
 
 
 @pytest.fixture(scope="module")
@@ -115,17 +47,7 @@ def b(key: Path) -> bytes:
     return good_package(B, "host", key)
 
 
-def some_input(seed: int) -> bytes:
-    x: bytes = np.random.default_rng(seed).integers(-60, 60, INPUTS, dtype=np.int8).tobytes()
-    return x
-
-
-def answer(package: bytes, x: bytes) -> bytes:
-    """What a package must answer, by the engine of the host."""
-    return BlobModel(read_package(package).blob).run(np.frombuffer(x, np.int8).reshape(1, -1)).tobytes()
-
-
-def test_a_package_is_proved_takes_the_place_and_survives_a_reset(board: Board, a: bytes, b: bytes) -> None:
+def test_a_package_is_proved_takes_the_place_and_survives_a_reset(board: ModelBoard, a: bytes, b: bytes) -> None:
     x = some_input(1)
     before = board.infer(x)
     assert board.live() == (ModelPlace.BUILT_IN, 1)
@@ -154,7 +76,7 @@ def test_a_package_is_proved_takes_the_place_and_survives_a_reset(board: Board, 
     assert board.swap(a) == 4
 
 
-def test_nothing_but_a_proved_package_can_be_confirmed(board: Board, a: bytes, b: bytes) -> None:
+def test_nothing_but_a_proved_package_can_be_confirmed(board: ModelBoard, a: bytes, b: bytes) -> None:
     digest = read_package(a).digest
     assert board.status(Command.MODEL_CONFIRM) is Status.ERR_STATE
     assert board.status(Command.MODEL_TEST) is Status.ERR_STATE
@@ -168,28 +90,9 @@ def test_nothing_but_a_proved_package_can_be_confirmed(board: Board, a: bytes, b
     assert board.status(Command.MODEL_CONFIRM) is Status.ERR_STATE
 
 
-def refused_packages(a: bytes, key: Path, folder: Path) -> dict[str, tuple[bytes, Status]]:
-    contents = read_package(a)
-    unsigned = pack_model(A, "host")
-    flipped = bytearray(a)
-    flipped[32 + len(contents.blob) // 2] ^= 4
-    other = write_key(folder, firmware_key())
-    return {
-        "unsigned": (unsigned, Status.ERR_SIGNATURE),
-        "the firmware key": (sign_package(a, other), Status.ERR_SIGNATURE),
-        "a changed weight": (bytes(flipped), Status.ERR_SIGNATURE),
-        "another board": (pack_model(A, "mps2_an386", key=key), Status.ERR_TARGET),
-        "another ABI": (with_facts(a, key, kernel_abi=contents.kernel_abi ^ 1), Status.ERR_TARGET),
-        "a larger arena": (with_facts(a, key, arena_bytes=SWAP_ARENA_BYTES + 4096), Status.ERR_ARENA),
-        "another arena than the blob's": (with_facts(a, key, arena_bytes=contents.arena_bytes + 16), Status.ERR_FORMAT),
-        "a kernel that is absent": (with_facts(a, key, kernels=(*contents.kernels, 0xFFFFFFFF)), Status.ERR_VERSION),
-        "another golden output": (with_wrong_golden(a, key), Status.ERR_GOLDEN),
-        "a kernel that faults": (with_bad_kernel(a, "host", Bad.FAULT, key), Status.ERR_FAULT),
-        "a kernel that hangs": (with_bad_kernel(a, "host", Bad.HANG, key), Status.ERR_OVERRUN),
-    }
-
-
-def test_what_does_not_prove_itself_is_refused_and_changes_nothing(board: Board, a: bytes, b: bytes, key: Path, tmp_path: Path) -> None:
+def test_what_does_not_prove_itself_is_refused_and_changes_nothing(
+    board: ModelBoard, a: bytes, b: bytes, key: Path, tmp_path: Path
+) -> None:
     x = some_input(2)
     board.swap(b)
     for name, (package, status) in refused_packages(a, key, tmp_path).items():
@@ -202,7 +105,7 @@ def test_what_does_not_prove_itself_is_refused_and_changes_nothing(board: Board,
     assert board.swap(a) == 3, "a good one still comes through"
 
 
-def test_a_transfer_goes_on_where_it_ended_and_is_not_made_twice(board: Board, a: bytes, b: bytes) -> None:
+def test_a_transfer_goes_on_where_it_ended_and_is_not_made_twice(board: ModelBoard, a: bytes, b: bytes) -> None:
     sha = hashlib.sha256(a).digest()
     first = {"len": len(a), "sha": sha}
     assert board.status(Command.MODEL_UPLOAD, off=5, data=b"x") is Status.ERR_STATE
@@ -228,7 +131,7 @@ def test_a_transfer_goes_on_where_it_ended_and_is_not_made_twice(board: Board, a
     assert board.prove(b) == (ModelPhase.READY, Status.OK), "after all of it"
 
 
-def test_a_new_transfer_drops_the_package_before_and_never_the_live_one(board: Board, a: bytes, b: bytes, key: Path) -> None:
+def test_a_new_transfer_drops_the_package_before_and_never_the_live_one(board: ModelBoard, a: bytes, b: bytes, key: Path) -> None:
     x = some_input(3)
     board.swap(a)
     board.swap(b)
@@ -243,7 +146,7 @@ def test_a_new_transfer_drops_the_package_before_and_never_the_live_one(board: B
     assert board.ask(Command.MODEL_REVERT)["generation"] == 1
 
 
-def test_erasing_forgets_what_is_not_live(board: Board, a: bytes, b: bytes) -> None:
+def test_erasing_forgets_what_is_not_live(board: ModelBoard, a: bytes, b: bytes) -> None:
     board.swap(a)
     assert board.prove(b) == (ModelPhase.READY, Status.OK)
     assert board.status(Command.MODEL_ERASE) is Status.OK
@@ -254,7 +157,7 @@ def test_erasing_forgets_what_is_not_live(board: Board, a: bytes, b: bytes) -> N
     assert board.ask(Command.MODEL_REVERT)["generation"] == 1, "the one before was erased"
 
 
-def test_a_package_that_was_there_before_the_reset_can_be_tried(board: Board, a: bytes) -> None:
+def test_a_package_that_was_there_before_the_reset_can_be_tried(board: ModelBoard, a: bytes) -> None:
     assert board.push(a) is Status.OK
     board.reset()
     assert board.free()["phase"] == ModelPhase.STORED
@@ -268,7 +171,7 @@ def test_a_package_that_was_there_before_the_reset_can_be_tried(board: Board, a:
 # Beside the live model
 
 
-def test_the_candidate_watches_and_only_the_live_model_answers(board: Board, a: bytes, b: bytes, key: Path) -> None:
+def test_the_candidate_watches_and_only_the_live_model_answers(board: ModelBoard, a: bytes, b: bytes, key: Path) -> None:
     board.swap(a)
     same = good_package(A, "host", key, "1.0.1")
     assert board.prove(same, shadow=5, agree=5) == (ModelPhase.SHADOWING, Status.OK)
@@ -282,7 +185,7 @@ def test_the_candidate_watches_and_only_the_live_model_answers(board: Board, a: 
     assert board.ask(Command.MODEL_CONFIRM)["generation"] == 3
 
 
-def test_one_that_disagrees_too_often_is_refused_as_soon_as_that_is_known(board: Board, a: bytes, b: bytes) -> None:
+def test_one_that_disagrees_too_often_is_refused_as_soon_as_that_is_known(board: ModelBoard, a: bytes, b: bytes) -> None:
     board.swap(a)
     inputs = [some_input(30 + i) for i in range(40)]
     agree = [np.frombuffer(answer(a, x), np.int8).argmax() == np.frombuffer(answer(b, x), np.int8).argmax() for x in inputs]
@@ -297,7 +200,7 @@ def test_one_that_disagrees_too_often_is_refused_as_soon_as_that_is_known(board:
     assert board.live() == (ModelPlace.SLOT_0, 2)
 
 
-def test_agreement_within_a_difference(board: Board, a: bytes, key: Path) -> None:
+def test_agreement_within_a_difference(board: ModelBoard, a: bytes, key: Path) -> None:
     board.swap(a)
     other = good_package(RETRAINED, "host", key)
     inputs = [some_input(90 + i) for i in range(6)]
@@ -310,20 +213,20 @@ def test_agreement_within_a_difference(board: Board, a: bytes, key: Path) -> Non
         assert (board.free()["phase"] == ModelPhase.READY) == (bound == max(gaps))
 
 
-def test_watching_is_refused_where_it_cannot_be_unless_policy_says_to_go_on(board: Board, key: Path) -> None:
+def test_watching_is_refused_where_it_cannot_be_unless_policy_says_to_go_on(board: ModelBoard, key: Path) -> None:
     wide = good_package(dense_package("wide", 3, outputs=9), "host", key)
     assert board.prove(wide, shadow=5) == (ModelPhase.REFUSED, Status.ERR_TARGET)
     assert board.prove(wide, shadow=5, skip_shadow=True) == (ModelPhase.READY, Status.OK)
     assert board.ask(Command.MODEL_CONFIRM)["generation"] == 2
     # The same outputs, but an arena that leaves no room for one more output.
-    full = pack_model(dense_package("full", 4, outputs=SWAP_ARENA_BYTES - 64, hidden=1), "host", golden=GoldenPlan(count=1), key=key)
-    assert read_package(full).arena_bytes > SWAP_ARENA_BYTES - 64
+    full = pack_model(dense_package("full", 4, outputs=ARENA_BYTES - 64, hidden=1), "host", golden=GoldenPlan(count=1), key=key)
+    assert read_package(full).arena_bytes > ARENA_BYTES - 64
     board.swap(full)
-    again = pack_model(dense_package("full", 5, outputs=SWAP_ARENA_BYTES - 64, hidden=1), "host", golden=GoldenPlan(count=1), key=key)
+    again = pack_model(dense_package("full", 5, outputs=ARENA_BYTES - 64, hidden=1), "host", golden=GoldenPlan(count=1), key=key)
     assert board.prove(again, shadow=5) == (ModelPhase.REFUSED, Status.ERR_ARENA)
 
 
-def test_one_that_faults_or_hangs_beside_the_live_model_is_refused(board: Board, a: bytes, key: Path) -> None:
+def test_one_that_faults_or_hangs_beside_the_live_model_is_refused(board: ModelBoard, a: bytes, key: Path) -> None:
     board.swap(a)
     trigger = bytes([TRIGGER]) + some_input(4)[1:]
     for bad, status in ((Bad.FAULT_AT_TRIGGER, Status.ERR_FAULT), (Bad.HANG_AT_TRIGGER, Status.ERR_OVERRUN)):
@@ -335,7 +238,7 @@ def test_one_that_faults_or_hangs_beside_the_live_model_is_refused(board: Board,
         assert board.live() == (ModelPlace.SLOT_0, 2)
 
 
-def test_it_takes_the_place_by_itself_when_it_may(board: Board, a: bytes, key: Path) -> None:
+def test_it_takes_the_place_by_itself_when_it_may(board: ModelBoard, a: bytes, key: Path) -> None:
     board.swap(a)
     same = good_package(A, "host", key, "1.0.1")
     assert board.prove(same, shadow=2, agree=2, confirm=True)[0] is ModelPhase.SHADOWING
@@ -350,10 +253,12 @@ def test_it_takes_the_place_by_itself_when_it_may(board: Board, a: bytes, key: P
 # Its conduct once it is live
 
 
-def test_equal_answers_in_a_row_give_the_place_back_without_a_reset(board: Board, a: bytes, b: bytes) -> None:
+def test_equal_answers_in_a_row_give_the_place_back_without_a_reset(
+    board: ModelBoard, program: FirmwareProgram, a: bytes, b: bytes
+) -> None:
     board.swap(a)
     assert board.swap(b, stuck=4) == 3
-    resets = board.program.ask("R")
+    resets = program.ask("R")
     for _ in range(2):
         for x in (some_input(1), some_input(2), some_input(3)):
             board.infer(x)
@@ -365,7 +270,7 @@ def test_equal_answers_in_a_row_give_the_place_back_without_a_reset(board: Board
     slot = board.models()["slot_1"]
     assert (slot["phase"], -slot["status"]) == (ModelPhase.REFUSED, Status.ERR_UNHEALTHY)
     assert board.infer(some_input(5)) == answer(a, some_input(5))
-    assert board.program.ask("R") == resets
+    assert program.ask("R") == resets
     board.reset()
     assert board.live() == (ModelPlace.SLOT_0, 2)
 
@@ -373,7 +278,7 @@ def test_equal_answers_in_a_row_give_the_place_back_without_a_reset(board: Board
 # Records
 
 
-def test_records_carry_the_generation_of_the_model_that_answered(board: Board, a: bytes, b: bytes) -> None:
+def test_records_carry_the_generation_of_the_model_that_answered(board: ModelBoard, a: bytes, b: bytes) -> None:
     rng = np.random.default_rng(6)
     samples = rng.integers(-3000, 3000, (8 + 4 * 8, 3), dtype=np.int16)
     expected = []
@@ -395,7 +300,7 @@ def test_records_carry_the_generation_of_the_model_that_answered(board: Board, a
 # Deltas
 
 
-def test_a_delta_makes_the_signed_bytes(board: Board, key: Path) -> None:
+def test_a_delta_makes_the_signed_bytes(board: ModelBoard, key: Path) -> None:
     old, new = (dense_package("ad", 3, hidden=64, outputs=4, head_seed=seed) for seed in (None, 9))
     base, package = good_package(old, "host", key), good_package(new, "host", key, "1.1.0")
     delta = make_delta(base, package)
@@ -413,7 +318,7 @@ def test_a_delta_makes_the_signed_bytes(board: Board, key: Path) -> None:
     assert board.push(delta) is Status.OK, "it is there"
 
 
-def test_a_damaged_delta_is_refused(board: Board, key: Path) -> None:
+def test_a_damaged_delta_is_refused(board: ModelBoard, key: Path) -> None:
     old, new = (dense_package("ad", 3, hidden=64, outputs=4, head_seed=seed) for seed in (None, 9))
     base, package = good_package(old, "host", key), good_package(new, "host", key, "1.1.0")
     delta = make_delta(base, package)

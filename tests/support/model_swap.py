@@ -13,14 +13,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.support.signed_images import keys_header, model_key
+from tests.support.small_models import dense_package
 from tinyfleet.model_package import PackageContents, pack_model, read_package
 from tinyfleet.model_package.pack import wrap
 from tinyfleet_codegen.abi.contract import read_contracts
 from tinyfleet_codegen.abi.table import print_kernel_table
+from tinyfleet_codegen.compile import compile_model
 from tinyfleet_codegen.emit.blob import with_checksum
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.wire import blob as blob_wire
 
+BUILT_IN = dense_package("built_in", 1)
+ARENA_BYTES = 4096
+"""For models that are loaded at run time."""
 _STANDS_FOR = {"host": "tyf_fully_connected_s8", "dsp": "tyf_fully_connected_s8_dsp"}
 """CPU class -> what the bad kernels look like: their arguments and contract are its."""
 
@@ -82,6 +87,13 @@ def write_swap_files(folder: Path, cpu_class: str, arena_bytes: int, **more: int
     )
     (folder / "model_config.h").write_text(config, encoding="utf-8")
     (folder / "tyf_keys.h").write_text(keys_header(), encoding="utf-8")
+
+
+def swap_model_dir(folder: Path, board: str) -> Path:
+    """The folder of a test build with the model ``BUILT_IN``, little patience with live models, and room for others."""
+    compiled = compile_model(BUILT_IN, board, folder, swap_arena_bytes=ARENA_BYTES)
+    write_swap_files(folder, compiled.cpu_class, ARENA_BYTES, LIVE_LIMIT_MS=300)
+    return folder
 
 
 def write_key(folder: Path, key: Ed25519PrivateKey | None = None) -> Path:
