@@ -2,7 +2,7 @@
 
 ::
 
-    ./run powercut --minutes 5
+    ./run powercut --minutes 5 --kills 240
     ./run powercut --seed 4711 --json
 """
 
@@ -14,8 +14,10 @@ from pathlib import Path
 
 from tests.campaigns.campaign import Campaign, campaign_parser, start_campaign
 from tests.support.powercut.firmware_flows import CounterFlow, UpdateFlow
+from tests.support.powercut.kills import BOARD, SETTINGS, KilledBoard, Programs, build_direct, kill_and_check, sample_cuts
+from tests.support.powercut.kills import FLOWS as FLOW_NAMES
 from tests.support.powercut.settings_flow import SettingsFlow
-from tests.support.powercut.sweep import Flow, Report, Sweep
+from tests.support.powercut.sweep import MANNERS, Flow, Report, Sweep
 
 FLOWS: tuple[Callable[[Path], Flow], ...] = (
     SettingsFlow,
@@ -26,6 +28,8 @@ FLOWS: tuple[Callable[[Path], Flow], ...] = (
 """What is cut; each is made with a folder of its own."""
 DOUBLE_CUTS = 100
 """Of each flow, at least."""
+KILLED: dict[int, Callable[[Path], Programs]] = {SETTINGS: build_direct}
+"""What is cut on an emulated board, and how its programs are built."""
 
 
 def sweep_all(campaign: Campaign, report: Report) -> None:
@@ -46,11 +50,28 @@ def sweep_all(campaign: Campaign, report: Report) -> None:
             is_first = False
 
 
+def kill_boards(campaign: Campaign, report: Report, kills: int) -> None:
+    """Emulated boards, each flow its share of the kills."""
+    with tempfile.TemporaryDirectory(prefix="tinyfleet-") as name:
+        folder = Path(name)
+        for flow, build in KILLED.items():
+            board = KilledBoard(build(folder), flow, folder / f"{flow}.nvm")
+            share = -(-kills // len(KILLED))
+            for cut_at, how in sample_cuts(board.start().operations, share, campaign.seed + flow):
+                wrong = kill_and_check(board, cut_at, how)
+                report.kills += 1
+                report.violations += [f"{BOARD}: {FLOW_NAMES[flow]}: {MANNERS[how]} operation {cut_at}: {text}" for text in wrong]
+                campaign.progress(f"{BOARD}: {FLOW_NAMES[flow]}: {report.kills} kills, {len(report.violations)} violations")
+
+
 def main() -> int:
     """Cut them all; the exit code is 1 when something was violated."""
-    options = campaign_parser("powercut", "Cuts the power at every flash operation of every flow.", minutes=5).parse_args()
+    parser = campaign_parser("powercut", "Cuts the power at every flash operation of every flow.", minutes=5)
+    parser.add_argument("--kills", type=int, default=240, help="of emulated boards, in all (default 240)")
+    options = parser.parse_args()
     campaign = start_campaign("powercut", options)
     report = Report()
+    kill_boards(campaign, report, options.kills)
     sweep_all(campaign, report)
     for violation in report.violations[:50]:
         campaign.found(violation)

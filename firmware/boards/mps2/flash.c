@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cortex_m.h"
+#include "flash_cut.h"
 
 #define UNIT_WORDS (TYF_FLASH_UNIT_BYTES / 4u)
 
@@ -32,7 +33,8 @@ tyf_status tyf_port_flash_erase(uint32_t address) {
     }
     uint32_t *page = (uint32_t *)(uintptr_t)address;
     tyf_cortex_m_nvm_open();
-    tyf_cortex_m_fill(page, page + TYF_FLASH_PAGE_BYTES / 4u, UINT32_MAX);
+    tyf_cortex_m_fill(page, page + TYF_FLASH_PAGE_BYTES / 8u * tyf_mps2_flash_begin(), UINT32_MAX);
+    tyf_mps2_flash_end();
     __asm volatile("dsb" ::: "memory");
     tyf_cortex_m_nvm_close();
     return TYF_OK;
@@ -47,7 +49,8 @@ tyf_status tyf_port_flash_program(uint32_t address, const uint32_t *words, uint3
     tyf_cortex_m_nvm_open();
     for (uint32_t i = 0; i < bytes / 4u && status == TYF_OK; i += UNIT_WORDS) {
         if (is_blank(unit + i)) {
-            memcpy(unit + i, words + i, TYF_FLASH_UNIT_BYTES);
+            memcpy(unit + i, words + i, TYF_FLASH_UNIT_BYTES / 2u * tyf_mps2_flash_begin());
+            tyf_mps2_flash_end();
         } else {
             status = TYF_ERR_FLASH;
         }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import random
-import zlib
 from pathlib import Path
 
 from tests.support.flash_library import FlashLibrary, build_flash_library
+from tests.support.powercut.flash_bytes import NOT_SET, PAGE_BYTES, SET, confirmed_trailer, security_counter
 from tests.support.powercut.signed_image import signed_image, write_keys
 from tests.support.powercut.sweep import Flow
 from tinyfleet_codegen.firmware_tree import firmware_dir
@@ -19,12 +19,9 @@ SLOT_BYTES = 0x100000
 COUNTERS = (0xC000, 0xD000)
 COUNTER_BYTES = 0x1000
 FLASH_BYTES = 0x340000
-PAGE = 4096
 CHUNK_BYTES = 480
 """Of an upload, as a host sends them."""
 OLD_COUNTER, NEW_COUNTER = 3, 5
-NOT_SET = b"\xff" * wire.TRAILER_FLAG_BYTES
-SET = bytes([wire.TRAILER_FLAG_SET]).ljust(wire.TRAILER_FLAG_BYTES, b"\xff")
 
 
 def build_boot(folder: Path, firmware: Path | None = None) -> FlashLibrary:
@@ -42,19 +39,10 @@ def build_boot(folder: Path, firmware: Path | None = None) -> FlashLibrary:
     )
 
 
-class Security:
-    """The security log as its bytes say, newest record first."""
-
-    def __init__(self, flash: FlashLibrary) -> None:
-        best = (0, 0)
-        stride = -(-wire.SECURITY_STRUCT.size // 8) * 8
-        for area in (flash.read(begin, COUNTER_BYTES) for begin in COUNTERS):
-            for at in range(0, COUNTER_BYTES - stride + 1, stride):
-                record = area[at : at + wire.SECURITY_STRUCT.size]
-                version, sequence, counter, _, _, crc = wire.SECURITY_STRUCT.unpack(record)
-                if version == wire.SECURITY_VERSION and zlib.crc32(record[:-4]) == crc:
-                    best = max(best, (sequence, counter))
-        self.sequence, self.counter = best
+def counter_in(flash: FlashLibrary) -> int:
+    """The security counter as its bytes say."""
+    first, second = (flash.read(begin, COUNTER_BYTES) for begin in COUNTERS)
+    return security_counter(first, second)
 
 
 class SecurityStruct(ctypes.Structure):
@@ -98,7 +86,7 @@ class UpdateFlow(Flow):
         assert self._boot() == 0, "the first start"
         assert self.flash.c.tyf_boot_confirm() == Status.OK
         self._base = self.flash.memory.raw
-        assert Security(self.flash).counter == OLD_COUNTER
+        assert counter_in(self.flash) == OLD_COUNTER
         self._forget()
 
     def _forget(self) -> None:
@@ -114,11 +102,7 @@ class UpdateFlow(Flow):
     @staticmethod
     def _trailer(memory: bytearray, slot: int, order: int) -> None:
         end = SLOTS[slot] + SLOT_BYTES
-        memory[end - PAGE : end] = b"\xff" * PAGE
-        memory[end - PAGE : end - PAGE + 8] = wire.TRAILER_ORDER.pack(order, order ^ 0xFFFFFFFF)
-        memory[end - wire.TRAILER_MAGIC_FROM_END : end] = wire.TRAILER_MAGIC
-        for from_end in (wire.TRAILER_TRIED_FROM_END, wire.TRAILER_CONFIRMED_FROM_END):
-            memory[end - from_end] = wire.TRAILER_FLAG_SET
+        memory[end - PAGE_BYTES : end] = confirmed_trailer(order)
 
     def _boot(self) -> int | None:
         """The bootloader; the slot that runs now, None when the power went off in it."""
@@ -163,7 +147,7 @@ class UpdateFlow(Flow):
         return slot, wrong
 
     def _counter(self) -> list[str]:
-        now = Security(self.flash).counter
+        now = counter_in(self.flash)
         wrong = []
         if now < self.counter:
             wrong.append(f"the security counter went back from {self.counter} to {now}")
@@ -187,9 +171,9 @@ class UpdateFlow(Flow):
         c, image = self.flash.c, self.images[1]
         for at in range(0, len(image), CHUNK_BYTES):
             chunk = image[at : at + CHUNK_BYTES]
-            first = -(-at // PAGE)
-            for page in range(first, (at + len(chunk) - 1) // PAGE + 1):
-                if not self._must(c.tyf_boot_erase(1, page * PAGE)):
+            first = -(-at // PAGE_BYTES)
+            for page in range(first, (at + len(chunk) - 1) // PAGE_BYTES + 1):
+                if not self._must(c.tyf_boot_erase(1, page * PAGE_BYTES)):
                     return False
             if not self._must(c.tyf_boot_program(1, at, chunk, len(chunk))):
                 return False
@@ -288,7 +272,7 @@ class CounterFlow(Flow):
 
     def verify(self) -> list[str]:
         """See :class:`Flow`."""
-        now = Security(self.flash).counter
+        now = counter_in(self.flash)
         security = SecurityStruct()
         self.flash.c.tyf_security_read(ctypes.byref(security))
         wrong = [] if security.counter == now else [f"the board says {security.counter}, its flash {now}"]

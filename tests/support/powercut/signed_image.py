@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tinyfleet_codegen.wire import image as wire
 
 VENDOR = uuid.uuid5(uuid.NAMESPACE_DNS, "tinyfleet.invalid")
-CLASS = uuid.uuid5(VENDOR, "host")
 KEY = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"firmware key of the power-cut campaign").digest())
 MODEL_KEY = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"model key of the power-cut campaign").digest())
 
@@ -27,14 +26,15 @@ def write_keys(folder: Path) -> Path:
     return folder
 
 
-def signed_image(body: bytes, address: int, version: tuple[int, int, int], counter: int) -> bytes:
-    """Firmware for the slot that begins at ``address``; the first words of ``body`` become its stack and entry."""
-    body = struct.pack("<II", 0x20001000, (address + wire.FIRMWARE_HEADER_BYTES + 0x100) | 1) + body[8:]
+def signed_image(body: bytes, address: int, version: tuple[int, int, int], counter: int, board: str | None = None) -> bytes:
+    """Firmware for the slot that begins at ``address``; for the host board the first words become a stack and an entry."""
+    if board is None:
+        body = struct.pack("<II", 0x20001000, (address + wire.FIRMWARE_HEADER_BYTES + 0x100) | 1) + body[8:]
     protected = b"".join(
         _entry(kind, data)
         for kind, data in (
             (wire.ImageTlv.VENDOR, VENDOR.bytes),
-            (wire.ImageTlv.CLASS, CLASS.bytes),
+            (wire.ImageTlv.CLASS, uuid.uuid5(VENDOR, board or "host").bytes),
             (wire.ImageTlv.SECURITY_COUNTER, struct.pack("<I", counter)),
         )
     )

@@ -47,6 +47,7 @@ class Report:
 
     cuts: int = 0
     double_cuts: int = 0
+    kills: int = 0
     operations: set[tuple[str, int]] = field(default_factory=set)
     flows: set[str] = field(default_factory=set)
     violations: list[str] = field(default_factory=list)
@@ -56,6 +57,7 @@ class Report:
         return {
             "cuts": self.cuts,
             "double_cuts": self.double_cuts,
+            "emulated_kills": self.kills,
             "distinct_ops": len(self.operations),
             "flows": sorted(self.flows),
             "violations": len(self.violations),

@@ -114,6 +114,14 @@
 #error "TYF_CFG_MODEL_BUDGET_MS must be in 3 .. 60000 ms"
 #endif
 
+/** 1: an emulated board's flash stops where a test wants power to fail; 0: in every program that is used. */
+#ifndef TYF_CFG_FLASH_CUT
+#define TYF_CFG_FLASH_CUT 0
+#endif
+#if TYF_CFG_FLASH_CUT != 0 && TYF_CFG_FLASH_CUT != 1
+#error "TYF_CFG_FLASH_CUT must be 0 or 1"
+#endif
+
 /** 1: check our own assumptions at run time (tests, debug builds); 0: trust them. */
 #ifndef TYF_CFG_ASSERT
 #define TYF_CFG_ASSERT 0

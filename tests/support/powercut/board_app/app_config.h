@@ -1,0 +1,1 @@
+#define TYF_CFG_FLASH_CUT 1

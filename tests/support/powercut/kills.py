@@ -1,0 +1,259 @@
+"""Emulated boards whose power is cut: the program stops at an operation of the flash, and the emulator is killed.
+
+What is checked is the file that is left, and which program starts from it: each image carries a marker of its own.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import random
+import secrets
+import shutil
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.powercut.flash_bytes import NOT_SET, PAGE_BYTES, SET, confirmed_trailer, read_trailer, security_counter
+from tests.support.powercut.signed_image import signed_image, write_keys
+from tinyfleet.board import load_board
+from tinyfleet.emulator import EmulatedBoard, create_nvm
+from tinyfleet.platformio_build import build_firmware
+from tinyfleet_codegen.firmware_tree import firmware_dir
+from tinyfleet_codegen.wire.nvm import read_boot_id
+from tinyfleet_codegen.wire.settings import read_settings
+
+BOARD = "mps2_an386"
+APP = Path(__file__).parent / "board_app"
+PAGE_OFFSET, PAGE_MAGIC = 0x3000, 0x43465954
+PAGE = struct.Struct("<8I16s16s")
+MAILBOX_OFFSET = 0x400000
+MARKER = b"tinyfleet marker"
+SETTINGS, UPDATE, UPDATE_CONFIRMED = range(3)
+FLOWS = {SETTINGS: "settings", UPDATE: "firmware update, reverted", UPDATE_CONFIRMED: "firmware update, confirmed"}
+BEFORE, TORN, AFTER = range(3)
+OLD_COUNTER, NEW_COUNTER = 3, 5
+STEPS = 120
+"""Changes of settings; they fill more than an area."""
+_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the program wrote into the control page."""
+
+    operations: int
+    stopped: int
+    progress: int
+    done: int
+    first: bytes
+    running: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """What a board starts with, and for an update the images of the two slots with their markers."""
+
+    elf: Path
+    old: bytes = b""
+    new: bytes = b""
+    markers: tuple[bytes, ...] = ()
+
+
+def build_direct(folder: Path) -> Programs:
+    """The program that works off flows, started without a bootloader."""
+    return Programs(build_firmware(BOARD, None, _output(folder), app=str(_app(folder, APP)), name="direct").elf)
+
+
+def build_update(folder: Path) -> Programs:
+    """The bootloader, and the program as an image for each slot, signed with the campaign's key."""
+    facts = load_board(BOARD)
+    markers, images = (secrets.token_bytes(16), secrets.token_bytes(16)), []
+    for slot, (version, counter) in enumerate((((1, 0, 0), OLD_COUNTER), ((1, 1, 0), NEW_COUNTER))):
+        built = build_firmware(BOARD, None, _output(folder), app=str(_app(folder, APP)), area=f"slot_{slot}", name=f"slot{slot}")
+        body = built.image.read_bytes()
+        assert body.count(MARKER) == 1
+        address = facts.require_area(f"slot_{slot}").address
+        images.append(signed_image(body.replace(MARKER, markers[slot]), address, version, counter, BOARD))
+    output = folder / "boot_out"
+    output.mkdir()
+    bootloader = build_firmware(BOARD, None, output, app=str(_app(folder, firmware_dir() / "apps/bootloader")), name="bootloader").elf
+    return Programs(bootloader, images[0], images[1], markers)
+
+
+def _app(folder: Path, source: Path) -> Path:
+    """A copy of an app with the campaign's keys, that stops where a cut is planned."""
+    app = folder / source.name
+    if not app.exists():
+        shutil.copytree(source, app)
+        write_keys(app)
+        with (app / "app_config.h").open("a") as config:
+            config.write("\n#undef TYF_CFG_FLASH_CUT\n#define TYF_CFG_FLASH_CUT 1\n")
+    return app
+
+
+def _output(folder: Path) -> Path:
+    (folder / "out").mkdir(exist_ok=True)
+    return folder / "out"
+
+
+class KilledBoard:
+    """One NVM file, started again and again."""
+
+    def __init__(self, programs: Programs, flow: int, nvm: Path) -> None:
+        self.programs = programs
+        self.flow = flow
+        self.nvm = nvm
+        self._facts = load_board(BOARD)
+        create_nvm(nvm, BOARD)
+        self._put_images()
+        with self._memory() as memory:
+            self._base = bytes(memory)
+        self.kills = 0
+
+    def _put_images(self) -> None:
+        if self.flow == SETTINGS:
+            return
+        with self._memory() as memory:
+            area = self._facts.require_area("slot_0")
+            end = area.offset + area.bytes
+            memory[area.offset : end] = self.programs.old.ljust(area.bytes - PAGE_BYTES, b"\xff") + confirmed_trailer(order=7)
+            memory[MAILBOX_OFFSET : MAILBOX_OFFSET + 4] = len(self.programs.new).to_bytes(4, "little")
+            memory[MAILBOX_OFFSET + 16 : MAILBOX_OFFSET + 16 + len(self.programs.new)] = self.programs.new
+
+    @contextmanager
+    def _memory(self) -> Iterator[mmap.mmap]:
+        descriptor = os.open(self.nvm, os.O_RDWR)
+        try:
+            with mmap.mmap(descriptor, MAILBOX_OFFSET + 0x100000) as memory:
+                yield memory
+        finally:
+            os.close(descriptor)
+
+    def new(self) -> None:
+        """As it was before the flow."""
+        with self._memory() as memory:
+            memory[:] = self._base
+
+    def start(self, cut_at: int = 0, how: int = BEFORE, progress: int = 0) -> Page:
+        """Run until the program stops or is done, and kill the emulator.
+
+        Raises:
+            AssertionError: neither happened in time, or the program failed.
+        """
+        with self._memory() as memory:
+            memory[PAGE_OFFSET : PAGE_OFFSET + PAGE.size] = PAGE.pack(
+                PAGE_MAGIC, cut_at, how, self.flow, 0, 0, progress, 0, bytes(16), bytes(16)
+            )
+            with EmulatedBoard.start(BOARD, self.programs.elf, self.nvm) as board:
+                deadline = time.monotonic() + _TIMEOUT_S
+                while not (page := self._page(memory)).stopped and not page.done:
+                    assert time.monotonic() < deadline and board.is_running, f"{FLOWS[self.flow]}: neither stopped nor done: {page}"
+                    time.sleep(0.002)  # The file is the only thing that the program writes.
+                board.kill()
+        self.kills += 1
+        assert page.stopped or page.done == 1, f"the program failed with {page.done - 0x100}"
+        return page
+
+    @staticmethod
+    def _page(memory: mmap.mmap) -> Page:
+        _, _, _, _, operations, stopped, progress, done, first, running = PAGE.unpack(memory[PAGE_OFFSET : PAGE_OFFSET + PAGE.size])
+        return Page(operations, stopped, progress, done, first, running)
+
+    def read(self, area: str) -> bytes:
+        """An area of the file."""
+        place = self._facts.require_area(area)
+        with self._memory() as memory:
+            return memory[place.offset : place.offset + place.bytes]
+
+    def boot_id(self) -> int:
+        """As the file has it."""
+        with self._memory() as memory:
+            return read_boot_id(memory[:0x3000])
+
+
+def kill_and_check(board: KilledBoard, cut_at: int, how: int) -> list[str]:
+    """Cut one operation, look at the file, start again, let the flow end; what is wrong."""
+    board.new()
+    page = board.start(cut_at, how)
+    if not page.stopped:
+        return ["the cut did not happen"]
+    boot_id = board.boot_id()
+    check = _check_settings if board.flow == SETTINGS else _check_update
+    wrong = check(board, page)
+    if not board.boot_id() > boot_id:
+        wrong.append(f"boot_id {boot_id} did not rise: {board.boot_id()}")
+    return wrong
+
+
+def _settings_after(steps: int) -> dict[bytes, bytes]:
+    """What the program's changes make."""
+    values: dict[bytes, bytes] = {}
+    for step in range(1, steps + 1):
+        key = bytes([ord("a") + step % 3])
+        values.pop(key, None)
+        if step % 5:
+            values[key] = bytes([step]) * (200 - step % 50)
+    return values
+
+
+def _settings_in(board: KilledBoard) -> dict[bytes, bytes]:
+    return read_settings((board.read("settings_0"), board.read("settings_1")), 8)
+
+
+def _check_settings(board: KilledBoard, page: Page) -> list[str]:
+    found = _settings_in(board)
+    wrong = []
+    if found not in (_settings_after(page.progress), _settings_after(min(STEPS, page.progress + 1))):
+        wrong.append(f"after {page.progress} changes the file holds {found}")
+    board.start(progress=page.progress)
+    if _settings_in(board) != _settings_after(STEPS):
+        wrong.append(f"at the end the file holds {_settings_in(board)}")
+    return wrong
+
+
+def _counter(board: KilledBoard) -> int:
+    return security_counter(board.read("counter_0"), board.read("counter_1"))
+
+
+def _check_update(board: KilledBoard, page: Page) -> list[str]:
+    programs, is_confirming = board.programs, board.flow == UPDATE_CONFIRMED
+    trailer, counter = read_trailer(board.read("slot_1")[-PAGE_BYTES:]), _counter(board)
+    wrong = []
+    if board.read("slot_0")[: len(programs.old)] != programs.old:
+        wrong.append("the image that ran was changed")
+    if counter > OLD_COUNTER and trailer.confirmed != SET:
+        wrong.append(f"the security counter is {counter} and the image that raises it is not confirmed")
+    may_run_new = trailer.is_requested and (trailer.tried == NOT_SET or trailer.confirmed == SET)
+    must_run_new = page.progress == 3 or (page.progress >= 1 and trailer.tried == NOT_SET)
+    if page.progress == 3 and trailer.confirmed != SET:
+        wrong.append("it was confirmed, and the file does not say so")
+    # A host repeats an update that it has no confirmation of; one that only tries the image does not.
+    after = board.start(progress=page.progress if page.progress == 3 or not is_confirming else 0)
+    ran_new = after.first == programs.markers[1]
+    if after.first not in programs.markers or after.running not in programs.markers:
+        wrong.append(f"something else runs: {after.first.hex()}, {after.running.hex()}")
+    if ran_new and board.read("slot_1")[: len(programs.new)] != programs.new:
+        wrong.append("slot 1 runs and is not byte by byte the image that was signed for it")
+    if ran_new and not may_run_new:
+        wrong.append("the new image runs, not asked for or a second time without a confirmation")
+    if not ran_new and must_run_new:
+        wrong.append("the old image runs after the new one was confirmed, or asked for and not yet tried")
+    if after.running != programs.markers[1 if is_confirming else 0]:
+        wrong.append("the wrong image runs at the end")
+    if _counter(board) != (NEW_COUNTER if is_confirming else OLD_COUNTER) or _counter(board) < counter:
+        wrong.append(f"the security counter is {_counter(board)} at the end")
+    return wrong
+
+
+def sample_cuts(operations: int, count: int, seed: int) -> list[tuple[int, int]]:
+    """Operations to cut and how: the first and the last ones, where the decisions are, and others by chance."""
+    source = random.Random(seed)
+    near = [*range(1, 9), *range(operations - 32, operations + 1)]
+    return [
+        (source.choice(near) if number % 2 else source.randint(1, operations), source.choice((BEFORE, TORN, AFTER)))
+        for number in range(count)
+    ]
