@@ -130,8 +130,8 @@ def test_a_board_without_enough_ram_is_refused_with_what_is_largest(model_dir: P
 def test_missing_things_are_usage_errors(model_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no board 'mps3'"):
         build_firmware("mps3", model_dir, tmp_path)
-    with pytest.raises(UsageError, match="no app 'bootloader'"):
-        build_firmware(BOARD, model_dir, tmp_path, app="bootloader")
+    with pytest.raises(UsageError, match="no app 'toaster'"):
+        build_firmware(BOARD, model_dir, tmp_path, app="toaster")
     with pytest.raises(UsageError, match="no generated model"):
         build_firmware(BOARD, tmp_path, tmp_path / "out")
 

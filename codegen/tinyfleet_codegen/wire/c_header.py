@@ -130,6 +130,7 @@ def render() -> str:
                 ("TYF_TRAILER_CONFIRMED_FROM_END", image.TRAILER_CONFIRMED_FROM_END),
                 ("TYF_TRAILER_TRIED_FROM_END", image.TRAILER_TRIED_FROM_END),
                 ("TYF_TRAILER_ORDER_BYTES", image.TRAILER_ORDER.size),
+                ("TYF_TRAILER_ORDER_COPIES", image.TRAILER_ORDER_COPIES),
                 ("TYF_SECURITY_VERSION", image.SECURITY_VERSION),
                 ("TYF_SECURITY_BYTES", image.SECURITY_STRUCT.size),
                 *_offsets("TYF_SECURITY_", image.SECURITY),

@@ -62,7 +62,23 @@ TRAILER_CONFIRMED_FROM_END = 24
 TRAILER_TRIED_FROM_END = 32
 """MCUboot's copy_done."""
 TRAILER_ORDER = struct.Struct("<II")
-"""Ours, at the begin of the slot's last page: a number that rises with each request, and its complement."""
+"""Ours, at the begin of the slot's last page, twice: a number that rises with each request, and its complement."""
+TRAILER_ORDER_COPIES = 2
+
+
+def order_bytes(order: int) -> bytes:
+    """All copies of a request's number."""
+    return TRAILER_ORDER.pack(order, order ^ 0xFFFFFFFF) * TRAILER_ORDER_COPIES
+
+
+def read_order(page: bytes) -> int:
+    """The number at the begin of a trailer's page, from its first intact copy; 0: none."""
+    for copy in range(TRAILER_ORDER_COPIES):
+        order, complement = TRAILER_ORDER.unpack_from(page, copy * TRAILER_ORDER.size)
+        if order ^ complement == 0xFFFFFFFF:
+            return int(order)
+    return 0
+
 
 SECURITY_VERSION = 1
 SECURITY: tuple[tuple[str, str], ...] = (

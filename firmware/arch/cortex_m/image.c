@@ -11,6 +11,7 @@ uint32_t tyf_port_image_address(void) {
 #define SYSTICK_CONTROL TYF_REGISTER(0xe000e010u)
 #define NVIC_DISABLE(i) TYF_REGISTER(0xe000e180u + 4u * (i))
 #define NVIC_CLEAR(i) TYF_REGISTER(0xe000e280u + 4u * (i))
+#define MPU_CONTROL TYF_REGISTER(0xe000ed94u)
 #define VECTOR_TABLE TYF_REGISTER(0xe000ed08u)
 
 /* The image's own start-up sets its stacks, but its first instructions run on what its vector table says, as after a
@@ -29,6 +30,7 @@ __attribute__((noreturn, naked)) static void enter(const uint32_t *table __attri
 void tyf_port_start_image(uint32_t vector_table) {
     (void)tyf_cortex_m_mask();
     SYSTICK_CONTROL = 0;
+    MPU_CONTROL = 0; /* else what is our stack's end would be a hole in the image's */
     for (unsigned i = 0; i < 8; i++) {
         NVIC_DISABLE(i) = 0xffffffffu;
         NVIC_CLEAR(i) = 0xffffffffu;

@@ -12,6 +12,4 @@ void tyf_mps2_uart_tx_interrupt(void);
 void tyf_mps2_time_start(void);
 void tyf_mps2_wake_interrupt(void);
 
-void tyf_mps2_watchdog_start(void);
-
 #endif

@@ -33,6 +33,8 @@ COMMANDS: tuple[str, ...] = (
     "emulate",
     "device",
     "model",
+    "keys",
+    "firmware",
 )
 """Modules of this package; each has ``register(app)``, which adds its command or its group of commands."""
 

@@ -33,6 +33,10 @@ def emulate_command(
     *,
     elf: Annotated[Path | None, typer.Option(help="The firmware.")] = None,
     build_dir: Annotated[Path | None, typer.Option(help="Folder that tinyfleet build wrote; its firmware.elf runs.")] = None,
+    boot: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder that tinyfleet build --signed wrote: its bootloader runs, a new NVM gets slot 0."),
+    ] = None,
     nvm: Annotated[
         Path | None, typer.Option(help="The board's memory over restarts, made when it is not there; without: a new identity.")
     ] = None,
@@ -41,24 +45,41 @@ def emulate_command(
     as_json: JsonFlag = False,
 ) -> None:
     """Start an emulated board, print its addresses once, run it until Ctrl-C."""
-    from tinyfleet.emulator import EmulatedBoard  # noqa: PLC0415 - keeps --help fast
-
-    if (elf is None) == (build_dir is None):
-        raise UsageError("emulate needs either --elf or --build-dir", hint="tinyfleet build makes the firmware")
-    firmware = elf if elf is not None else Path(build_dir or ".") / "firmware.elf"
+    if sum(way is not None for way in (elf, build_dir, boot)) != 1:
+        raise UsageError("emulate needs one of --elf, --build-dir and --boot", hint="tinyfleet build makes the firmware")
+    if boot is not None:
+        firmware = boot / "bootloader" / "bootloader.elf"
+    else:
+        firmware = elf if elf is not None else Path(build_dir or ".") / "firmware.elf"
     identity = _parse_device_id(device_id)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
         with (
             tempfile.TemporaryDirectory(prefix="tinyfleet-") as scratch,
-            EmulatedBoard.start(board, firmware, nvm or Path(scratch) / "board.nvm", device_id=identity, pty=pty) as emulated,
+            _start(board, firmware, nvm or Path(scratch) / "board.nvm", identity, pty, boot) as emulated,
         ):
             _print_addresses(board, emulated, as_json)
             exit_code = emulated.wait()
             raise LinkClosed(f"QEMU ended by itself (exit code {exit_code}): {emulated.output() or 'it printed nothing'}")
     except _Stopped:
         return
+
+
+def _start(board: str, firmware: Path, nvm: Path, identity: bytes | None, pty: bool, boot: Path | None) -> EmulatedBoard:
+    from tinyfleet.emulator import EmulatedBoard, create_nvm  # noqa: PLC0415 - keeps --help fast
+
+    if boot is not None and not nvm.exists():
+        from tinyfleet.image import find_factory_image, write_factory_slot  # noqa: PLC0415
+
+        image = find_factory_image(boot).read_bytes()
+        create_nvm(nvm, board, identity)
+        try:
+            write_factory_slot(nvm, board, image)
+        except BaseException:
+            nvm.unlink()  # Half a board would be taken for a whole one next time.
+            raise
+    return EmulatedBoard.start(board, firmware, nvm, device_id=identity, pty=pty)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

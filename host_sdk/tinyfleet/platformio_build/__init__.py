@@ -9,5 +9,6 @@
 from __future__ import annotations
 
 from tinyfleet.platformio_build.build import FirmwareBuild, build_firmware
+from tinyfleet.platformio_build.signed import SignedBuild, build_signed
 
-__all__ = ["FirmwareBuild", "build_firmware"]
+__all__ = ["FirmwareBuild", "SignedBuild", "build_firmware", "build_signed"]

@@ -54,15 +54,28 @@ class _App:
         libraries: Folders of ``firmware/lib`` to compile; empty: all.
         needs_model: Whether it runs a model.
         needs_crypto: Whether it verifies signatures or opens sessions.
+        area: Of the flash map, where the app always lies; None: where the board starts by itself, or a slot.
+        stack_bytes: Its main stack, when not the manifest's.
+        handler_stack_bytes: That of interrupts, likewise.
     """
 
     libraries: tuple[str, ...] = ()
     needs_model: bool = True
     needs_crypto: bool = False
+    area: str | None = None
+    stack_bytes: int | None = None
+    handler_stack_bytes: int | None = None
 
 
 def build_firmware(
-    board: str, model_dir: Path | None, output_dir: Path, *, app: str = "sensor", area: str | None = None, name: str = "firmware"
+    board: str,
+    model_dir: Path | None,
+    output_dir: Path,
+    *,
+    app: str = "sensor",
+    area: str | None = None,
+    keys_header: str | None = None,
+    name: str = "firmware",
 ) -> FirmwareBuild:
     """Build an app with one generated model for one board.
 
@@ -73,6 +86,7 @@ def build_firmware(
         app: Name of a folder in ``firmware/apps``, or the path of a folder with an app of your own.
         area: Update slot to link for, ``slot_0`` or ``slot_1``; None: where the board starts by itself. Objects are
             compiled once for all.
+        keys_header: Text of ``tyf_keys.h``, the public keys to pin; None: the program trusts no key.
         name: Stem of the three files.
 
     Raises:
@@ -89,8 +103,10 @@ def build_firmware(
     project = output_dir.resolve() / "pio"
     gcc = find_arm_gcc()
     write_scons_package(project / "core")
-    write_if_changed(project / "platformio.ini", _project_file(board, app_dir, needs, model_dir))
-    log = _run_platformio(project, board, gcc, area)
+    if keys_header is not None:
+        write_if_changed(project / "keys" / "tyf_keys.h", keys_header)
+    write_if_changed(project / "platformio.ini", _project_file(board, app_dir, needs, model_dir, project, keys_header is not None))
+    log = _run_platformio(project, board, gcc, area or needs.area)
     (project / "build.log").write_text(log.text, encoding="utf-8")
     if log.exit_code != 0:
         _refuse_overflow(log.text, board, model_dir)
@@ -145,12 +161,15 @@ def _model_dir(board: str, model_dir: Path | None) -> Path:
     return folder
 
 
-def _project_file(board: str, app_dir: Path, needs: _App, model_dir: Path | None) -> str:
+def _project_file(board: str, app_dir: Path, needs: _App, model_dir: Path | None, project: Path, has_keys: bool) -> str:
     sources = firmware_dir()
     options = {
         "custom_model_dir": model_dir,
         "custom_crypto_dir": crypto_source_dir() if needs.needs_crypto else None,
+        "custom_keys_dir": project / "keys" if has_keys else None,
         "custom_libraries": " ".join(needs.libraries),
+        "custom_stack_bytes": needs.stack_bytes,
+        "custom_handler_stack_bytes": needs.handler_stack_bytes,
     }
     more = "".join(f"{name} = {value}\n" for name, value in options.items() if value)
     return f"""; Written by tinyfleet, rewritten when the build's inputs move.

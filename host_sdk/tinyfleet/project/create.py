@@ -41,7 +41,8 @@ def create_project(folder: Path, *, recipe: str, board: str) -> tuple[Path, ...]
     load_board(board)
     load_recipe(recipe)
     files = _recipe_files(name, recipe) | _template_files(name, recipe, board)
-    files[f"firmware/{name}/main.c"] = (firmware_dir() / "apps" / _APP / "main.c").read_text(encoding="utf-8")
+    for source in ("main.c", "app.json"):
+        files[f"firmware/{name}/{source}"] = (firmware_dir() / "apps" / _APP / source).read_text(encoding="utf-8")
     try:
         for path, text in files.items():
             target = folder / path

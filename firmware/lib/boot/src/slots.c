@@ -22,11 +22,10 @@ static const uint8_t class_id[TYF_IMAGE_ID_BYTES] = {TYF_BOARD_CLASS_ID};
 static const uint32_t magic[MAGIC_BYTES / 4u] = {TYF_TRAILER_MAGIC_0, TYF_TRAILER_MAGIC_1, TYF_TRAILER_MAGIC_2,
                                                  TYF_TRAILER_MAGIC_3};
 
-typedef enum {
-    FLAG_BLANK,
-    FLAG_SET,
-    FLAG_TORN,
-} flag_state;
+/* So many bits may have changed by themselves and the trailer still says the same. What is half written or half erased
+ * differs in more, or in any case may be taken either way. */
+#define MAGIC_BIT_ERRORS 8u
+#define FLAG_BIT_ERRORS 1u
 
 static uint32_t slot_bytes(void) {
     const uint32_t first = tyf_area_bytes(areas[0]), second = tyf_area_bytes(areas[1]);
@@ -64,12 +63,48 @@ static bool is_trailer_blank(uint32_t slot) {
     return are_blank(tyf_area_data(areas[slot]) + tyf_boot_capacity(), PAGE_BYTES);
 }
 
-static flag_state flag_at(uint32_t slot, uint32_t from_end) {
-    const uint8_t *flag = tyf_area_data(areas[slot]) + slot_bytes() - from_end;
-    if (are_blank(flag, TYF_TRAILER_FLAG_BYTES)) {
-        return FLAG_BLANK;
+static uint32_t bit_count(uint32_t bits) {
+    uint32_t count = 0;
+    for (; bits != 0; bits &= bits - 1u) {
+        count++;
     }
-    return flag[0] == TYF_TRAILER_FLAG_SET && are_blank(flag + 1, TYF_TRAILER_FLAG_BYTES - 1u) ? FLAG_SET : FLAG_TORN;
+    return count;
+}
+
+static const uint8_t *flag_at(uint32_t slot, uint32_t from_end) {
+    return tyf_area_data(areas[slot]) + slot_bytes() - from_end;
+}
+
+static bool is_flag_blank(uint32_t slot, uint32_t from_end) {
+    return are_blank(flag_at(slot, from_end), TYF_TRAILER_FLAG_BYTES);
+}
+
+static bool is_flag_set(uint32_t slot, uint32_t from_end) {
+    const uint8_t *flag = flag_at(slot, from_end);
+    uint32_t errors = bit_count(flag[0] ^ TYF_TRAILER_FLAG_SET);
+    for (uint32_t i = 1; i < TYF_TRAILER_FLAG_BYTES; i++) {
+        errors += bit_count(flag[i] ^ 0xffu);
+    }
+    return errors <= FLAG_BIT_ERRORS;
+}
+
+static bool is_magic(uint32_t slot) {
+    uint32_t errors = 0;
+    for (uint32_t i = 0; i < MAGIC_BYTES / 4u; i++) {
+        errors += bit_count(tyf_get_u32_le(flag_at(slot, TYF_TRAILER_MAGIC_FROM_END) + 4u * i) ^ magic[i]);
+    }
+    return errors <= MAGIC_BIT_ERRORS;
+}
+
+/* Of the request, from the first copy that is intact; 0: none is. */
+static uint32_t read_order(uint32_t slot) {
+    const uint8_t *order = tyf_area_data(areas[slot]) + tyf_boot_capacity();
+    for (uint32_t i = 0; i < TYF_TRAILER_ORDER_COPIES; i++, order += TYF_TRAILER_ORDER_BYTES) {
+        if (tyf_get_u32_le(order) == ~tyf_get_u32_le(order + 4)) {
+            return tyf_get_u32_le(order);
+        }
+    }
+    return 0;
 }
 
 static tyf_status set_flag(uint32_t slot, uint32_t from_end) {
@@ -82,19 +117,11 @@ void tyf_boot_read(uint32_t slot, tyf_boot_slot *state) {
     if (!tyf_boot_has_slots()) {
         return;
     }
-    const uint8_t *data = tyf_area_data(areas[slot]);
-    const uint8_t *order = data + tyf_boot_capacity();
-    state->is_image = tyf_image_read(&state->image, data, tyf_boot_capacity()) == TYF_OK;
-    state->is_requested = true;
-    for (uint32_t i = 0; i < MAGIC_BYTES / 4u; i++) {
-        const uint8_t *word = data + slot_bytes() - TYF_TRAILER_MAGIC_FROM_END + 4u * i;
-        state->is_requested = state->is_requested && tyf_get_u32_le(word) == magic[i];
-    }
-    if (tyf_get_u32_le(order) == ~tyf_get_u32_le(order + 4)) {
-        state->order = tyf_get_u32_le(order);
-    }
-    state->is_tried = flag_at(slot, TYF_TRAILER_TRIED_FROM_END) != FLAG_BLANK;
-    state->is_confirmed = state->is_requested && flag_at(slot, TYF_TRAILER_CONFIRMED_FROM_END) == FLAG_SET;
+    state->is_image = tyf_image_read(&state->image, tyf_area_data(areas[slot]), tyf_boot_capacity()) == TYF_OK;
+    state->is_requested = is_magic(slot);
+    state->order = read_order(slot);
+    state->is_tried = !is_flag_blank(slot, TYF_TRAILER_TRIED_FROM_END);
+    state->is_confirmed = state->is_requested && is_flag_set(slot, TYF_TRAILER_CONFIRMED_FROM_END);
     state->is_active = tyf_boot_active() == slot;
 }
 
@@ -102,7 +129,7 @@ void tyf_boot_read(uint32_t slot, tyf_boot_slot *state) {
  * flags between them: an erasure that is cut, from whichever end, does not make a tried image one to be tried. */
 static bool is_pending(uint32_t slot, const tyf_boot_slot *state) {
     return state->is_requested && state->order != 0 && !state->is_tried &&
-           flag_at(slot, TYF_TRAILER_CONFIRMED_FROM_END) == FLAG_BLANK;
+           is_flag_blank(slot, TYF_TRAILER_CONFIRMED_FROM_END);
 }
 
 void tyf_boot_trust_firmware(uint32_t slot, tyf_boot_trust *trust) {
@@ -195,10 +222,12 @@ tyf_status tyf_boot_mark_test(uint32_t slot) {
     if (!is_trailer_blank(slot)) {
         status = tyf_area_erase(areas[slot], tyf_boot_capacity());
     }
-    uint8_t order[TYF_TRAILER_ORDER_BYTES], magic_bytes[MAGIC_BYTES];
+    uint8_t order[TYF_TRAILER_ORDER_BYTES * TYF_TRAILER_ORDER_COPIES], magic_bytes[MAGIC_BYTES];
     const uint32_t number = 1u + (ours.order > other.order ? ours.order : other.order);
-    tyf_put_u32_le(order, number);
-    tyf_put_u32_le(order + 4, ~number);
+    for (uint32_t i = 0; i < TYF_TRAILER_ORDER_COPIES; i++) {
+        tyf_put_u32_le(order + i * TYF_TRAILER_ORDER_BYTES, number);
+        tyf_put_u32_le(order + i * TYF_TRAILER_ORDER_BYTES + 4u, ~number);
+    }
     for (uint32_t i = 0; i < MAGIC_BYTES / 4u; i++) {
         tyf_put_u32_le(magic_bytes + 4u * i, magic[i]);
     }

@@ -70,8 +70,10 @@ IMAGE_HEADER_BYTES = 0x200
 
 
 def linker_symbols(facts, image_area=None):
-    """``--defsym`` symbols that ``arch/cortex_m/link.ld`` asks for, as ``(name, value)``; ``image_area``: link for that slot."""
-    image = facts["image"] if image_area is None else {"area": image_area, "header_bytes": IMAGE_HEADER_BYTES}
+    """``--defsym`` symbols that ``arch/cortex_m/link.ld`` asks for, as ``(name, value)``; ``image_area``: link into that."""
+    image = facts["image"]
+    if image_area is not None:
+        image = {"area": image_area, "header_bytes": IMAGE_HEADER_BYTES if image_area.startswith("slot_") else 0}
     origin, size = _area(facts, image["area"])
     boot_origin, boot_size = _area(facts, image["boot_area"]) if "boot_area" in image else (origin, 0)
     ram, *more = ram_memories(facts)
@@ -82,7 +84,7 @@ def linker_symbols(facts, image_area=None):
         ("TYF_LD_BOOT_BYTES", hex(boot_size)),
         ("TYF_LD_FLASH_ORIGIN", hex(origin)),
         ("TYF_LD_FLASH_BYTES", hex(size)),
-        ("TYF_LD_HEADER_BYTES", hex(facts["image"]["header_bytes"])),
+        ("TYF_LD_HEADER_BYTES", hex(image["header_bytes"])),
         ("TYF_LD_RAM_ORIGIN", ram["origin"]),
         ("TYF_LD_RAM_BYTES", hex(ram["bytes"])),
         ("TYF_LD_STACK_BYTES", hex(facts["stack_bytes"])),

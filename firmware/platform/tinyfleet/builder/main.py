@@ -4,11 +4,13 @@ Project options:
     custom_firmware_dir  folder with lib/, arch/, boards/; default: the folder that holds this platform
     custom_model_dir     folder with the generated model.c and model.h; absent for an app without a model
     custom_crypto_dir    folder with monocypher.c and monocypher.h; absent for an app that verifies nothing
+    custom_keys_dir      folder with tyf_keys.h; absent: no key is trusted
+    custom_stack_bytes, custom_handler_stack_bytes  when not the manifest's
     custom_libraries     names of the folders in lib/ that the app needs; default: all
     custom_app_name      what the firmware calls itself
 
 Environment:
-    TINYFLEET_IMAGE_AREA  area of the flash map to link the program into, behind an image header; default: the manifest's
+    TINYFLEET_IMAGE_AREA  area of the flash map to link the program into, a slot's behind an image header; default: the manifest's
 """
 
 import os
@@ -26,8 +28,8 @@ sys.path.insert(0, str(PLATFORM_DIR / "builder"))
 import board as board_facts  # noqa: E402
 
 FIRMWARE_DIR = Path(env.GetProjectOption("custom_firmware_dir", str(PLATFORM_DIR.parents[1]))).resolve()
-OPTIONAL_DIRS = {name: env.GetProjectOption(f"custom_{name}_dir", "") for name in ("model", "crypto")}
-MODEL_DIR, CRYPTO_DIR = (Path(folder).resolve() if folder else None for folder in OPTIONAL_DIRS.values())
+OPTIONAL_DIRS = [env.GetProjectOption(f"custom_{name}_dir", "") for name in ("model", "crypto", "keys")]
+MODEL_DIR, CRYPTO_DIR, KEYS_DIR = (Path(folder).resolve() if folder else None for folder in OPTIONAL_DIRS)
 LIBRARIES = env.GetProjectOption("custom_libraries", "").split()
 APP = env.GetProjectOption("custom_app_name", "sensor")
 
@@ -74,6 +76,9 @@ def source_folders(facts):
 
 manifest = env.BoardConfig()
 facts = manifest.get("tinyfleet")
+for stack in ("stack_bytes", "handler_stack_bytes"):
+    facts[stack] = int(env.GetProjectOption(f"custom_{stack}", facts[stack]))
+LINKER_SYMBOLS = board_facts.linker_symbols(facts, os.environ.get("TINYFLEET_IMAGE_AREA"))
 build = manifest.get("build")
 if MODEL_DIR is not None and not (MODEL_DIR / "model.h").is_file():
     fail(f"no generated model in {MODEL_DIR}; tinyfleet compile M.tflite --board {env['BOARD']} -o {MODEL_DIR}")
@@ -114,7 +119,7 @@ env.Append(
         *sorted(str(folder) for folder in (FIRMWARE_DIR / "lib").glob("*/include")),
         str(FIRMWARE_DIR / "arch" / "cortex_m"),
         *(str(FIRMWARE_DIR / "boards" / folder) for folder in board_facts.source_folders(facts)),
-        *(str(folder) for folder in (MODEL_DIR, CRYPTO_DIR) if folder),
+        *(str(folder) for folder in (MODEL_DIR, CRYPTO_DIR, KEYS_DIR) if folder),
         env.subst("$PROJECT_SRC_DIR"),  # The app may bring app_config.h.
     ],
     LINKFLAGS=[
@@ -122,7 +127,7 @@ env.Append(
         *("--specs=nano.specs", "--specs=nosys.specs", "-nostartfiles"),
         *("-Wl,--gc-sections", "-Wl,--fatal-warnings"),
         "-Wl,-Map=${TARGET.base}.map",
-        *(f"-Wl,--defsym={name}={value}" for name, value in board_facts.linker_symbols(facts, os.environ.get("TINYFLEET_IMAGE_AREA"))),
+        *(f"-Wl,--defsym={name}={value}" for name, value in LINKER_SYMBOLS),
     ],
     LIBS=["c", "gcc", "m"],
     BUILDERS={"ElfToBin": Builder(action=env.VerboseAction("$OBJCOPY -O binary $SOURCES $TARGET", "Building $TARGET"), suffix=".bin")},
