@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import mlperf, standins
+from tests.support.converted_models import convert
 from tests.support.stream_case import keyword_case
 from tinyfleet.verify import verify
 from tinyfleet_codegen.package import ModelPackage, load_package
@@ -44,3 +45,10 @@ def test_streaming_model_on_board_equals_the_oracle_over_a_sequence(tmp_path: Pa
 @pytest.mark.parametrize("model", mlperf.found_models(), ids=lambda model: model.name)
 def test_mlperf_model_on_board_equals_the_oracle(model: mlperf.MlperfModel, board: str, tmp_path: Path) -> None:
     assert_equal_on(board, load_package(mlperf.path_of(model)), tmp_path, count=4, per_layer=True)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("board", ["mps2_an386", *(pytest.param(b, marks=pytest.mark.full) for b in EVERY_RUN[1:])])
+def test_converted_int16_model_on_board_equals_the_oracle_in_every_layer(board: str, tmp_path: Path) -> None:
+    convert(tmp_path, "int16")
+    assert_equal_on(board, load_package(tmp_path / "int16.tflite"), tmp_path, count=4, per_layer=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.converted_models import NAMES
+from tests.support.converted_models import NAMES, convert
 from tinyfleet.cases import Cases
 from tinyfleet.engine import HostModel
 from tinyfleet.oracle import open_oracle
@@ -16,15 +14,11 @@ from tinyfleet.verify import HostRunner, compare
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.package import ModelPackage
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("converted")
-    command = [sys.executable, "-m", "tests.support.converted_models", str(path)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
-    assert result.returncode == 0, result.stderr[-4000:]
+    convert(path)
     return path
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.converted_models import INT16, convert
 from tests.support.op_cases import OpCase, all_cases
 from tests.support.op_cases.conv2d import conv_case
 from tests.support.op_cases.depthwise_conv2d import depthwise_case
 from tests.support.op_cases.fully_connected import dense_case
 from tests.support.tflite_builder import TfliteBuilder
+from tinyfleet.cases import Cases
+from tinyfleet.engine import BlobModel, HostModel
+from tinyfleet.oracle import open_oracle
+from tinyfleet.verify import HostRunner, compare
 from tinyfleet_codegen.compile import compile_graph
+from tinyfleet_codegen.emit.blob import print_blob
 from tinyfleet_codegen.errors import CompileError, QuantError, UnsupportedOp
+from tinyfleet_codegen.firmware_tree import HOST_CLASS
 from tinyfleet_codegen.ops import OPS
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.softmax_tables import EXP_TABLE
@@ -157,3 +165,24 @@ def test_every_difference_in_softmax_equals_the_oracle() -> None:
         node = graph.nodes[0]
         np.testing.assert_array_equal(node.op.reference(graph, node, [values]), interpreter.get_output(0))
     assert (np.diff(EXP_TABLE) >= 0).all()
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("int16")
+    convert(folder, *INT16)
+    return folder
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("name", INT16)
+def test_every_layer_of_a_converted_model_equals_the_oracle(name: str, converted: Path) -> None:
+    package = ModelPackage(name, (converted / f"{name}.tflite").read_bytes())
+    model = compile_graph(package, None)
+    assert sum("s16" in layer.kernel for layer in model.layers) >= 12
+    oracle, cases = open_oracle(package.tflite, name), Cases(model, 7)
+    result = compare(HostRunner(HostModel(package, compiled=model)), model, oracle, cases, count=20, per_layer=True)
+    assert (result.checked, result.mismatches) == (20, 0), result.first_difference
+    assert result.layers_compared == 20 * len(model.layers)
+    outputs = BlobModel(print_blob(model.graph, model.plan, package, HOST_CLASS)).run(cases.inputs(0, 20))
+    np.testing.assert_array_equal(outputs.reshape(-1), oracle.run(cases.inputs(0, 20)).reshape(-1))

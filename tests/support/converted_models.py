@@ -1,25 +1,36 @@
-"""Keras models with many different ops through TensorFlow's converter: ``python -m tests.support.converted_models FOLDER``.
+"""Keras models with many different ops through TensorFlow's converter: ``python -m tests.support.converted_models FOLDER [NAME...]``.
 
 What the converter writes is not what tests build by hand: fused activations, float islands, constants in odd places.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-NAMES = ("attention", "conv1d", "decoder", "elementwise", "fused_lstm", "gru", "lstm", "mobile", "norm")
+ROOT = Path(__file__).parents[2]
+NAMES = ("attention", "conv1d", "decoder", "elementwise", "fused_lstm", "gru", "int16", "int16_float", "lstm", "mobile", "norm")
+INT16 = ("int16", "int16_float")
+"""Models with int16 activations; the second with float32 outside."""
 
 
-def main(folder: Path) -> None:
-    """Convert every model to int8 (``conv1d`` with uint8 outside)."""
+def convert(folder: Path, *names: str) -> None:
+    """Write models, all when none is named, in a process of its own: TensorFlow takes seconds to import, and can die."""
+    command = [sys.executable, "-m", "tests.support.converted_models", str(folder), *names]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
+    assert result.returncode == 0, result.stderr[-4000:]
+
+
+def main(folder: Path, names: Sequence[str]) -> None:
+    """Convert models to int8 (``conv1d`` with uint8 outside), or those of INT16 to int16 with int8 weights."""
     import keras  # noqa: PLC0415 - imports TensorFlow
-    import numpy as np  # noqa: PLC0415
-    import tensorflow as tf  # noqa: PLC0415
 
     from tests.support.fused_lstm import fused_lstm  # noqa: PLC0415
+    from tests.support.int16_networks import attention as int16_float  # noqa: PLC0415
+    from tests.support.int16_networks import convolutions as int16  # noqa: PLC0415
 
     layers: Any = keras.layers
     ops: Any = keras.ops
@@ -69,25 +80,45 @@ def main(folder: Path) -> None:
         x = ops.max(layers.Conv2D(4, 3, padding="same")(x), axis=(1, 2))
         return layers.Dense(3)(x / ops.sqrt(ops.sum(x * x, axis=-1, keepdims=True) + 1e-3))
 
-    shapes = [(20, 8), (64, 3), (16, 16, 3), (12, 12, 2), (10, 6), (10, 6), (10, 6), (16, 16, 3), (8, 8, 2)]
-    makers: list[Callable[[Any], Any]] = [attention, conv1d, decoder, elementwise, fused_lstm, gru, lstm, mobile, norm]
-    for name, shape, make in zip(NAMES, shapes, makers, strict=True):
-        keras.utils.set_random_seed(7)
-        rng = np.random.default_rng(7)
+    makers: dict[str, tuple[tuple[int, ...], Callable[[Any], Any]]] = {
+        "attention": ((20, 8), attention),
+        "conv1d": ((64, 3), conv1d),
+        "decoder": ((16, 16, 3), decoder),
+        "elementwise": ((12, 12, 2), elementwise),
+        "fused_lstm": ((10, 6), fused_lstm),
+        "gru": ((10, 6), gru),
+        "int16": ((20, 12, 2), int16),
+        "int16_float": ((20, 8), int16_float),
+        "lstm": ((10, 6), lstm),
+        "mobile": ((16, 16, 3), mobile),
+        "norm": ((8, 8, 2), norm),
+    }
+    for name in names:
+        (folder / f"{name}.tflite").write_bytes(_converted(name, *makers[name]))
 
-        def calibration(shape: tuple[int, ...] = shape, rng: Any = rng) -> Iterator[list[Any]]:
-            for _ in range(20):
-                yield [rng.normal(size=(1, *shape)).astype(np.float32)]
 
-        source = keras.Input(batch_shape=(1, *shape))
-        converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(source, make(source)))
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = calibration
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        outside = tf.uint8 if name == "conv1d" else tf.int8
-        converter.inference_input_type = converter.inference_output_type = outside
-        (folder / f"{name}.tflite").write_bytes(converter.convert())
+def _converted(name: str, shape: tuple[int, ...], make: Callable[[Any], Any]) -> bytes:
+    import keras  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415
+    import tensorflow as tf  # noqa: PLC0415
+
+    keras.utils.set_random_seed(7)
+    rng = np.random.default_rng(7)
+
+    def calibration() -> Iterator[list[Any]]:
+        for _ in range(20):
+            yield [rng.normal(size=(1, *shape)).astype(np.float32)]
+
+    source = keras.Input(batch_shape=(1, *shape))
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(source, make(source)))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = calibration
+    wide = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    converter.target_spec.supported_ops = [wide if name in INT16 else tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    outside = {"conv1d": tf.uint8, "int16": tf.int16, "int16_float": tf.float32}.get(name, tf.int8)
+    converter.inference_input_type = converter.inference_output_type = outside
+    return bytes(converter.convert())
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:] or NAMES)
