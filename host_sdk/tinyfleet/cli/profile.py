@@ -87,6 +87,8 @@ def _print_profile(profile: ModelProfile) -> None:
             f"model {estimate.model}: {estimate.assumptions}"
         )
         typer.echo(f"error of the estimate: {estimate.error}")
+    elif profile.classes is not None or profile.no_estimate:
+        typer.echo(f"no estimate of cycles: {profile.no_estimate}")
     total = max(1, sum(layer.instructions for layer in profile.layers))
     typer.echo(f"{'op':>4}  {'kind':<20}{'output':<18}{'MACs':>11}{'instructions':>14}{'per MAC':>9}{'share':>8}")
     for layer in profile.layers:

@@ -17,6 +17,7 @@ from pathlib import Path
 from tinyfleet.bench.measure import infer
 from tinyfleet.elf import elf_symbols
 from tinyfleet.emulator import EmulatedBoard
+from tinyfleet.profile.cycle_model import MODELS, CycleModel, Executed, always
 from tinyfleet.toolchain import find_arm_gcc
 from tinyfleet_codegen.errors import ImageError, ProtocolError
 from tinyfleet_codegen.target import load_target
@@ -42,17 +43,6 @@ _CUT_MASK = 0x1FF
 _PAGE_BYTES = 1024
 _ENDS_BLOCK = re.compile(r"(?:cps|msr|isb|vctp|vpst|vpt|dls|lctp|vmsr|svc|wf[ie]).*")
 
-_CYCLE_MODEL = "cortex-m4-zero-wait"
-_ASSUMPTIONS = (
-    "load 2 cycles, 1 straight after another load; several words 1 + words; store and all else 1; a branch that is taken, or a load of the"
-    " program counter, 2 more (lowest and highest: 1 and 3); integer division 7; floating-point division and root 14; no wait states"
-)
-_ERROR = (
-    "never compared with a board that runs this firmware; for other int8 kernels and four models much the same rules gave 2 to 10 %"
-    " fewer cycles than published measurements of a Cortex-M33 at 128 MHz, and 20 to 30 % fewer than of a Cortex-M4 at 120 MHz whose"
-    " flash has wait states"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class InstructionClasses:
@@ -75,7 +65,7 @@ class CycleEstimate:
     """What one inference may take; no measurement.
 
     Attributes:
-        cycles: With a penalty of 2 for a taken branch; ``lowest_cycles`` and ``highest_cycles`` with 1 and 3.
+        cycles: The usual; ``lowest_cycles`` and ``highest_cycles`` with the bounds of what the model leaves open.
         model: Name of the rules.
         assumptions: The rules.
         error: What is known of their error.
@@ -94,8 +84,7 @@ class _Instruction:
     address: int
     bytes: int
     kind: str
-    cycles: int
-    """Without what a load after a load saves and a taken branch costs."""
+    executed: Executed
     is_single_load: bool
     ends_block: bool
     """It changes how the emulator translates what follows."""
@@ -113,7 +102,7 @@ def count_classes(
     Returns:
         Classes, None if they do not add up to ``instructions`` or the inference is longer than ``TRACED_INSTRUCTIONS``, and
         for a core with Helium, whose instructions the disassembler does not tell apart;
-        and the estimate, None without classes and for other cores than Cortex-M4.
+        and the estimate, None without classes and for cores without a :mod:`~tinyfleet.profile.cycle_model`.
 
     Raises:
         LinkError, ImageError: the program does not run, or cannot be disassembled.
@@ -131,24 +120,31 @@ def count_classes(
     finally:
         log.unlink(missing_ok=True)
     code = _disassemble(elf)
+    model = MODELS.get(target.cpu)
     counts = Counter[str]()
-    cycles = taken = 0
+    mix = Counter[Executed]()
+    taken = after_load = 0
     for (start, cut, successor), times in blocks.items():
         was_load = False
         address = start
         for instruction in _walk(code, start, cut, successor):
             counts[instruction.kind] += times
-            cycles += times * (instruction.cycles - (was_load and instruction.is_single_load))
+            mix[instruction.executed] += times
+            after_load += times * (was_load and instruction.is_single_load)
             was_load = instruction.is_single_load
             address = instruction.address + instruction.bytes
         taken += times * (address != successor)
     classes = InstructionClasses(**{name: counts[name] for name in ("load", "store", "multiply", "branch", "other")})
     if abs(classes.total - instructions) > _TOLERANCE_INSTRUCTIONS:
         return None, None
-    if target.cpu != "cortex-m4":
-        return classes, None
-    low, middle, high = (cycles + penalty * taken for penalty in (1, 2, 3))
-    return classes, CycleEstimate(middle, low, high, _CYCLE_MODEL, _ASSUMPTIONS, _ERROR)
+    return classes, None if model is None else _estimate(model, mix, taken, after_load)
+
+
+def _estimate(model: CycleModel, mix: Counter[Executed], taken: int, after_load: int) -> CycleEstimate:
+    cycles = model.taken.times(taken) + always(-model.saved_by_load_after_load * after_load)
+    for executed, count in mix.items():
+        cycles += model.cost(executed).times(count)
+    return CycleEstimate(cycles.usual, cycles.lowest, cycles.highest, model.name, model.assumptions, model.error)
 
 
 def _model_blocks(log: Path, elf: Path) -> Counter[tuple[int, int, int]]:
@@ -207,21 +203,12 @@ def _disassemble(elf: Path) -> dict[int, _Instruction]:
 def _instruction(address: int, size: int, mnemonic: str, operands: str) -> _Instruction:
     stem = mnemonic.split(".", maxsplit=1)[0]
     kind = next((name for name, pattern in _CLASSES if pattern.fullmatch(stem)), "other")
-    cycles, is_single_load = 1, False
-    if kind in ("load", "store"):
-        words = _words(stem, operands)
-        is_single_load = kind == "load" and words == 1
-        cycles = 1 if kind == "store" and words == 1 else 1 + words
-        if kind == "load" and re.search(r"\bpc\b(?!\])", operands.split("[", maxsplit=1)[0]):
-            kind = "branch"
-            is_single_load = False
-    elif kind == "other" and operands.startswith("pc,"):
+    words = _words(stem, operands) if kind in ("load", "store") else 0
+    loads_pc = kind == "load" and re.search(r"\bpc\b(?!\])", operands.split("[", maxsplit=1)[0]) is not None
+    if loads_pc or (kind == "other" and operands.startswith("pc,")):
         kind = "branch"
-    elif stem.startswith(("sdiv", "udiv")):
-        cycles = 7
-    elif stem.startswith(("vdiv", "vsqrt")):
-        cycles = 14
-    return _Instruction(address, size, kind, cycles, is_single_load, _ENDS_BLOCK.fullmatch(stem) is not None)
+    executed = Executed(stem, kind, words, loads_pc)
+    return _Instruction(address, size, kind, executed, kind == "load" and words == 1, _ENDS_BLOCK.fullmatch(stem) is not None)
 
 
 def _words(stem: str, operands: str) -> int:

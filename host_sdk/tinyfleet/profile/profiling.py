@@ -18,12 +18,14 @@ from tinyfleet.device import connect
 from tinyfleet.elf import elf_symbols
 from tinyfleet.emulator import EmulatedBoard
 from tinyfleet.platformio_build import build_firmware
+from tinyfleet.profile.cycle_model import MODELS, why_no_model
 from tinyfleet.profile.executed import CycleEstimate, InstructionClasses, count_classes
 from tinyfleet.stack_bound import EXCEPTION_FRAME_BYTES, stack_bound
 from tinyfleet_codegen.compile import compile_model
 from tinyfleet_codegen.compiled import CompiledModel
 from tinyfleet_codegen.errors import ProtocolError
 from tinyfleet_codegen.package import ModelPackage
+from tinyfleet_codegen.target import load_target
 
 DEVICE_TIMEOUT_S = 60.0
 
@@ -73,6 +75,7 @@ class ModelProfile:
         functions: Of the program, largest first.
         classes: Of the executed instructions; None where :func:`~tinyfleet.profile.executed.count_classes` has none.
         estimate: Of cycles, by a model; None for a core without one.
+        no_estimate: Why there is none; empty when there is one.
     """
 
     name: str
@@ -95,6 +98,7 @@ class ModelProfile:
     functions: tuple[FunctionSize, ...]
     classes: InstructionClasses | None = None
     estimate: CycleEstimate | None = None
+    no_estimate: str = ""
 
 
 def profile_model(
@@ -122,7 +126,12 @@ def profile_model(
         output = compiled.graph.tensors[compiled.graph.outputs[0]]
         classes, estimate = count_classes(elf, board, folder, x, output.bytes, total.instructions)
     profile = _profile(compiled, total, bounds, costs, sorted(functions, key=lambda f: (-f.bytes, f.name)))
-    return replace(profile, classes=classes, estimate=estimate)
+    reason = "" if estimate is not None else _why_no_estimate(load_target(board).cpu)
+    return replace(profile, classes=classes, estimate=estimate, no_estimate=reason)
+
+
+def _why_no_estimate(cpu: str) -> str:
+    return "the executed instructions are not known" if cpu in MODELS else why_no_model(cpu)
 
 
 def _layer_instructions(compiled: CompiledModel, board: str, folder: Path, seed: int) -> list[int]:
