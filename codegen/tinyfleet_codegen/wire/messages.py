@@ -351,6 +351,7 @@ MODELS = (
     Message("model_erase", SmpGroup.TINYFLEET, Command.MODEL_ERASE, Op.WRITE, "Forget what is in the slot that is not live."),
 )
 
+_SAMPLING = (flag("running"), uint("answers"), uint("late"), uint("max_gap_us"))
 _WINDOW = ("channels", "window_samples", "hop_samples")
 
 TINYFLEET = (
@@ -467,6 +468,25 @@ TINYFLEET = (
                 "resets",
             )
         ),
+    ),
+    Message(
+        "sampling",
+        SmpGroup.TINYFLEET,
+        Command.SAMPLING,
+        Op.WRITE,
+        "Let the board's own sensor measure every `period_ms` (0: stop), `count` times (0 or absent: without end). It measures the inputs "
+        "of `seed` (`wire/seeded.py`), case 0, 1, ...; answers are records of stream 0, `sample_index` is the case. Meanwhile `infer` and "
+        "`output` are refused with ERR_STATE, and for a streaming model `replay` and `self_infer` too.",
+        request=(uint("period_ms", 0, 60000), uint("seed").maybe(), uint("count").maybe()),
+        reply=_SAMPLING,
+    ),
+    Message(
+        "sampling_state",
+        SmpGroup.TINYFLEET,
+        Command.SAMPLING,
+        Op.READ,
+        "Answers so far, those that were due and left out, and the longest time between two answers.",
+        reply=_SAMPLING,
     ),
 )
 

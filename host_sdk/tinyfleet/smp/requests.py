@@ -764,6 +764,43 @@ class StatsRequest(message.ReadRequest, Asks[StatsReply]):
     _ErrorV2 = TinyfleetGroupError
 
 
+class SamplingReply(WriteReply):
+    _GROUP_ID = 64
+    _COMMAND_ID = 7
+    running: bool
+    answers: int
+    late: int
+    max_gap_us: int
+
+
+class SamplingRequest(message.WriteRequest, Asks[SamplingReply]):
+    _GROUP_ID = 64
+    _COMMAND_ID = 7
+    _Response = SamplingReply
+    _ErrorV1 = TinyfleetGenericError
+    _ErrorV2 = TinyfleetGroupError
+    period_ms: int
+    seed: int | None = None
+    count: int | None = None
+
+
+class SamplingStateReply(ReadReply):
+    _GROUP_ID = 64
+    _COMMAND_ID = 7
+    running: bool
+    answers: int
+    late: int
+    max_gap_us: int
+
+
+class SamplingStateRequest(message.ReadRequest, Asks[SamplingStateReply]):
+    _GROUP_ID = 64
+    _COMMAND_ID = 7
+    _Response = SamplingStateReply
+    _ErrorV1 = TinyfleetGenericError
+    _ErrorV2 = TinyfleetGroupError
+
+
 class ModelsSlot0(Part):
     phase: int
     status: int

@@ -73,6 +73,7 @@ static bool crashed(const model_choice *choice) {
     const uint8_t *record = tyf_port_crash_record();
     return record != NULL && tyf_get_u32_le(record + TYF_CRASH_MODEL_GENERATION_OFFSET) == choice->generation[0] &&
            (tyf_get_u32_le(record + TYF_CRASH_CONTEXT_OFFSET) == TYF_CRASH_CONTEXT_LIVE ||
+            tyf_get_u32_le(record + TYF_CRASH_CONTEXT_OFFSET) == TYF_CRASH_CONTEXT_UNKNOWN || /* its stack ran over */
             tyf_get_u32_le(record + TYF_CRASH_WHY_OFFSET) == TYF_CRASH_WHY_WATCHDOG);
 }
 

@@ -15,6 +15,8 @@ static const tyf_smp_command commands[] = {
     {TYF_MESSAGE_RESULTS, .handler = tyf_sensor_results},
     {TYF_MESSAGE_REPLAY, .handler = tyf_sensor_replay_samples},
     {TYF_MESSAGE_STATS, .handler = tyf_sensor_stats},
+    {TYF_MESSAGE_SAMPLING, .handler = tyf_sensor_sample},
+    {TYF_MESSAGE_SAMPLING_STATE, .handler = tyf_sensor_sampling_state},
 #if TYF_CFG_MODEL_ARENA_BYTES > 0
     TYF_MODEL_STORE_COMMANDS,
 #endif
@@ -37,7 +39,7 @@ enum { POOL_ARENA, POOL_TELEMETRY, POOL_COUNT };
 static void fill_pool(uint32_t index, tyf_management_pool *pool) {
     const tyf_sensor *s = &tyf_sensor_state;
     if (index == POOL_ARENA) {
-        *pool = (tyf_management_pool){.name = "arena", .block_bytes = s->model->arena_bytes, .blocks = 1};
+        *pool = (tyf_management_pool){.name = "arena", .block_bytes = s->live->model->arena_bytes, .blocks = 1};
     } else {
         const uint32_t free_bytes = s->ring.capacity - s->ring.used;
         *pool = (tyf_management_pool){.name = "telemetry",

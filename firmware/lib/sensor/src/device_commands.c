@@ -19,9 +19,10 @@ int tyf_sensor_hello(tyf_smp_exchange *exchange) {
 }
 
 int tyf_sensor_model_info(tyf_smp_exchange *exchange) {
-    const tyf_model *m = tyf_sensor_state.model;
+    const tyf_live_model *live = tyf_sensor_state.live;
+    const tyf_model *m = live->model;
     tyf_cbor_add_bytes(&exchange->reply, "model_id", m->model_id, 32);
-    tyf_cbor_add_uint(&exchange->reply, "generation", tyf_sensor_generation());
+    tyf_cbor_add_uint(&exchange->reply, "generation", live->generation);
     tyf_cbor_add_text(&exchange->reply, "name", m->name);
     tyf_cbor_add_uint(&exchange->reply, "arena_bytes", m->arena_bytes);
     tyf_cbor_add_uint(&exchange->reply, "input_bytes", m->input_bytes);

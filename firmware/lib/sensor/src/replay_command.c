@@ -4,22 +4,28 @@
 
 #include "sensor.h"
 #include "tyf/core/bytes.h"
-
-/* Number of the stream that a board's own sensor makes. */
-#define OWN_STREAM 0u
+#include "tyf/port/live.h"
+#include "tyf/port/system.h"
 
 static int16_t window[TYF_CFG_WINDOW_BYTES / sizeof(int16_t)];
 
+static void answer_window(void *context) {
+    (void)context;
+    const tyf_sensor_replay *replay = &tyf_sensor_state.replay;
+    const tyf_live_model *live = tyf_sensor_state.live;
+    tyf_frontend_apply(live->model->frontend, window, (int8_t *)(live->arena + live->model->input_offset));
+    const uint32_t latency_us = tyf_sensor_infer(live, NULL, NULL);
+    tyf_sensor_record(live, replay->stream, replay->taken - live->model->frontend->window_samples, latency_us);
+}
+
 /* The window is full: infer, record, and keep what the next window shares with it. */
 static void finish_window(const tyf_frontend *frontend) {
-    tyf_sensor *s = &tyf_sensor_state;
-    tyf_frontend_apply(frontend, window, (int8_t *)(s->arena + s->model->input_offset));
-    const uint32_t latency_us = tyf_sensor_infer(NULL, NULL);
-    tyf_sensor_record(s->replay.stream, s->replay.taken - frontend->window_samples, latency_us);
+    tyf_port_live_call(answer_window, NULL);
+    tyf_port_watchdog_feed(); /* many windows in one message must not look like a hang */
     const uint32_t kept = frontend->window_samples - (uint32_t)frontend->hop_samples;
     memmove(window, window + (size_t)frontend->hop_samples * frontend->channels,
             (size_t)kept * frontend->channels * sizeof window[0]);
-    s->replay.held = kept;
+    tyf_sensor_state.replay.held = kept;
 }
 
 static void take_sample(const tyf_frontend *frontend, const uint8_t *sample) {
@@ -37,13 +43,17 @@ static void take_sample(const tyf_frontend *frontend, const uint8_t *sample) {
 
 int tyf_sensor_replay_samples(tyf_smp_exchange *exchange) {
     tyf_sensor *s = &tyf_sensor_state;
-    const tyf_frontend *frontend = s->model->frontend;
+    const tyf_model *model = s->live->model;
+    const tyf_frontend *frontend = model->frontend;
     const tyf_replay_request *request = exchange->request;
     const uint32_t stream = request->stream;
     const uint32_t off = request->off;
     const tyf_cbor_string data = request->data;
     if (frontend == NULL) {
         return TYF_ERR_NO_FRONTEND;
+    }
+    if (model->reset != NULL && tyf_sensor_is_sampling()) {
+        return TYF_ERR_STATE; /* a streaming model remembers inputs: those of two streams must not mix */
     }
     if (s->identity.boot_id == 0) {
         return TYF_ERR_NO_IDENTITY;
@@ -52,13 +62,13 @@ int tyf_sensor_replay_samples(tyf_smp_exchange *exchange) {
     if (frontend->window_samples > sizeof window / sample_bytes) {
         return TYF_ERR_ARENA;
     }
-    if (stream == OWN_STREAM || data.bytes % sample_bytes != 0) {
+    if (stream == TYF_SENSOR_OWN_STREAM || data.bytes % sample_bytes != 0) {
         return TYF_ERR_ARG;
     }
     tyf_sensor_replay *replay = &s->replay;
     if (off == 0 && !(replay->is_open && replay->stream == stream)) {
         *replay = (tyf_sensor_replay){.stream = stream, .is_open = true};
-        tyf_model_reset(s->model, s->arena);
+        tyf_sensor_forget_inputs();
     }
     if (replay->is_open && replay->stream == stream && replay->taken == off) {
         for (uint32_t i = 0; i < data.bytes; i += sample_bytes) {

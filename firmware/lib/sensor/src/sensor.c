@@ -5,12 +5,13 @@
 
 #include "sensor.h"
 #include "tyf/management/management.h"
+#include "tyf/port/crash.h"
 #include "tyf/port/guard.h"
-#include "tyf/port/system.h"
+#include "tyf/port/live.h"
 #include "tyf/port/time.h"
 #include "tyf/port/uart.h"
 
-/* The generation of the model that is compiled in; models that are loaded later count up. */
+/* The generation of the model that is compiled in, where there are no others. */
 #define COMPILED_IN_GENERATION 1u
 
 /* Output bytes that a record keeps: no more than one reply of results carries beside its other fields (< 128 bytes),
@@ -37,10 +38,20 @@ static void start_models(const tyf_model *model, uint8_t *arena, uint8_t *spare)
                                                           .arena_bytes = (least + granule - 1u) / granule * granule,
                                                           .kernels = &tyf_kernels});
     tyf_sensor_state.live = tyf_model_store_live();
-    tyf_sensor_state.model = tyf_sensor_state.live->model;
-    tyf_sensor_state.arena = tyf_sensor_state.live->arena;
 }
+#else
+static tyf_live_model built_in;
 #endif
+
+static void forget_inputs(void *context) {
+    (void)context;
+    const tyf_live_model *live = tyf_sensor_state.live;
+    tyf_model_reset(live->model, live->arena);
+}
+
+void tyf_sensor_forget_inputs(void) {
+    tyf_port_live_call(forget_inputs, NULL);
+}
 
 void tyf_sensor_start(const tyf_model *model, uint8_t *arena, uint8_t *spare) {
     memset(&tyf_sensor_state, 0, sizeof tyf_sensor_state);
@@ -49,28 +60,30 @@ void tyf_sensor_start(const tyf_model *model, uint8_t *arena, uint8_t *spare) {
     start_models(model, arena, spare);
 #else
     (void)spare;
-    tyf_sensor_state.model = model;
-    tyf_sensor_state.arena = arena;
-    tyf_model_reset(model, arena);
+    built_in = (tyf_live_model){.model = model, .arena = arena, .generation = COMPILED_IN_GENERATION};
+    tyf_sensor_state.live = &built_in;
+    tyf_port_crash_names_model(model->model_id, COMPILED_IN_GENERATION);
+    tyf_sensor_forget_inputs();
 #endif
+    tyf_sensor_stop_sampling();
     tyf_telemetry_ring_init(&tyf_sensor_state.ring, ring_memory, sizeof ring_memory);
     tyf_smp_server_init(&tyf_sensor_state.server, &tyf_sensor_registry, TYF_SMP_TRUST_OPEN, transmit, NULL);
     /* Without identity or a durable boot the board answers management and produces no records: boot_id stays 0. */
     (void)tyf_identity_start(&tyf_sensor_state.identity);
 }
 
-uint32_t tyf_sensor_infer(tyf_trace_fn trace, void *context) {
+uint32_t tyf_sensor_infer(const tyf_live_model *live, tyf_trace_fn trace, void *context) {
     tyf_sensor *s = &tyf_sensor_state;
     const uint64_t start_us = tyf_port_uptime_us();
     const uint64_t start = tyf_port_ticks();
 #if TYF_CFG_MODEL_ARENA_BYTES > 0
-    tyf_model_store_offer(s->live);
+    tyf_model_store_offer(live);
 #endif
-    tyf_model_run(s->model, s->arena, trace, context);
+    tyf_model_run(live->model, live->arena, trace, context);
     const uint64_t instructions = tyf_port_instructions(tyf_port_ticks() - start);
     const uint32_t latency_us = (uint32_t)(tyf_port_uptime_us() - start_us);
 #if TYF_CFG_MODEL_ARENA_BYTES > 0
-    tyf_model_store_answered(s->live, latency_us);
+    tyf_model_store_answered(live, latency_us);
 #endif
     s->counts.inferences++;
     if (trace == NULL) { /* a traced run also counts what the trace does */
@@ -81,8 +94,6 @@ uint32_t tyf_sensor_infer(tyf_trace_fn trace, void *context) {
     }
     s->tensor.held = 0;
     s->tensor.has_output = true;
-    /* A long proof must not look like a hang. */
-    tyf_port_watchdog_feed();
     return latency_us;
 }
 
@@ -103,28 +114,21 @@ static uint8_t top_of(const tyf_model *model, const uint8_t *output) {
     return best;
 }
 
-void tyf_sensor_record(uint32_t stream, uint32_t sample_index, uint32_t latency_us) {
+void tyf_sensor_record(const tyf_live_model *live, uint32_t stream, uint32_t sample_index, uint32_t latency_us) {
     tyf_sensor *s = &tyf_sensor_state;
-    const uint8_t *output = s->arena + s->model->output_offset;
+    const uint8_t *output = live->arena + live->model->output_offset;
     const tyf_telemetry_fields fields = {
         .boot_id = s->identity.boot_id,
         .stream = stream,
         .sample_index = sample_index,
         .latency_us = latency_us,
         .uptime_us = tyf_port_uptime_us(),
-        .model_generation = tyf_sensor_generation(),
-        .top = top_of(s->model, output),
+        .model_generation = live->generation,
+        .top = top_of(live->model, output),
     };
-    const uint32_t bytes = s->model->output_bytes < MOST_OUTPUT_BYTES ? s->model->output_bytes : MOST_OUTPUT_BYTES;
+    const uint32_t bytes =
+        live->model->output_bytes < MOST_OUTPUT_BYTES ? live->model->output_bytes : MOST_OUTPUT_BYTES;
     tyf_telemetry_ring_append(&s->ring, &fields, output, bytes);
-}
-
-uint8_t tyf_sensor_generation(void) {
-#if TYF_CFG_MODEL_ARENA_BYTES > 0
-    return tyf_sensor_state.live->generation;
-#else
-    return COMPILED_IN_GENERATION;
-#endif
 }
 
 #if TYF_CFG_MODEL_ARENA_BYTES > 0
@@ -141,12 +145,8 @@ static void follow_live_model(void) {
         return;
     }
     s->tensor = (tyf_sensor_tensor){0};
-    s->replay.is_open = s->replay.is_open && is_same_window(s->model->frontend, live->model->frontend);
-    const uint32_t held = tyf_port_hold_interrupts();
+    s->replay.is_open = s->replay.is_open && is_same_window(s->live->model->frontend, live->model->frontend);
     s->live = live;
-    s->model = live->model;
-    s->arena = live->arena;
-    tyf_port_resume_interrupts(held);
 }
 #endif
 
@@ -154,6 +154,7 @@ bool tyf_sensor_poll(void) {
     uint8_t received[64];
     const uint32_t count = tyf_port_uart_read(received, sizeof received);
     tyf_smp_server_receive(&tyf_sensor_state.server, received, count);
+    tyf_sensor_poll_sampling();
 #if TYF_CFG_MODEL_ARENA_BYTES > 0
     /* Requests first: a test is one of many steps, and each of them may wait. */
     const bool is_busy = count == 0 && tyf_model_store_poll();

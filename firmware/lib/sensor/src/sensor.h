@@ -32,12 +32,15 @@ typedef struct {
     bool has_output;
 } tyf_sensor_tensor;
 
+/* Number of the stream that a board's own sensor makes. */
+#define TYF_SENSOR_OWN_STREAM 0u
+
+/*
+ * Management writes live, replay and tensor; live inference writes counts, the ring, and tensor at the end of an
+ * answer. The ring's readers know that it may preempt them. All else is read by both and written while neither looks.
+ */
 typedef struct {
-    const tyf_model *model;
-    uint8_t *arena;
-#if TYF_CFG_MODEL_ARENA_BYTES > 0
-    const tyf_live_model *live; /* model and arena are its */
-#endif
+    const tyf_live_model *volatile live; /* the model that answers: each answer reads it once, at its start */
     tyf_identity identity;
     tyf_telemetry_ring ring;
     tyf_smp_server server;
@@ -48,14 +51,23 @@ typedef struct {
 
 extern tyf_sensor tyf_sensor_state;
 
-/* What stands for the live model in telemetry. */
-uint8_t tyf_sensor_generation(void);
+/* In live inference: run the model on the input in its arena, count it, and return how long it took in microseconds. */
+uint32_t tyf_sensor_infer(const tyf_live_model *live, tyf_trace_fn trace, void *context);
 
-/* Run the model on the input in the arena, count it, and return how long it took in microseconds. */
-uint32_t tyf_sensor_infer(tyf_trace_fn trace, void *context);
+/* In live inference: append a record of the last inference. */
+void tyf_sensor_record(const tyf_live_model *live, uint32_t stream, uint32_t sample_index, uint32_t latency_us);
 
-/* Append a record of the last inference. */
-void tyf_sensor_record(uint32_t stream, uint32_t sample_index, uint32_t latency_us);
+/* Let the model that answers forget earlier inputs. */
+void tyf_sensor_forget_inputs(void);
+
+/* Whether the board's own sensor answers now: then the arena is never management's. */
+bool tyf_sensor_is_sampling(void);
+
+/* Forget what was sampled. */
+void tyf_sensor_stop_sampling(void);
+
+/* End sampling when its last answer was given. */
+void tyf_sensor_poll_sampling(void);
 
 /* One handler per command; each is an entry in commands.c. */
 int tyf_sensor_hello(tyf_smp_exchange *exchange);
@@ -66,6 +78,8 @@ int tyf_sensor_self_infer(tyf_smp_exchange *exchange);
 int tyf_sensor_results(tyf_smp_exchange *exchange);
 int tyf_sensor_replay_samples(tyf_smp_exchange *exchange);
 int tyf_sensor_stats(tyf_smp_exchange *exchange);
+int tyf_sensor_sample(tyf_smp_exchange *exchange);
+int tyf_sensor_sampling_state(tyf_smp_exchange *exchange);
 
 /* The counters since boot, as stats and the statistics group tell them. */
 void tyf_sensor_add_stats(tyf_cbor_writer *fields);

@@ -114,6 +114,12 @@ const tyf_smp_field tyf_replay_fields[3] = {
     {"data", UINT32_MAX, 0, TYF_SMP_FIELD_BYTES, offsetof(tyf_replay_request, data)},
 };
 
+const tyf_smp_field tyf_sampling_fields[3] = {
+    {"period_ms", 60000u, 0, TYF_SMP_FIELD_UINT, offsetof(tyf_sampling_request, period_ms)},
+    {"seed", UINT32_MAX, 0, TYF_SMP_FIELD_UINT | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_sampling_request, seed)},
+    {"count", UINT32_MAX, 0, TYF_SMP_FIELD_UINT | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_sampling_request, count)},
+};
+
 const tyf_smp_field tyf_models_fields[1] = {
     {"kernels", UINT32_MAX, 0, TYF_SMP_FIELD_FLAG | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_models_request, kernels)},
 };

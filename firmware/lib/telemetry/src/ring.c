@@ -1,5 +1,7 @@
 #include "tyf/telemetry/ring.h"
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "tyf/core/assert.h"
@@ -70,33 +72,64 @@ void tyf_telemetry_ring_append(tyf_telemetry_ring *ring, const tyf_telemetry_fie
     ring->next_seq++;
 }
 
-tyf_telemetry_batch tyf_telemetry_ring_read(const tyf_telemetry_ring *ring, uint32_t since, uint32_t max_records,
-                                            uint8_t *data, uint32_t capacity) {
-    tyf_telemetry_batch batch = {.next = since};
-    if (since > ring->next_seq) {
-        batch.next = ring->next_seq;
-        return batch;
-    }
-    if (since < ring->oldest_seq) {
-        batch.lost = ring->oldest_seq - since;
-        batch.next = ring->oldest_seq;
-    }
+/* How often a reader that the writer preempts starts over. Reading a frame takes less than a millisecond. */
+#define MOST_TRIES 8
+
+/* Every append changes next_seq. While that is as it was at the start, all that was read since belongs together: the
+ * writer runs to its end before a reader goes on. */
+static bool is_unchanged(const tyf_telemetry_ring *ring, uint32_t next_seq) {
+    atomic_signal_fence(memory_order_seq_cst);
+    return *(const volatile uint32_t *)&ring->next_seq == next_seq;
+}
+
+/* @return false when the writer came in between: what is in batch and data is worthless */
+static bool try_to_read(const tyf_telemetry_ring *ring, uint32_t since, uint32_t max_records, uint8_t *data,
+                        uint32_t capacity, tyf_telemetry_batch *batch) {
+    const uint32_t next_seq = *(const volatile uint32_t *)&ring->next_seq;
+    atomic_signal_fence(memory_order_seq_cst);
+    const uint32_t oldest_seq = ring->oldest_seq;
     uint32_t offset = ring->oldest;
+    if (!is_unchanged(ring, next_seq)) {
+        return false;
+    }
+    *batch = (tyf_telemetry_batch){.next = since};
+    if (since > next_seq) {
+        batch->next = next_seq;
+        return true;
+    }
+    if (since < oldest_seq) {
+        batch->lost = oldest_seq - since;
+        batch->next = oldest_seq;
+    }
     uint32_t count = 0;
-    for (uint32_t seq = ring->oldest_seq; seq != ring->next_seq && count < max_records; seq++) {
-        uint32_t bytes = record_bytes_at(ring, offset);
-        if (seq >= batch.next) {
-            if (bytes > capacity - batch.bytes) {
+    for (uint32_t seq = oldest_seq; seq != next_seq && count < max_records; seq++) {
+        const uint32_t bytes = record_bytes_at(ring, offset);
+        if (!is_unchanged(ring, next_seq)) {
+            return false; /* bytes may be anything */
+        }
+        if (seq >= batch->next) {
+            if (bytes > capacity - batch->bytes) {
                 break;
             }
-            copy_out(ring, offset, data + batch.bytes, bytes);
-            batch.bytes += bytes;
-            batch.next = seq + 1u;
+            copy_out(ring, offset, data + batch->bytes, bytes);
+            batch->bytes += bytes;
+            batch->next = seq + 1u;
             count++;
         }
         offset = wrap(ring, offset + bytes);
     }
-    return batch;
+    return is_unchanged(ring, next_seq);
+}
+
+tyf_telemetry_batch tyf_telemetry_ring_read(const tyf_telemetry_ring *ring, uint32_t since, uint32_t max_records,
+                                            uint8_t *data, uint32_t capacity) {
+    tyf_telemetry_batch batch;
+    for (int i = 0; i < MOST_TRIES; i++) {
+        if (try_to_read(ring, since, max_records, data, capacity, &batch)) {
+            return batch;
+        }
+    }
+    return (tyf_telemetry_batch){.next = since};
 }
 
 uint32_t tyf_telemetry_ring_produced(const tyf_telemetry_ring *ring) {

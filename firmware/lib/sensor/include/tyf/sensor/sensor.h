@@ -12,7 +12,8 @@
  *         tyf_port_watchdog_feed();
  *     }
  *
- * One instance a program.
+ * Management runs in the main loop, live inference above it (tyf/port/live.h): samples that are due are answered
+ * whatever management does. One instance a program.
  */
 #ifndef TYF_SENSOR_SENSOR_H
 #define TYF_SENSOR_SENSOR_H

@@ -292,6 +292,18 @@ extern const tyf_smp_field tyf_replay_fields[3];
 #define TYF_MESSAGE_STATS .id = 6, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
 typedef struct {
+    uint32_t period_ms;
+    uint32_t seed;
+    uint32_t count;
+} tyf_sampling_request;
+
+extern const tyf_smp_field tyf_sampling_fields[3];
+
+#define TYF_MESSAGE_SAMPLING .id = 7, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION, .field_count = 3, .fields = tyf_sampling_fields
+
+#define TYF_MESSAGE_SAMPLING_STATE .id = 7, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+
+typedef struct {
     bool kernels;
 } tyf_models_request;
 
@@ -361,6 +373,7 @@ typedef union {
     tyf_self_infer_request self_infer;
     tyf_results_request results;
     tyf_replay_request replay;
+    tyf_sampling_request sampling;
     tyf_models_request models;
     tyf_model_upload_request model_upload;
     tyf_model_test_request model_test;

@@ -35,7 +35,7 @@ typedef struct {
     uint32_t lost;  /**< records between `since` and the oldest that the ring still holds */
 } tyf_telemetry_batch;
 
-/** Private fields; one writer and any readers, all in the main loop. */
+/** Private fields; one writer, and readers that it may preempt but that do not preempt it. */
 typedef struct {
     uint8_t *memory;
     uint32_t capacity;
@@ -66,7 +66,8 @@ void tyf_telemetry_ring_append(tyf_telemetry_ring *ring, const tyf_telemetry_fie
  * Copy whole records with seq >= since, oldest first.
  *
  * @param max_records  at most this many
- * @param[out] data    room for capacity bytes; records that do not fit wait for the next call
+ * @param[out] data    room for capacity bytes; records that do not fit wait for the next call, as do all when the
+ * writer comes in between again and again
  */
 tyf_telemetry_batch tyf_telemetry_ring_read(const tyf_telemetry_ring *ring, uint32_t since, uint32_t max_records,
                                             uint8_t *data, uint32_t capacity);
