@@ -56,9 +56,22 @@ def make_image(
     class_id: bytes = HOST_CLASS,
 ) -> bytes:
     """A signed image that is linked for a slot of the host board."""
-    key = key or firmware_key()
     # Stack and entry, as every program begins: the entry must lie in the body.
     body = struct.pack("<II", 0x20001000, SLOT_ADDRESSES[slot] + wire.FIRMWARE_HEADER_BYTES + 9) + body
+    return sign_body(body, SLOT_ADDRESSES[slot], version, counter=counter, key=key, class_id=class_id)
+
+
+def sign_body(
+    body: bytes,
+    address: int,
+    version: tuple[int, int, int, int],
+    *,
+    counter: int = 0,
+    key: Ed25519PrivateKey | None = None,
+    class_id: bytes = HOST_CLASS,
+) -> bytes:
+    """A signed image of a program that is linked for the slot that begins at ``address``."""
+    key = key or firmware_key()
     protected = b""
     for kind, value in (
         (ImageTlv.SECURITY_COUNTER, struct.pack("<I", counter)),
@@ -68,14 +81,7 @@ def make_image(
         protected += wire.TLV.pack(kind, len(value)) + value
     protected = wire.TLV.pack(wire.PROTECTED_MAGIC, wire.TLV.size + len(protected)) + protected
     header = wire.IMAGE_HEADER_STRUCT.pack(
-        wire.IMAGE_MAGIC,
-        SLOT_ADDRESSES[slot],
-        wire.FIRMWARE_HEADER_BYTES,
-        len(protected),
-        len(body),
-        wire.FLAG_ROM_FIXED,
-        *version,
-        0,
+        wire.IMAGE_MAGIC, address, wire.FIRMWARE_HEADER_BYTES, len(protected), len(body), wire.FLAG_ROM_FIXED, *version, 0
     )
     signed = header.ljust(wire.FIRMWARE_HEADER_BYTES, b"\0") + body + protected
     digest = hashlib.sha256(signed).digest()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tests.support.flash_library import FlashLibrary, build_flash_library
 from tests.support.powercut.flash_bytes import NOT_SET, PAGE_BYTES, SET, confirmed_trailer, security_counter
-from tests.support.powercut.signed_image import signed_image, write_keys
 from tests.support.powercut.sweep import Flow
+from tests.support.signed_images import keys_header, make_image
 from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.wire import image as wire
 from tinyfleet_codegen.wire.ids import Status
@@ -26,6 +26,7 @@ OLD_COUNTER, NEW_COUNTER = 3, 5
 
 def build_boot(folder: Path, firmware: Path | None = None) -> FlashLibrary:
     """Compile ``lib/boot`` with the campaign's keys."""
+    (folder / "tyf_keys.h").write_text(keys_header())
     image = (firmware or firmware_dir()) / "boards/host/image.c"
     return FlashLibrary(
         build_flash_library(
@@ -33,7 +34,7 @@ def build_boot(folder: Path, firmware: Path | None = None) -> FlashLibrary:
             libraries=("flash_map", "crypto", "boot"),
             firmware=firmware,
             sources=[image],
-            includes=[write_keys(folder)],
+            includes=[folder],
             crypto=True,
         )
     )
@@ -70,14 +71,14 @@ class UpdateFlow(Flow):
         self.flash = build_boot(folder, firmware)
         body = random.Random(7).randbytes
         self.images = (
-            signed_image(body(body_bytes), SLOTS[0], (1, 0, 0), OLD_COUNTER),
-            signed_image(body(body_bytes), SLOTS[1], (1, 1, 0), NEW_COUNTER),
+            make_image(0, (1, 0, 0, 0), body(body_bytes), counter=OLD_COUNTER),
+            make_image(1, (1, 1, 0, 0), body(body_bytes), counter=NEW_COUNTER),
         )
         memory = bytearray(FLASH_BYTES)
         memory[COUNTERS[0] : COUNTERS[1] + COUNTER_BYTES] = b"\xff" * (2 * COUNTER_BYTES)
         self._put(memory, 0, self.images[0])
         # What an earlier version left, with all that could mislead.
-        self._put(memory, 1, signed_image(body(body_bytes + 1000), SLOTS[1], (0, 9, 0), OLD_COUNTER))
+        self._put(memory, 1, make_image(1, (0, 9, 0, 0), body(body_bytes + 1000), counter=OLD_COUNTER))
         self._trailer(memory, 0, 7)
         self._trailer(memory, 1, 6)
         self._base = bytes(memory)

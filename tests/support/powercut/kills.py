@@ -12,13 +12,14 @@ import secrets
 import shutil
 import struct
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.powercut.flash_bytes import NOT_SET, PAGE_BYTES, SET, confirmed_trailer, read_trailer, security_counter
-from tests.support.powercut.signed_image import signed_image, write_keys
+from tests.support.signed_images import HOST_VENDOR, keys_header, sign_body
 from tinyfleet.board import load_board
 from tinyfleet.emulator import EmulatedBoard, create_nvm
 from tinyfleet.platformio_build import build_firmware
@@ -71,13 +72,14 @@ def build_direct(folder: Path) -> Programs:
 def build_update(folder: Path) -> Programs:
     """The bootloader, and the program as an image for each slot, signed with the campaign's key."""
     facts = load_board(BOARD)
+    class_id = uuid.uuid5(uuid.UUID(bytes=HOST_VENDOR), BOARD).bytes
     markers, images = (secrets.token_bytes(16), secrets.token_bytes(16)), []
-    for slot, (version, counter) in enumerate((((1, 0, 0), OLD_COUNTER), ((1, 1, 0), NEW_COUNTER))):
+    for slot, (version, counter) in enumerate((((1, 0, 0, 0), OLD_COUNTER), ((1, 1, 0, 0), NEW_COUNTER))):
         built = build_firmware(BOARD, None, _output(folder), app=str(_app(folder, APP)), area=f"slot_{slot}", name=f"slot{slot}")
         body = built.image.read_bytes()
         assert body.count(MARKER) == 1
         address = facts.require_area(f"slot_{slot}").address
-        images.append(signed_image(body.replace(MARKER, markers[slot]), address, version, counter, BOARD))
+        images.append(sign_body(body.replace(MARKER, markers[slot]), address, version, counter=counter, class_id=class_id))
     output = folder / "boot_out"
     output.mkdir()
     bootloader = build_firmware(BOARD, None, output, app=str(_app(folder, firmware_dir() / "apps/bootloader")), name="bootloader").elf
@@ -89,7 +91,7 @@ def _app(folder: Path, source: Path) -> Path:
     app = folder / source.name
     if not app.exists():
         shutil.copytree(source, app)
-        write_keys(app)
+        (app / "tyf_keys.h").write_text(keys_header())
         with (app / "app_config.h").open("a") as config:
             config.write("\n#undef TYF_CFG_FLASH_CUT\n#define TYF_CFG_FLASH_CUT 1\n")
     return app
