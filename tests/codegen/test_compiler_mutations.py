@@ -18,7 +18,8 @@ import pytest
 from tests.support import batch
 from tests.support.graph_proof import INPUT_SEED, INPUTS, check_reference, require_layers
 from tests.support.mutate import mutate_text
-from tests.support.random_graphs import GraphSpec, Step, build, pruned_spec, random_spec
+from tests.support.random_graphs import build, pruned_spec, random_spec
+from tests.support.random_rules import GraphSpec, Step
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.kernels import KERNELS
 from tinyfleet_codegen.package import ModelPackage

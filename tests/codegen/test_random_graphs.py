@@ -15,7 +15,8 @@ import pytest
 from tests.support import graph_proof
 from tests.support.batch import MACHINES
 from tests.support.graph_proof import Counts, Failure, prove_compiled, prove_reference, specs_for_kernels
-from tests.support.random_graphs import GraphSpec, op_specs, pruned_spec, random_spec
+from tests.support.random_graphs import op_specs, pruned_spec, random_spec
+from tests.support.random_rules import GraphSpec
 from tests.support.tflite_builder import TfliteBuilder
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.ir import Graph

@@ -12,7 +12,8 @@ import numpy as np
 
 from tests.support import batch
 from tests.support.isolated import Isolated
-from tests.support.random_graphs import GraphSpec, build, describe, minimize
+from tests.support.random_graphs import build, describe, minimize
+from tests.support.random_rules import GraphSpec
 from tinyfleet.cases import Cases
 from tinyfleet.engine import BlobModel
 from tinyfleet.engine.host_build import build_blob_library
@@ -24,7 +25,7 @@ from tinyfleet_codegen.firmware_tree import HOST_CLASS
 from tinyfleet_codegen.kernels import KERNELS
 from tinyfleet_codegen.op import Array
 from tinyfleet_codegen.package import ModelPackage
-from tinyfleet_codegen.reference import run_layers
+from tinyfleet_codegen.reference import initial_memory, run_layers
 from tinyfleet_codegen.target import load_target
 from tinyfleet_codegen.tflite.reader import read_tflite
 
@@ -109,6 +110,7 @@ def check_reference(spec: GraphSpec) -> Counts:
             counts.layers += 1
             counts.ops[node.op.name] += 1
             counts.informative += len(set(actual.reshape(-1).tolist())) > 1
+        blob.reset()
         of_blob = blob.run_layers(cases.input(case))
         for node, actual, got in zip(model.graph.nodes, run_layers(model.graph, cases.input(case)), of_blob, strict=True):
             # A pass may take channels out of a tensor; those that stay hold what they held.
@@ -126,9 +128,9 @@ def require_layers(model: CompiledModel, target: str, layers: list[list[bytes]])
     Raises:
         AssertionError: a layer differs.
     """
-    cases = Cases(model, INPUT_SEED)
+    cases, memory = Cases(model, INPUT_SEED), initial_memory(model.graph)
     for case, actual in enumerate(layers):
-        for node, wanted, got in zip(model.graph.nodes, run_layers(model.graph, cases.input(case)), actual, strict=True):
+        for node, wanted, got in zip(model.graph.nodes, run_layers(model.graph, cases.input(case), memory), actual, strict=True):
             _require_equal(f"C on {target}, {node.label}, input {case}", np.frombuffer(got, wanted.dtype), wanted)
 
 
