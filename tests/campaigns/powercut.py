@@ -16,6 +16,7 @@ from tests.campaigns.campaign import Campaign, campaign_parser, start_campaign
 from tests.support.powercut.firmware_flows import CounterFlow, UpdateFlow
 from tests.support.powercut.kills import BOARD, SETTINGS, KilledBoard, Programs, build_direct, kill_and_check, sample_cuts
 from tests.support.powercut.kills import FLOWS as FLOW_NAMES
+from tests.support.powercut.model_flow import ModelFlow
 from tests.support.powercut.settings_flow import SettingsFlow
 from tests.support.powercut.sweep import MANNERS, Flow, Report, Sweep
 
@@ -24,6 +25,7 @@ FLOWS: tuple[Callable[[Path], Flow], ...] = (
     CounterFlow,
     lambda folder: UpdateFlow(folder, confirm=True),
     lambda folder: UpdateFlow(folder, confirm=False),
+    ModelFlow,
 )
 """What is cut; each is made with a folder of its own."""
 DOUBLE_CUTS = 100

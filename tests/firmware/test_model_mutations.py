@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.flash_library import AFTER
 from tests.support.host_board import HostBoard, Mutant, build_host_board
 from tests.support.model_board import READ, A, B, ModelBoard, answer, refused_packages, some_input
 from tests.support.model_swap import TRIGGER, Bad, good_package, with_bad_kernel, write_key
+from tests.support.powercut.model_flow import ModelFlow
+from tests.support.powercut.sweep import Report, Sweep
 from tinyfleet.model_package import make_delta, read_package
 from tinyfleet_codegen.wire.ids import Command, ModelPhase, ModelPlace, Status
 
@@ -215,3 +218,40 @@ def test_the_unbroken_store_passes_and_the_broken_one_is_seen(name: str, key: Pa
     check(start(build_host_board(tmp_path)), key, tmp_path)
     with pytest.raises(AssertionError):
         check(start(build_host_board(tmp_path, mutants)), key, tmp_path)
+
+
+CUT: dict[str, tuple[Mutant, ...]] = {
+    "the way back is erased while it is one": (
+        (SRC + "receive.c", "    const tyf_status status = tyf_model_slot_release(t.slot);", "    const tyf_status status = TYF_OK;"),
+    ),
+    "chosen before it is proved": (
+        (
+            SRC + "prove.c",
+            "    store->slots[number].report.phase = TYF_MODEL_PHASE_CHECKING;",
+            "    model_choice choice = store->choice;\n    choice.place[0] = (uint8_t)model_place(number);\n"
+            "    memcpy(choice.digest[0], store->trial.check.image.digest, 32);\n    (void)tyf_model_choice_write(&choice);\n"
+            "    store->slots[number].report.phase = TYF_MODEL_PHASE_CHECKING;",
+        ),
+    ),
+    "live before that is durable": (
+        (
+            SRC + "store.c",
+            "    const tyf_status status = tyf_model_choice_write(&choice);\n    if (status != TYF_OK) {\n        return status;\n    }\n"
+            "    store->choice = choice;\n    store->live_policy",
+            "    store->choice = choice;\n    store->live_policy",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_design_that_a_power_cut_breaks_is_seen(name: str, tmp_path: Path) -> None:
+    report = Report()
+    sweep = Sweep(ModelFlow(tmp_path, CUT[name]), report, 3)
+    for cut in sweep.cuts(tears=0):
+        if cut.how == AFTER:
+            sweep.single(cut)
+        if report.violations:
+            break
+    print(report.violations[:2])
+    assert report.violations
