@@ -11,8 +11,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -21,37 +22,41 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
+from tinyfleet.device_keys import load_keys
 from tinyfleet.device_models import DeviceModels
-from tinyfleet.device_reports import Hello, ModelInfo, Results, Stats
-from tinyfleet.link import open_link
+from tinyfleet.device_reports import Hello, ModelInfo, Results, SessionStatus, Stats
+from tinyfleet.link import Link, open_link
 from tinyfleet.smp import requests
 from tinyfleet.smp.client import DeviceClient
 from tinyfleet.sync_device import SyncDevice, connect
-from tinyfleet_codegen.errors import ProtocolError, UsageError
+from tinyfleet_codegen.errors import AccessError, LinkTimeout, ProtocolError, UsageError
 from tinyfleet_codegen.wire.ids import PROTOCOL_MAX, PROTOCOL_MIN, DType
 from tinyfleet_codegen.wire.record import split_records
 from tinyfleet_codegen.wire.seeded import HASH_BYTES
 
-__all__ = ["Device", "Hello", "ModelInfo", "Results", "Stats", "SyncDevice", "connect", "open_device"]
+__all__ = ["Device", "Hello", "ModelInfo", "Results", "SessionStatus", "Stats", "SyncDevice", "connect", "open_device"]
 
 _SLICE_OF_DEADLINE = 0.25
 """Share of the deadline that one request for several inferences should take."""
 
-ReportT = TypeVar("ReportT", Hello, ModelInfo, Stats)
+ReportT = TypeVar("ReportT", Hello, ModelInfo, SessionStatus, Stats)
 
 
 @asynccontextmanager
-async def open_device(url: str, *, timeout_s: float = 5.0) -> AsyncIterator[Device]:
-    """Open a device and agree on buffer sizes and protocol version.
+async def open_device(url: str, *, timeout_s: float = 5.0, in_session: bool = True) -> AsyncIterator[Device]:
+    """Open a device and agree on buffer sizes and protocol version; in a session when this host has a key for it.
 
     Args:
         url: Device URL, see :mod:`tinyfleet.link`.
         timeout_s: Deadline for opening the link, then for each request. A call that needs several requests
             (a large tensor, a long replay) may take longer, but never waits longer for one answer.
+        in_session: False: speak in the open though there is a key, for a device that has lost its own.
 
     Raises:
         LinkError: there is no device, or it does not answer.
         ProtocolError: it speaks no version that this host speaks.
+        AccessError: it does not take this host's key.
+        StoreError: the file with its key is damaged, or open to others.
     """
     async with open_link(url, timeout_s=timeout_s) as link:
         device = Device(url, DeviceClient(link, timeout_s), timeout_s)
@@ -62,6 +67,8 @@ async def open_device(url: str, *, timeout_s: float = 5.0) -> AsyncIterator[Devi
                 f"{url} speaks protocol {hello.proto_min} to {hello.proto_max}, this host {PROTOCOL_MIN} to {PROTOCOL_MAX}",
                 hint="update tinyfleet on this host" if hello.proto_min > PROTOCOL_MAX else "update the board's firmware",
             )
+        if in_session:
+            await device.open_session(link, load_keys(hello.device_id), hello.device_id)
         yield device
 
 
@@ -81,6 +88,48 @@ class Device:
     def models(self) -> DeviceModels:
         """Its models as packages: send, prove, swap, revert."""
         return DeviceModels(self.url, self._client)
+
+    async def open_session(self, link: Link, keys: Sequence[bytes], device_id: bytes) -> None:
+        """Seal all further requests, with the first of the keys that the device takes; without keys nothing changes.
+
+        Args:
+            link: What the device hangs on.
+            keys: Pre-shared keys, likeliest first.
+            device_id: The device that is meant.
+
+        Raises:
+            AccessError: it takes none of them.
+        """
+        for index, key in enumerate(keys):
+            from tinyfleet.smp.sealed_link import open_session  # noqa: PLC0415 - most hosts never need cryptography
+
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    sealed = await open_session(link, key, device_id)
+            except TimeoutError as error:
+                raise LinkTimeout(f"{self.url} did not open a session within {self._timeout_s:g} s") from error
+            except AccessError:
+                if index == len(keys) - 1:
+                    raise
+            else:
+                self._client = DeviceClient(sealed, self._timeout_s)
+                return
+
+    async def session_status(self) -> SessionStatus:
+        """Whether the device has a key, asks for sessions, and answers in one now."""
+        return _report(SessionStatus, await self._client.ask(requests.SessionStatusRequest(), repeatable=True))
+
+    async def provision(self, key: bytes, *, lock: bool = False) -> None:
+        """Give the device a new key for sessions; durable when this returns, and the session of this call ends.
+
+        Args:
+            key: 32 random bytes, for this device alone.
+            lock: Let it ask for a session on every link from now on; there is no way back but erasing its settings.
+
+        Raises:
+            DeviceError: it is locked and this is no session (``MGMT_ERR_EACCESSDENIED``), or cannot keep a key.
+        """
+        await self._client.ask(requests.SessionProvisionRequest(psk=key, lock=lock), repeatable=True)
 
     async def hello(self) -> Hello:
         """Who the device is."""

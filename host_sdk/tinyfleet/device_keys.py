@@ -35,7 +35,7 @@ def load_keys(device_id: bytes) -> tuple[bytes, ...]:
     Raises:
         StoreError: a file is readable by others, or is not a key.
     """
-    path = _path(device_id)
+    path = key_path(device_id)
     return tuple(key for key in map(_load, (path, _next(path))) if key is not None)
 
 
@@ -46,7 +46,7 @@ def new_key(device_id: bytes) -> Iterator[bytes]:
     Raises:
         StoreError: it cannot be written.
     """
-    path, key = _path(device_id), secrets.token_bytes(PSK_BYTES)
+    path, key = key_path(device_id), secrets.token_bytes(PSK_BYTES)
     try:
         path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
         _next(path).unlink(missing_ok=True)
@@ -82,7 +82,8 @@ def _load(path: Path) -> bytes | None:
     raise StoreError(f"{path} does not hold a key of {PSK_BYTES} bytes in hexadecimal", hint="remove it and provision the device anew")
 
 
-def _path(device_id: bytes) -> Path:
+def key_path(device_id: bytes) -> Path:
+    """Where the key of a device is, or would be."""
     return keys_folder() / f"{device_id.hex()}.key"
 
 

@@ -73,3 +73,12 @@ class Stats:
     fault_lr: int
     fault_cfsr: int
     resets: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """Whether a device has a key, asks for a session on every link, and answered in one."""
+
+    provisioned: bool
+    locked: bool
+    session: bool

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tinyfleet.device_reports import Hello, ModelInfo, Results, Stats
+from tinyfleet.device_reports import Hello, ModelInfo, Results, SessionStatus, Stats
 
 if TYPE_CHECKING:
     from tinyfleet.device import Device
@@ -21,11 +21,11 @@ T = TypeVar("T")
 
 
 @contextmanager
-def connect(url: str, timeout_s: float = 5.0) -> Iterator[SyncDevice]:
+def connect(url: str, timeout_s: float = 5.0, *, in_session: bool = True) -> Iterator[SyncDevice]:
     """Open a device without an event loop of one's own; see :func:`tinyfleet.device.open_device`."""
     from tinyfleet.device import open_device  # noqa: PLC0415  that module exports this one
 
-    opened = open_device(url, timeout_s=timeout_s)
+    opened = open_device(url, timeout_s=timeout_s, in_session=in_session)
     device = _run(opened.__aenter__())
     try:
         yield SyncDevice(device)
@@ -39,6 +39,14 @@ class SyncDevice:
     def __init__(self, device: Device) -> None:
         self._device = device
         self.url = device.url
+
+    def session_status(self) -> SessionStatus:
+        """See :meth:`tinyfleet.device.Device.session_status`."""
+        return _run(self._device.session_status())
+
+    def provision(self, key: bytes, *, lock: bool = False) -> None:
+        """See :meth:`tinyfleet.device.Device.provision`."""
+        _run(self._device.provision(key, lock=lock))
 
     def hello(self) -> Hello:
         """See :meth:`tinyfleet.device.Device.hello`."""

@@ -70,7 +70,6 @@ class Command(IntEnum):
     MODEL_CONFIRM = 11
     MODEL_REVERT = 12
     MODEL_ERASE = 13
-    PROVISION = 14
 
 
 class OsError(IntEnum):

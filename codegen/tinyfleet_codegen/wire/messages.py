@@ -27,6 +27,7 @@ from tinyfleet_codegen.wire.schema import (
     text,
     uint,
 )
+from tinyfleet_codegen.wire.session import HELLO_BYTES, MAC_BYTES, PSK_BYTES, SessionCommand
 from tinyfleet_codegen.wire.settings import MAX_VALUE_BYTES
 
 NAME_BYTES = 32
@@ -490,7 +491,53 @@ TINYFLEET = (
     ),
 )
 
-MESSAGES: tuple[Message, ...] = OS + IMAGE + STAT + SETTINGS + FS + ENUM + TINYFLEET + MODELS
+SESSION = (
+    Message(
+        "session_open",
+        SmpGroup.SESSION,
+        SessionCommand.OPEN,
+        Op.WRITE,
+        "Open a session (security.md). It counts from its first record on.",
+        request=(exactly("m", HELLO_BYTES),),
+        reply=(exactly("m", HELLO_BYTES),),
+        needs_session=False,
+    ),
+    Message(
+        "session_record",
+        SmpGroup.SESSION,
+        SessionCommand.RECORD,
+        Op.WRITE,
+        "`d` is a whole message, sealed; the reply's `d` is the whole reply to it, sealed.",
+        request=(uint("n"), data("d", 8 + MAC_BYTES)),
+        reply=(data("d"), uint("n")),
+        needs_session=False,
+    ),
+    Message(
+        "session_close",
+        SmpGroup.SESSION,
+        SessionCommand.CLOSE,
+        Op.WRITE,
+        "End the session that the request came in.",
+    ),
+    Message(
+        "session_status",
+        SmpGroup.SESSION,
+        SessionCommand.STATUS,
+        Op.READ,
+        "Whether the device has a key, whether it asks for sessions on every link, whether this request came in one.",
+        reply=(flag("provisioned"), flag("locked"), flag("session")),
+    ),
+    Message(
+        "session_provision",
+        SmpGroup.SESSION,
+        SessionCommand.PROVISION,
+        Op.WRITE,
+        "Take a new key for sessions, durably, and end the session that is open; with `lock` ask for sessions on every link from now on.",
+        request=(exactly("psk", PSK_BYTES), flag("lock").maybe()),
+    ),
+)
+
+MESSAGES: tuple[Message, ...] = OS + IMAGE + STAT + SETTINGS + FS + ENUM + TINYFLEET + MODELS + SESSION
 """All of them, in the order of the documents."""
 
 

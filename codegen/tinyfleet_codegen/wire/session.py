@@ -19,3 +19,5 @@ class SessionCommand(IntEnum):
     OPEN = 0
     RECORD = 1
     CLOSE = 2
+    STATUS = 3
+    PROVISION = 4

@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     group.command("results", epilog="Example: tinyfleet device results tcp://127.0.0.1:5555 --since 100 --max 10")(results_command)
     group.command("infer", epilog="Example: tinyfleet device infer tcp://127.0.0.1:5555 --input window.npy")(infer_command)
     group.command("reset", epilog="Example: tinyfleet device reset serial:///dev/ttyACM0")(reset_command)
+    group.command("provision", epilog="Example: tinyfleet device provision serial:///dev/ttyACM0 --lock")(provision_command)
     group.command("scan", epilog="Example: tinyfleet device scan")(scan_command)
     app.add_typer(group, name="device")
 
@@ -139,6 +140,44 @@ def reset_command(url: UrlArgument, timeout: TimeoutOption = 5.0, as_json: JsonF
         print_json({"url": url, "boot_id_before": before})
     else:
         print_facts([("reset", f"{url}, was boot {before}")])
+
+
+def provision_command(
+    url: UrlArgument,
+    lock: Annotated[
+        bool, typer.Option("--lock", help="Let the device ask for a session on every link from now on; cannot be undone.")
+    ] = False,
+    timeout: TimeoutOption = 5.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Give it a new key for sessions and keep the key for this user.
+
+    Over a wire. From then on this host opens a session by itself. The key is a file of its own, readable by this user only;
+    it is never printed.
+    """
+    from tinyfleet.device import connect  # noqa: PLC0415
+    from tinyfleet.device_keys import key_path, load_keys, new_key  # noqa: PLC0415
+
+    with connect(url, timeout_s=timeout, in_session=False) as device:
+        device_id, status = device.hello().device_id, device.session_status()
+    # A locked device takes a new key from who holds the old one; any other has perhaps lost it.
+    with connect(url, timeout_s=timeout, in_session=status.locked) as device:
+        if not any(device_id):
+            raise UsageError(f"{url} has no identity, so no key can be its own", hint="emulated boards get one from tinyfleet emulate")
+        had_key = bool(load_keys(device_id))
+        with new_key(device_id) as key:
+            device.provision(key, lock=lock)
+    facts = {
+        "url": url,
+        "device_id": device_id.hex(),
+        "key_file": str(key_path(device_id)),
+        "locked": lock or status.locked,
+        "replaced": had_key,
+    }
+    if as_json:
+        print_json(facts)
+        return
+    print_facts([(name.replace("_", " "), str(value)) for name, value in facts.items()])
 
 
 def scan_command(as_json: JsonFlag = False) -> None:

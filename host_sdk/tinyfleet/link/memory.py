@@ -6,9 +6,11 @@ so each link loads a copy of its own.
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ from typing import Any
 import cffi
 
 from tinyfleet.crypto_source import crypto_source_dir
+from tinyfleet.engine.host_build import user_cache_dir
 from tinyfleet.toolchain import find_host_cc
 from tinyfleet_codegen.errors import BuildError, LinkClosed, LinkTimeout, UsageError
 from tinyfleet_codegen.firmware_tree import firmware_dir
@@ -39,13 +42,13 @@ uint32_t tyf_host_take(uint8_t *data, uint32_t capacity);
 """
 
 
-def build_host_board(model_dir: Path, output: Path) -> None:
-    """Compile the firmware with one generated model for this machine, into the shared library ``output``.
+def build_host_board(model_dir: Path) -> Path:
+    """The firmware with one generated model for this machine, as a shared library; compiled when it is not in the cache.
 
     Raises:
         UsageError: the folder holds no generated model.
         SetupError: this machine has no C compiler, or lacks the crypto source and the network to fetch it.
-        BuildError: the compiler refused.
+        BuildError: the compiler refused, or the cache cannot be written.
     """
     if not (model_dir / "model.h").is_file():
         raise UsageError(f"no generated model in {model_dir}", hint=f"tinyfleet compile M.tflite --board mps2_an386 -o {model_dir}")
@@ -54,10 +57,29 @@ def build_host_board(model_dir: Path, output: Path) -> None:
     boards = firmware / "boards"
     folders = [*sorted((firmware / "lib").glob("*/src")), boards / "host", boards / "flash_nvm", model_dir]
     crypto = crypto_source_dir()
-    sources = [str(path) for folder in folders for path in sorted(folder.glob("*.c")) if not path.name.endswith(variants)]
-    sources.append(str(crypto / "monocypher.c"))
+    sources = [path for folder in folders for path in sorted(folder.glob("*.c")) if not path.name.endswith(variants)]
+    sources.append(crypto / "monocypher.c")
     includes = [*sorted((firmware / "lib").glob("*/include")), boards / "host" / "include", model_dir, crypto]
-    command = [*find_host_cc(), *_FLAGS, *(f"-I{folder}" for folder in includes), *sources, "-o", str(output)]
+    command = [*find_host_cc(), *_FLAGS]
+    digest = hashlib.sha256("\0".join(command).encode())
+    for path in [*sources, *sorted(header for folder in (*includes, *folders) for header in folder.rglob("*.h"))]:
+        digest.update(path.read_bytes())
+    library = user_cache_dir() / "host_board" / f"{digest.hexdigest()[:32]}.so"
+    if library.exists():
+        return library
+    try:
+        library.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
+            built = Path(scratch) / "board.so"
+            _compile([*command, *(f"-I{folder}" for folder in includes), *map(str, sources), "-o", str(built)])
+            # Atomic: another process may build the same library at the same time.
+            built.replace(library)
+    except OSError as error:
+        raise BuildError(f"cannot write {error.filename}: {error.strerror}", hint="set XDG_CACHE_HOME to a folder you can write") from error
+    return library
+
+
+def _compile(command: list[str]) -> None:
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:
@@ -92,7 +114,7 @@ class MemoryPipe:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinyfleet-")))
         # A name of its own each time: the loader hands out a library that it knows instead of loading a copy.
         library = folder / f"board-{secrets.token_hex(8)}.so"
-        build_host_board(model_dir, library)
+        shutil.copyfile(build_host_board(model_dir), library)
         memory = stack.enter_context(_open_nvm(nvm or folder / "board.nvm"))
         ffi = cffi.FFI()
         ffi.cdef(_DECLARATIONS)

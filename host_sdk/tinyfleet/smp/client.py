@@ -108,12 +108,13 @@ class DeviceClient:
 _HINTS = {
     "TYF_ERR_NO_IDENTITY": "the board has no device identity; emulated boards get one from tinyfleet emulate",
     "TYF_ERR_NO_FRONTEND": "this model takes tensors: use device infer",
+    "MGMT_ERR_EACCESSDENIED": "the device asks for a session and this host has no key for it; use the host that provisioned it",
     "MGMT_ERR_ENOTSUP": "the firmware does not know this command; update it",
 }
 
 
 def _status_name(group: int, code: int) -> str:
-    if group == SmpGroup.TINYFLEET:
+    if group in (SmpGroup.TINYFLEET, SmpGroup.SESSION):
         try:
             return Status(-code).c_name
         except ValueError:

@@ -6,9 +6,9 @@ ours ignore them.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from smp import error, message
 
 _TOLERANT = ConfigDict(extra="ignore", frozen=True, serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
@@ -16,16 +16,25 @@ _TOLERANT = ConfigDict(extra="ignore", frozen=True, serialize_by_alias=True, val
 ReplyT = TypeVar("ReplyT", bound="message.ReadResponse | message.WriteResponse")
 
 
+def _no_error(data: Any) -> Any:
+    """An error is no reply, not even of a command whose reply is empty and which therefore any map would fit."""
+    if isinstance(data, dict) and ("err" in data or data.get("rc")):
+        raise ValueError("an error")
+    return data
+
+
 class ReadReply(message.ReadResponse):
     """A reply to a read request; unknown keys are ignored."""
 
     model_config = _TOLERANT
+    _refuse_error = model_validator(mode="before")(_no_error)
 
 
 class WriteReply(message.WriteResponse):
     """A reply to a write request; unknown keys are ignored."""
 
     model_config = _TOLERANT
+    _refuse_error = model_validator(mode="before")(_no_error)
 
 
 class GenericError(error.ErrorV1):

@@ -64,6 +64,14 @@ class TinyfleetGroupError(GroupError):
     _GROUP_ID = 64
 
 
+class SessionGenericError(GenericError):
+    _GROUP_ID = 65
+
+
+class SessionGroupError(GroupError):
+    _GROUP_ID = 65
+
+
 class EchoReply(WriteReply):
     _GROUP_ID = 0
     _COMMAND_ID = 0
@@ -935,3 +943,79 @@ class ModelEraseRequest(message.WriteRequest, Asks[ModelEraseReply]):
     _Response = ModelEraseReply
     _ErrorV1 = TinyfleetGenericError
     _ErrorV2 = TinyfleetGroupError
+
+
+class SessionOpenReply(WriteReply):
+    _GROUP_ID = 65
+    _COMMAND_ID = 0
+    m: bytes = Field(min_length=48, max_length=48)
+
+
+class SessionOpenRequest(message.WriteRequest, Asks[SessionOpenReply]):
+    _GROUP_ID = 65
+    _COMMAND_ID = 0
+    _Response = SessionOpenReply
+    _ErrorV1 = SessionGenericError
+    _ErrorV2 = SessionGroupError
+    m: bytes
+
+
+class SessionRecordReply(WriteReply):
+    _GROUP_ID = 65
+    _COMMAND_ID = 1
+    d: bytes
+    n: int
+
+
+class SessionRecordRequest(message.WriteRequest, Asks[SessionRecordReply]):
+    _GROUP_ID = 65
+    _COMMAND_ID = 1
+    _Response = SessionRecordReply
+    _ErrorV1 = SessionGenericError
+    _ErrorV2 = SessionGroupError
+    n: int
+    d: bytes
+
+
+class SessionCloseReply(WriteReply):
+    _GROUP_ID = 65
+    _COMMAND_ID = 2
+
+
+class SessionCloseRequest(message.WriteRequest, Asks[SessionCloseReply]):
+    _GROUP_ID = 65
+    _COMMAND_ID = 2
+    _Response = SessionCloseReply
+    _ErrorV1 = SessionGenericError
+    _ErrorV2 = SessionGroupError
+
+
+class SessionStatusReply(ReadReply):
+    _GROUP_ID = 65
+    _COMMAND_ID = 3
+    provisioned: bool
+    locked: bool
+    session: bool
+
+
+class SessionStatusRequest(message.ReadRequest, Asks[SessionStatusReply]):
+    _GROUP_ID = 65
+    _COMMAND_ID = 3
+    _Response = SessionStatusReply
+    _ErrorV1 = SessionGenericError
+    _ErrorV2 = SessionGroupError
+
+
+class SessionProvisionReply(WriteReply):
+    _GROUP_ID = 65
+    _COMMAND_ID = 4
+
+
+class SessionProvisionRequest(message.WriteRequest, Asks[SessionProvisionReply]):
+    _GROUP_ID = 65
+    _COMMAND_ID = 4
+    _Response = SessionProvisionReply
+    _ErrorV1 = SessionGenericError
+    _ErrorV2 = SessionGroupError
+    psk: bytes
+    lock: bool | None = None

@@ -5,6 +5,7 @@
 #include "tyf/management/management.h"
 #include "tyf/model_store/commands.h"
 #include "tyf/port/crash.h"
+#include "tyf/session/group.h"
 
 static const tyf_smp_command commands[] = {
     {TYF_MESSAGE_HELLO, .handler = tyf_sensor_hello},
@@ -22,15 +23,19 @@ static const tyf_smp_command commands[] = {
 #endif
 };
 
+/* clang-format off */
 static const tyf_smp_command_group groups[] = {
     TYF_MANAGEMENT_GROUPS,
-    {.id = TYF_SMP_GROUP_TINYFLEET,
-     .name = "tinyfleet",
-     .commands = commands,
-     .count = sizeof commands / sizeof commands[0]},
+    TYF_SESSION_GROUPS
+    {.id = TYF_SMP_GROUP_TINYFLEET, .name = "tinyfleet", .commands = commands, .count = sizeof commands / sizeof commands[0]},
 };
+/* clang-format on */
 
-const tyf_smp_registry tyf_sensor_registry = {.groups = groups, .count = sizeof groups / sizeof groups[0]};
+const tyf_smp_registry tyf_sensor_registry = {
+    .groups = groups,
+    .count = sizeof groups / sizeof groups[0],
+    .policy = TYF_SESSION_POLICY,
+};
 
 /* What the standard groups show of this application. */
 

@@ -10,6 +10,7 @@
 #include "tyf/port/live.h"
 #include "tyf/port/time.h"
 #include "tyf/port/uart.h"
+#include "tyf/session/group.h"
 
 /* The generation of the model that is compiled in, where there are no others. */
 #define COMPILED_IN_GENERATION 1u
@@ -70,6 +71,9 @@ void tyf_sensor_start(const tyf_model *model, uint8_t *arena, uint8_t *spare) {
     tyf_smp_server_init(&tyf_sensor_state.server, &tyf_sensor_registry, TYF_SMP_TRUST_OPEN, transmit, NULL);
     /* Without identity or a durable boot the board answers management and produces no records: boot_id stays 0. */
     (void)tyf_identity_start(&tyf_sensor_state.identity);
+#ifdef TYF_BOARD_AREA_SETTINGS_0_BYTES
+    tyf_session_start(&tyf_sensor_registry, &tyf_sensor_state.identity);
+#endif
 }
 
 uint32_t tyf_sensor_infer(const tyf_live_model *live, tyf_trace_fn trace, void *context) {

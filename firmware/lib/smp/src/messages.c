@@ -146,3 +146,17 @@ const tyf_smp_field tyf_model_test_fields[9] = {
 const tyf_smp_field tyf_model_confirm_fields[1] = {
     {"digest", 32u, 32, TYF_SMP_FIELD_BYTES | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_model_confirm_request, digest)},
 };
+
+const tyf_smp_field tyf_session_open_fields[1] = {
+    {"m", 48u, 48, TYF_SMP_FIELD_BYTES, offsetof(tyf_session_open_request, m)},
+};
+
+const tyf_smp_field tyf_session_record_fields[2] = {
+    {"n", UINT32_MAX, 0, TYF_SMP_FIELD_UINT, offsetof(tyf_session_record_request, n)},
+    {"d", UINT32_MAX, 24, TYF_SMP_FIELD_BYTES, offsetof(tyf_session_record_request, d)},
+};
+
+const tyf_smp_field tyf_session_provision_fields[2] = {
+    {"psk", 32u, 32, TYF_SMP_FIELD_BYTES, offsetof(tyf_session_provision_request, psk)},
+    {"lock", UINT32_MAX, 0, TYF_SMP_FIELD_FLAG | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_session_provision_request, lock)},
+};

@@ -350,6 +350,36 @@ extern const tyf_smp_field tyf_model_confirm_fields[1];
 
 #define TYF_MESSAGE_MODEL_ERASE .id = 13, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION
 
+typedef struct {
+    tyf_cbor_string m;
+} tyf_session_open_request;
+
+extern const tyf_smp_field tyf_session_open_fields[1];
+
+#define TYF_MESSAGE_SESSION_OPEN .id = 0, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_session_open_fields
+
+typedef struct {
+    uint32_t n;
+    tyf_cbor_string d;
+} tyf_session_record_request;
+
+extern const tyf_smp_field tyf_session_record_fields[2];
+
+#define TYF_MESSAGE_SESSION_RECORD .id = 1, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_OPEN, .field_count = 2, .fields = tyf_session_record_fields
+
+#define TYF_MESSAGE_SESSION_CLOSE .id = 2, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION
+
+#define TYF_MESSAGE_SESSION_STATUS .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+
+typedef struct {
+    tyf_cbor_string psk;
+    bool lock;
+} tyf_session_provision_request;
+
+extern const tyf_smp_field tyf_session_provision_fields[2];
+
+#define TYF_MESSAGE_SESSION_PROVISION .id = 4, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION, .field_count = 2, .fields = tyf_session_provision_fields
+
 /** Room for any decoded request. */
 typedef union {
     tyf_echo_request echo;
@@ -378,6 +408,9 @@ typedef union {
     tyf_model_upload_request model_upload;
     tyf_model_test_request model_test;
     tyf_model_confirm_request model_confirm;
+    tyf_session_open_request session_open;
+    tyf_session_record_request session_record;
+    tyf_session_provision_request session_provision;
 } tyf_smp_any_request;
 
 #endif

@@ -53,7 +53,8 @@ typedef enum {
 
 /** What is known about who sent a message. */
 typedef enum {
-    TYF_SMP_TRUST_OPEN,    /**< nothing but the link that it came from */
+    TYF_SMP_TRUST_OPEN,    /**< nothing, but it came by a wire */
+    TYF_SMP_TRUST_RADIO,   /**< nothing, and it came through the air */
     TYF_SMP_TRUST_SESSION, /**< it came through an authenticated session */
 } tyf_smp_trust;
 

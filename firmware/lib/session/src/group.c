@@ -1,0 +1,128 @@
+#include "tyf/session/group.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "tyf/crypto/software.h"
+#include "tyf/session/session.h"
+#include "tyf/settings/settings.h"
+
+/* The setting: the key, then whether every link asks for sessions. A host cannot name it: it begins with a dot. */
+#define SETTING ".session"
+#define SETTING_BYTES (TYF_SESSION_PSK_BYTES + 1u)
+#define LOCK_AT TYF_SESSION_PSK_BYTES
+
+/* Room that a reply keeps for what comes after the sealed message: the key and value of its counter. */
+#define COUNTER_FIELD_BYTES 8u
+
+static struct {
+    const tyf_smp_registry *registry;
+    tyf_session session;
+    bool is_locked;
+    tyf_smp_after after; /* of the message in the last record */
+} state;
+
+/* Key and lock as the settings have them; every session ends. */
+static void take_setting(void) {
+    uint8_t kept[SETTING_BYTES];
+    uint32_t bytes = 0;
+    if (tyf_settings_get(SETTING, kept, sizeof kept, &bytes) == TYF_OK && bytes == sizeof kept) {
+        (void)tyf_session_provision(&state.session, kept); /* the key store has room for one session and a key */
+        state.is_locked = kept[LOCK_AT] != 0;
+    }
+    memset(kept, 0, sizeof kept);
+}
+
+void tyf_session_start(const tyf_smp_registry *registry, const tyf_identity *identity) {
+    state.registry = registry;
+    state.is_locked = false;
+    state.after = NULL;
+    tyf_crypto_start(identity->boot_id != 0 ? identity->entropy : NULL);
+    tyf_session_init(&state.session, identity->device_id);
+    take_setting();
+}
+
+int tyf_session_policy(const tyf_smp_command *command, uint16_t group, tyf_smp_trust trust) {
+    (void)group;
+    const bool is_protected = trust == TYF_SMP_TRUST_RADIO || (trust == TYF_SMP_TRUST_OPEN && state.is_locked);
+    return is_protected && command->access != TYF_SMP_ACCESS_OPEN ? TYF_SMP_EACCESSDENIED : TYF_SMP_OK;
+}
+
+static int provision(tyf_smp_exchange *exchange) {
+    const tyf_session_provision_request *request = exchange->request;
+    uint8_t kept[SETTING_BYTES];
+    memcpy(kept, request->psk.data, TYF_SESSION_PSK_BYTES);
+    kept[LOCK_AT] = request->lock || state.is_locked; /* a lock stays */
+    const tyf_status status = tyf_settings_set(SETTING, kept, sizeof kept);
+    memset(kept, 0, sizeof kept);
+    return status;
+}
+
+static int open_session(tyf_smp_exchange *exchange) {
+    const tyf_session_open_request *request = exchange->request;
+    uint8_t answer[TYF_SESSION_HELLO_BYTES];
+    const tyf_status status = tyf_session_accept(&state.session, request->m.data, answer);
+    if (status == TYF_OK) {
+        tyf_cbor_add_bytes(&exchange->reply, "m", answer, sizeof answer);
+    }
+    return status;
+}
+
+/* The message is opened where it arrived, and its reply is made and sealed where it leaves. */
+static int take_record(tyf_smp_exchange *exchange) {
+    const tyf_session_record_request *request = exchange->request;
+    if (exchange->trust == TYF_SMP_TRUST_SESSION) {
+        return TYF_SMP_EINVAL; /* a record in a record */
+    }
+    /* The server's own buffer; nothing reads the request afterwards. */
+    uint8_t *message = (uint8_t *)(uintptr_t)request->d.data;
+    const tyf_status opened = tyf_session_open(&state.session, request->n, message, request->d.bytes);
+    if (opened != TYF_OK) {
+        return opened;
+    }
+    const uint32_t room = tyf_cbor_room_for_bytes(&exchange->reply, "d", COUNTER_FIELD_BYTES);
+    uint8_t *reply = tyf_cbor_open_bytes(&exchange->reply, "d", room);
+    if (reply == NULL) {
+        return TYF_ERR_TOO_LARGE;
+    }
+    const uint32_t bytes = tyf_smp_answer(state.registry, TYF_SMP_TRUST_SESSION, message,
+                                          request->d.bytes - TYF_MAC_BYTES, reply, room - TYF_MAC_BYTES, &state.after);
+    if (bytes == 0) {
+        return TYF_SMP_EINVAL;
+    }
+    uint32_t counter = 0;
+    const tyf_status sealed = tyf_session_seal(&state.session, reply, bytes, &counter, reply + bytes);
+    tyf_cbor_close_bytes(&exchange->reply, bytes + TYF_MAC_BYTES);
+    tyf_cbor_add_uint(&exchange->reply, "n", counter);
+    return sealed;
+}
+
+static void after_record(void) {
+    if (state.after != NULL) {
+        state.after();
+    }
+}
+
+static int close_session(tyf_smp_exchange *exchange) {
+    (void)exchange; /* the reply still goes out sealed; the session ends after it */
+    return TYF_SMP_OK;
+}
+
+static void after_close(void) {
+    tyf_session_close(&state.session);
+}
+
+static int status(tyf_smp_exchange *exchange) {
+    tyf_cbor_add_bool(&exchange->reply, "provisioned", tyf_session_is_provisioned(&state.session));
+    tyf_cbor_add_bool(&exchange->reply, "locked", state.is_locked);
+    tyf_cbor_add_bool(&exchange->reply, "session", exchange->trust == TYF_SMP_TRUST_SESSION);
+    return TYF_SMP_OK;
+}
+
+const tyf_smp_command tyf_session_commands[TYF_SESSION_COMMAND_COUNT] = {
+    {TYF_MESSAGE_SESSION_OPEN, .handler = open_session},
+    {TYF_MESSAGE_SESSION_RECORD, .handler = take_record, .after = after_record},
+    {TYF_MESSAGE_SESSION_CLOSE, .handler = close_session, .after = after_close},
+    {TYF_MESSAGE_SESSION_STATUS, .handler = status},
+    {TYF_MESSAGE_SESSION_PROVISION, .handler = provision, .after = take_setting},
+};
