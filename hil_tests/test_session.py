@@ -23,10 +23,12 @@ from tinyfleet.device import SyncDevice, connect
 from tinyfleet.device_keys import ENVIRONMENT, key_path, load_keys, new_key
 from tinyfleet.link import open_link
 from tinyfleet.smp.sealed_link import open_session
+from tinyfleet.smp.session import Handshake
 from tinyfleet_codegen.errors import AccessError, DeviceError, LinkClosed, LinkTimeout, StoreError
 from tinyfleet_codegen.wire.ids import SmpGroup, Status
 from tinyfleet_codegen.wire.messages import MESSAGES
 from tinyfleet_codegen.wire.schema import Op
+from tinyfleet_codegen.wire.session import SessionCommand
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -132,9 +134,9 @@ def test_a_reset_ends_the_session_and_says_so(url: Callable[[], str]) -> None:
 async def test_every_message_keeps_the_policy_on_a_locked_device(url: Callable[[], str], keys: Path) -> None:
     address = url()
     async with open_link(address) as link:
-        status = await ask(link, SmpGroup.SESSION, 3, 0, {})
+        status = await ask(link, SmpGroup.SESSION, SessionCommand.STATUS, 0, {})
         assert status == {"provisioned": False, "locked": False, "session": False}
-        assert await ask(link, SmpGroup.SESSION, 4, 2, {"psk": bytes(range(32)), "lock": True}) == {}
+        assert await ask(link, SmpGroup.SESSION, SessionCommand.PROVISION, 2, {"psk": bytes(range(32)), "lock": True}) == {}
         counts = {"open": 0, "refused": 0}
         for message in MESSAGES:
             op = 0 if message.op is not Op.WRITE else 2
@@ -150,7 +152,7 @@ async def test_every_message_keeps_the_policy_on_a_locked_device(url: Callable[[
         hello = await ask(link, SmpGroup.TINYFLEET, 0, 0, {})
         sealed = await open_session(link, bytes(range(32)), hello["device_id"])
         inner = Header.SIZE  # a record in a record is refused, or messages could nest
-        assert (await ask(sealed, SmpGroup.SESSION, 1, 2, {"n": 0, "d": bytes(24 + inner)})).get("rc") == 3
+        assert (await ask(sealed, SmpGroup.SESSION, SessionCommand.RECORD, 2, {"n": 0, "d": bytes(24 + inner)})).get("rc") == 3
 
 
 async def ask(link: object, group: int, command: int, op: int, body: dict[str, object]) -> dict[str, object]:
@@ -165,7 +167,7 @@ async def ask(link: object, group: int, command: int, op: int, body: dict[str, o
 
 async def test_a_replayed_record_confirms_nothing_twice(url: Callable[[], str]) -> None:
     async with open_link(url()) as link:
-        await ask(link, SmpGroup.SESSION, 4, 2, {"psk": bytes(range(32))})
+        await ask(link, SmpGroup.SESSION, SessionCommand.PROVISION, 2, {"psk": bytes(range(32))})
         hello = await ask(link, SmpGroup.TINYFLEET, 0, 0, {})
         sealed = await open_session(link, bytes(range(32)), hello["device_id"])  # type: ignore[arg-type]
         sent: list[bytes] = []
@@ -181,6 +183,20 @@ async def test_a_replayed_record_confirms_nothing_twice(url: Callable[[], str]) 
             reply = cbor2.loads((await original(sent[0]))[Header.SIZE :])
             assert reply == {"err": {"group": SmpGroup.SESSION, "rc": -Status.ERR_SIGNATURE}}
         assert "r" in await ask(sealed, SmpGroup.OS, 0, 2, {"d": "still there"})
+
+
+async def test_no_two_boots_of_one_memory_repeat_a_public_key(url: Callable[[], str]) -> None:
+    psk, seen, boots = bytes(range(32)), set(), 4
+    for boot in range(boots):
+        async with open_link(url()) as link:
+            await ask(link, SmpGroup.SESSION, SessionCommand.PROVISION, 2, {"psk": psk})
+            hello = await ask(link, SmpGroup.TINYFLEET, 0, 0, {})
+            assert hello["boot_id"] == boot + 1
+            for _ in range(3):
+                request = Handshake(psk, hello["device_id"]).request  # type: ignore[arg-type]
+                answer = await ask(link, SmpGroup.SESSION, SessionCommand.OPEN, 2, {"m": request})
+                seen.add(answer["m"][:32])  # type: ignore[index]
+    assert len(seen) == 3 * boots
 
 
 def test_key_files_that_others_can_read_are_refused(url: Callable[[], str], keys: Path) -> None:
