@@ -9,6 +9,8 @@ from typing import NamedTuple
 from tinyfleet_codegen.errors import ShapeError
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.movement import constant_ints
+from tinyfleet_codegen.op import require_dtype, require_per_tensor_quant
+from tinyfleet_codegen.wire.ids import DType
 
 
 class Blocks(NamedTuple):
@@ -28,12 +30,21 @@ class Phase(NamedTuple):
     start: tuple[int, int]
 
 
+def image_of(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Rows, columns and channels of one image."""
+    return (shape[1], shape[2] if len(shape) == 4 else 1, shape[-1])
+
+
 def read_blocks(graph: Graph, node: Node) -> Blocks:
     """The constant inputs of both ops.
 
     Raises:
+        UnsupportedOp, QuantError: input or output is not int8 with one scale.
         ShapeError: not one or two spatial dimensions, or sizes that make no sense.
     """
+    for what, tensor in (("input", graph.input_tensor(node, 0)), ("output", graph.output_tensor(node))):
+        require_dtype(node, what, tensor, DType.INT8)
+        require_per_tensor_quant(node, what, tensor)
     rank = len(graph.input_tensor(node, 0).shape)
     spatial = rank - 2
     if spatial not in (1, 2):

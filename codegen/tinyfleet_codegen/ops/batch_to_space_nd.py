@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from tinyfleet_codegen.blocks import phases, read_blocks
+from tinyfleet_codegen.blocks import image_of, phases, read_blocks
 from tinyfleet_codegen.errors import ShapeError
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.movement import Copy, MoveOp, strides_of
-from tinyfleet_codegen.op import Array, require_dtype, require_shape
-from tinyfleet_codegen.wire.ids import DType
-
-
-def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    return (shape[1], shape[2] if len(shape) == 4 else 1, shape[-1])
+from tinyfleet_codegen.op import Array, require_shape
 
 
 class BatchToSpaceNd(MoveOp):
@@ -23,10 +18,8 @@ class BatchToSpaceNd(MoveOp):
 
     def check(self, graph: Graph, node: Node) -> None:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
-        require_dtype(node, "input", source, DType.INT8)
-        require_dtype(node, "output", output, DType.INT8)
         blocks = read_blocks(graph, node)
-        h, w, c = _image(source.shape)
+        h, w, c = image_of(source.shape)
         sizes = [d * b - before - behind for d, b, before, behind in zip((h, w), blocks.sizes, blocks.before, blocks.behind, strict=True)]
         if source.shape[0] != blocks.sizes[0] * blocks.sizes[1] or min(sizes) < 1:
             raise ShapeError(f"{node.label}: {list(source.shape)} does not become one image in blocks of {list(blocks.sizes)}")
@@ -34,8 +27,8 @@ class BatchToSpaceNd(MoveOp):
         self.check_copies(graph, node)
 
     def copies(self, graph: Graph, node: Node) -> list[Copy]:
-        rows, columns, c = _image(graph.input_tensor(node, 0).shape)
-        h, w, _ = _image(graph.output_tensor(node).shape)
+        rows, columns, c = image_of(graph.input_tensor(node, 0).shape)
+        h, w, _ = image_of(graph.output_tensor(node).shape)
         source, target, blocks = strides_of((rows, columns, c)), strides_of((h, w, c)), read_blocks(graph, node)
         return [
             Copy(
@@ -52,8 +45,8 @@ class BatchToSpaceNd(MoveOp):
     def reference(self, graph: Graph, node: Node, inputs: list[Array | None]) -> Array:
         x, output, blocks = inputs[0], graph.output_tensor(node), read_blocks(graph, node)
         assert x is not None
-        rows, columns, c = _image(x.shape)
-        (bh, bw), (oh, ow, _) = blocks.sizes, _image(output.shape)
+        rows, columns, c = image_of(x.shape)
+        (bh, bw), (oh, ow, _) = blocks.sizes, image_of(output.shape)
         whole = x.reshape(bh, bw, rows, columns, c).transpose(2, 0, 3, 1, 4).reshape(rows * bh, columns * bw, c)
         top, left = blocks.before
         return whole[top : top + oh, left : left + ow].reshape(output.shape)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from tinyfleet_codegen.blocks import phases, read_blocks
+from tinyfleet_codegen.blocks import image_of, phases, read_blocks
 from tinyfleet_codegen.errors import ShapeError, UnsupportedOp
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.movement import Copy, MoveOp, strides_of
-from tinyfleet_codegen.op import Array, require_dtype, require_per_tensor_quant, require_shape
-from tinyfleet_codegen.wire.ids import DType
-
-
-def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    return (shape[1], shape[2] if len(shape) == 4 else 1, shape[-1])
+from tinyfleet_codegen.op import Array, require_shape
 
 
 class SpaceToBatchNd(MoveOp):
@@ -23,11 +18,8 @@ class SpaceToBatchNd(MoveOp):
 
     def check(self, graph: Graph, node: Node) -> None:
         source, output = graph.input_tensor(node, 0), graph.output_tensor(node)
-        for what, tensor in (("input", source), ("output", output)):
-            require_dtype(node, what, tensor, DType.INT8)
-            require_per_tensor_quant(node, what, tensor)
         blocks = read_blocks(graph, node)
-        h, w, c = _image(source.shape)
+        h, w, c = image_of(source.shape)
         if source.shape[0] != 1 or any(d % b for d, b in zip((h, w), blocks.sizes, strict=True)):
             raise ShapeError(f"{node.label}: {list(source.shape)} is no whole number of blocks {list(blocks.sizes)}")
         if any((*blocks.before, *blocks.behind)):
@@ -40,8 +32,8 @@ class SpaceToBatchNd(MoveOp):
         self.check_copies(graph, node)
 
     def copies(self, graph: Graph, node: Node) -> list[Copy]:
-        h, w, c = _image(graph.input_tensor(node, 0).shape)
-        rows, columns, _ = _image(graph.output_tensor(node).shape)
+        h, w, c = image_of(graph.input_tensor(node, 0).shape)
+        rows, columns, _ = image_of(graph.output_tensor(node).shape)
         source, target, blocks = strides_of((h, w, c)), strides_of((rows, columns, c)), read_blocks(graph, node)
         return [
             Copy(
@@ -58,5 +50,5 @@ class SpaceToBatchNd(MoveOp):
     def reference(self, graph: Graph, node: Node, inputs: list[Array | None]) -> Array:
         x, output, blocks = inputs[0], graph.output_tensor(node), read_blocks(graph, node)
         assert x is not None
-        (bh, bw), (h, w, c) = blocks.sizes, _image(x.shape)
+        (bh, bw), (h, w, c) = blocks.sizes, image_of(x.shape)
         return x.reshape(h // bh, bh, w // bw, bw, c).transpose(1, 3, 0, 2, 4).reshape(output.shape)
