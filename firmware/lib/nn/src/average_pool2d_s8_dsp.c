@@ -5,10 +5,6 @@ static int32_t larger(int32_t a, int32_t b) {
     return a > b ? a : b;
 }
 
-static int32_t smaller(int32_t a, int32_t b) {
-    return a < b ? a : b;
-}
-
 static int8_t mean(const tyf_pool2d_s8_params *p, int32_t sum, int32_t count) {
     const int32_t value = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
     return (int8_t)tyf_clamp(value, p->activation_min, p->activation_max);
@@ -18,10 +14,10 @@ void tyf_average_pool2d_s8_dsp(const tyf_pool2d_s8_params *p, const int8_t *inpu
     const tyf_window *win = &p->window;
     for (int32_t oy = 0; oy < win->output_h; oy++) {
         const int32_t y = oy * win->stride_h - win->pad_h;
-        const int32_t y0 = larger(y, 0), rows = smaller(y + win->kernel_h, win->input_h) - y0;
+        const int32_t y0 = larger(y, 0), rows = tyf_smaller(y + win->kernel_h, win->input_h) - y0;
         for (int32_t ox = 0; ox < win->output_w; ox++) {
             const int32_t x = ox * win->stride_w - win->pad_w;
-            const int32_t x0 = larger(x, 0), columns = smaller(x + win->kernel_w, win->input_w) - x0;
+            const int32_t x0 = larger(x, 0), columns = tyf_smaller(x + win->kernel_w, win->input_w) - x0;
             const int8_t *first = input + (y0 * win->input_w + x0) * p->channels;
             for (int32_t c = 0; c < p->channels; c += 4) {
                 uint32_t even = 0, odd = 0;

@@ -238,10 +238,6 @@ static void compute_plane(const tyf_window *win, const assembly *with, const int
     }
 }
 
-static int32_t smaller(int32_t a, int32_t b) {
-    return a < b ? a : b;
-}
-
 __attribute__((noinline)) static void convolve(const tyf_depthwise_conv2d_s8_params *p, const int8_t *input,
                                                const tyf_dsp_depthwise3x3 *channels, const assembly *with,
                                                void *scratch, int8_t *output) {
@@ -250,8 +246,8 @@ __attribute__((noinline)) static void convolve(const tyf_depthwise_conv2d_s8_par
     const int32_t pitch = TYF_DEPTHWISE3X3_DSP_SPAN(win->output_w, win->stride_h);
     const int32_t plane_bytes = height * pitch;
     /* What windows reach of the image. */
-    const int32_t rows = smaller(win->input_h, height - win->pad_h);
-    const int32_t columns = smaller(win->input_w, pitch - win->pad_w);
+    const int32_t rows = tyf_smaller(win->input_h, height - win->pad_h);
+    const int32_t columns = tyf_smaller(win->input_w, pitch - win->pad_w);
     int8_t *planes = scratch;
     memset(planes, (int)(uint8_t)(-p->input_offset), (size_t)(4 * plane_bytes));
     for (int32_t c = 0; c < p->input_c; c += 4) {

@@ -12,6 +12,10 @@
 #include "tyf/nn/fixed.h"
 #include "tyf/nn/kernels_dsp.h"
 
+static inline int32_t tyf_smaller(int32_t a, int32_t b) {
+    return a < b ? a : b;
+}
+
 /** Four bytes as one word, from any address. */
 static inline uint32_t tyf_load_word(const int8_t *bytes) {
     uint32_t word;
