@@ -109,15 +109,7 @@
 .endm
 
 .macro rows name, stride, relu
-    .section .text.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .type \name, %function
-    .thumb_func
-\name:
-    push {r4-r11, lr}
-    vpush {d8-d15}
-    sub sp, #FRAME
+    enter \name, FRAME
     ldr r1, [r0, #STREAM_END]
     strd r0, r1, [sp, #F_ROWS]
     ldr r2, [r0, #COUNT]
@@ -176,9 +168,7 @@
     strd r3, r4, [sp, #F_OUTPUT]
     b 1b
 4:
-    add sp, #FRAME
-    vpop {d8-d15}
-    pop {r4-r11, pc}
+    leave FRAME
     .size \name, . - \name
 .endm
 

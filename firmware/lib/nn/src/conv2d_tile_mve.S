@@ -95,15 +95,7 @@
 .endm
 
 .macro tile name, relu, deep
-    .section .text.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .type \name, %function
-    .thumb_func
-\name:
-    push {r4-r11, lr}
-    vpush {d8-d15}
-    sub sp, #FRAME
+    enter \name, FRAME
     ldrd r4, r5, [r0, #RUN_STREAM]
     strd r4, r5, [sp, #STREAM]
     ldrd r4, r5, [r0, #RUN_STEP]
@@ -179,9 +171,7 @@
     str r0, [sp, #PIXELS]
     b 1b
 3:
-    add sp, #FRAME
-    vpop {d8-d15}
-    pop {r4-r11, pc}
+    leave FRAME
 .if \deep
     next_chunk 0
     next_chunk 1

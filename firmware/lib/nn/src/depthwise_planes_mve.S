@@ -17,8 +17,7 @@
  * round, 24 - shift, bias.
  * Requantisation as in mve.inc; with relu VQRDMLASH multiplies and adds `round` at once.
  */
-    .syntax unified
-    .thumb
+#include "tyf/nn/mve.inc"
 
 /* Offsets in tyf_mve_planes. */
 #define INPUT 0
@@ -104,7 +103,7 @@
     add r1, #2
 .endm
 
-.macro finish relu
+.macro finish_outputs relu
     vmov d12, r0, r2
     vmov d13, r4, r6
     vmov d14, r8, r10
@@ -132,15 +131,7 @@
 .endm
 
 .macro depthwise name, stride, relu
-    .section .text.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .type \name, %function
-    .thumb_func
-\name:
-    push {r4-r11, lr}
-    vpush {d8-d15}
-    sub sp, #FRAME
+    enter \name, FRAME
     str r0, [sp, #F_PLANES]
     ldr r1, [r0, #TABLE_TAIL]
     ldrd r2, r3, [r0, #TAIL_BACK] /* and mask */
@@ -221,7 +212,7 @@
     beq 8f
 7:
     products \stride
-    finish \relu
+    finish_outputs \relu
     vstrb.16 q7, [r3, q6]
     cmp r11, r5
     bne 7b
@@ -229,7 +220,7 @@
     ldr r0, [sp, #F_TAIL_BACK]
     sub r1, r0
     products \stride
-    finish \relu
+    finish_outputs \relu
     vpst
     vstrbt.16 q7, [r3, q6]
     ldr r0, [sp, #F_PAIRS]
@@ -261,9 +252,7 @@
     subs r0, #1
     str r0, [sp, #F_GROUPS]
     bne 1b
-    add sp, #FRAME
-    vpop {d8-d15}
-    pop {r4-r11, pc}
+    leave FRAME
     .size \name, . - \name
 .endm
 

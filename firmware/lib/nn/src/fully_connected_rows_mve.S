@@ -8,8 +8,7 @@
  * bias of each; per 16 of depth 16 weights of each; multiplier of each, round of each, 24 - shift of each. Requantisation
  * as in mve.inc.
  */
-    .syntax unified
-    .thumb
+#include "tyf/nn/mve.inc"
 
 /* Offsets in tyf_mve_dense_run. */
 #define INPUT 0
@@ -44,15 +43,7 @@
 .endm
 
 .macro dense name, relu
-    .section .text.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .type \name, %function
-    .thumb_func
-\name:
-    push {r4-r11, lr}
-    vpush {d8-d15}
-    sub sp, #FRAME
+    enter \name, FRAME
     ldr r11, [r0, #INPUT]
     ldrd r1, r5, [r0, #STREAM] /* and output */
     ldrd r9, r7, [r0, #UNITS] /* and blocks */
@@ -108,9 +99,7 @@
     vstrbt.16 q5, [r5], #8
     subs r9, #8
     bgt 1b
-    add sp, #FRAME
-    vpop {d8-d15}
-    pop {r4-r11, pc}
+    leave FRAME
     .ltorg
     .size \name, . - \name
 .endm
