@@ -10,7 +10,7 @@ from tests.campaigns.powercut import KILLED
 from tests.support.powercut.kills import FLOWS, TORN, KilledBoard, kill_and_check, sample_cuts
 
 SEED = 20
-KILLS = 8
+KILLS = 6
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -14,7 +14,18 @@ from pathlib import Path
 
 from tests.campaigns.campaign import Campaign, campaign_parser, start_campaign
 from tests.support.powercut.firmware_flows import CounterFlow, UpdateFlow
-from tests.support.powercut.kills import BOARD, SETTINGS, KilledBoard, Programs, build_direct, kill_and_check, sample_cuts
+from tests.support.powercut.kills import (
+    BOARD,
+    SETTINGS,
+    UPDATE,
+    UPDATE_CONFIRMED,
+    KilledBoard,
+    Programs,
+    build_direct,
+    build_update,
+    kill_and_check,
+    sample_cuts,
+)
 from tests.support.powercut.kills import FLOWS as FLOW_NAMES
 from tests.support.powercut.model_flow import ModelFlow
 from tests.support.powercut.settings_flow import SettingsFlow
@@ -30,7 +41,7 @@ FLOWS: tuple[Callable[[Path], Flow], ...] = (
 """What is cut; each is made with a folder of its own."""
 DOUBLE_CUTS = 100
 """Of each flow, at least."""
-KILLED: dict[int, Callable[[Path], Programs]] = {SETTINGS: build_direct}
+KILLED: dict[int, Callable[[Path], Programs]] = {SETTINGS: build_direct, UPDATE: build_update, UPDATE_CONFIRMED: build_update}
 """What is cut on an emulated board, and how its programs are built."""
 
 

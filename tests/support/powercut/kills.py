@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.support.powercut.flash_bytes import NOT_SET, PAGE_BYTES, SET, confirmed_trailer, read_trailer, security_counter
@@ -69,8 +70,9 @@ def build_direct(folder: Path) -> Programs:
     return Programs(build_firmware(BOARD, None, _output(folder), app=str(_app(folder, APP)), name="direct").elf)
 
 
+@cache
 def build_update(folder: Path) -> Programs:
-    """The bootloader, and the program as an image for each slot, signed with the campaign's key."""
+    """The bootloader, and the program as an image for each slot, signed with the tests' key; built once for a folder."""
     facts = load_board(BOARD)
     class_id = uuid.uuid5(uuid.UUID(bytes=HOST_VENDOR), BOARD).bytes
     markers, images = (secrets.token_bytes(16), secrets.token_bytes(16)), []
