@@ -21,31 +21,37 @@ static inline uint32_t rotate_right(uint32_t x, unsigned n) {
     return x >> n | x << (32u - n);
 }
 
+/* One round. The eight names rotate from call to call instead of their values; eight calls make a full turn. */
+#define ROUND(a, b, c, d, e, f, g, h, i)                                                                               \
+    do {                                                                                                               \
+        h += (rotate_right(e, 6) ^ rotate_right(e, 11) ^ rotate_right(e, 25)) + (g ^ (e & (f ^ g))) + constant[i] +    \
+             word[i];                                                                                                  \
+        d += h;                                                                                                        \
+        h += (rotate_right(a, 2) ^ rotate_right(a, 13) ^ rotate_right(a, 22)) + ((a & b) | (c & (a | b)));             \
+    } while (0)
+
 static void compress(uint32_t state[8], const uint8_t *block) {
     uint32_t w[64];
     for (unsigned i = 0; i < 16; i++) {
         w[i] = tyf_get_u32_be(block + 4u * i);
     }
-    for (unsigned i = 16; i < 64; i++) {
-        uint32_t s0 = rotate_right(w[i - 15], 7) ^ rotate_right(w[i - 15], 18) ^ w[i - 15] >> 3;
-        uint32_t s1 = rotate_right(w[i - 2], 17) ^ rotate_right(w[i - 2], 19) ^ w[i - 2] >> 10;
-        w[i] = w[i - 16] + s0 + w[i - 7] + s1;
+    for (uint32_t *p = w; p < w + 48; p++) {
+        uint32_t s0 = rotate_right(p[1], 7) ^ rotate_right(p[1], 18) ^ p[1] >> 3;
+        uint32_t s1 = rotate_right(p[14], 17) ^ rotate_right(p[14], 19) ^ p[14] >> 10;
+        p[16] = p[0] + s0 + p[9] + s1;
     }
     uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
     uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
-    for (unsigned i = 0; i < 64; i++) {
-        uint32_t s1 = rotate_right(e, 6) ^ rotate_right(e, 11) ^ rotate_right(e, 25);
-        uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + round_constant[i] + w[i];
-        uint32_t s0 = rotate_right(a, 2) ^ rotate_right(a, 13) ^ rotate_right(a, 22);
-        uint32_t t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
-        h = g;
-        g = f;
-        f = e;
-        e = d + t1;
-        d = c;
-        c = b;
-        b = a;
-        a = t1 + t2;
+    const uint32_t *constant = round_constant;
+    for (const uint32_t *word = w; word < w + 64; word += 8, constant += 8) {
+        ROUND(a, b, c, d, e, f, g, h, 0);
+        ROUND(h, a, b, c, d, e, f, g, 1);
+        ROUND(g, h, a, b, c, d, e, f, 2);
+        ROUND(f, g, h, a, b, c, d, e, 3);
+        ROUND(e, f, g, h, a, b, c, d, 4);
+        ROUND(d, e, f, g, h, a, b, c, 5);
+        ROUND(c, d, e, f, g, h, a, b, 6);
+        ROUND(b, c, d, e, f, g, h, a, 7);
     }
     state[0] += a;
     state[1] += b;
