@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.campaigns.campaign import campaign_parser, start_campaign
 
 ROOT = Path(__file__).resolve().parents[2]
-CAMPAIGNS = ("random_graphs", "fuzz_reader", "blob_fuzz", "fuzz_firmware")
+CAMPAIGNS = ("random_graphs", "fuzz_reader", "blob_fuzz", "fuzz_firmware", "fuzz_images")
 
 
 def main() -> int:

@@ -15,7 +15,8 @@ from tests.support.images import (
     HOST,
     SLOT_ADDRESSES,
     Sketch,
-    area,
+    corpus,
+    dependency,
     firmware_body,
     firmware_entries,
     key,
@@ -31,7 +32,7 @@ from tinyfleet_codegen.wire.image import ImageTlv
 SEED = 7
 FUZZ_ROUNDS = 20_000
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -207,10 +208,6 @@ def test_s6_nothing_older_than_what_was_confirmed_is_accepted(boot: BootProgram)
     assert boot.check(Sketch(version=(0, 0, 1, 0)).build()) == Status.OK
 
 
-def dependency(image_id: int, version: tuple[int, int, int, int]) -> bytes:
-    return bytes([image_id, 0, 0, 0]) + struct.pack("<BBHI", *version)
-
-
 def test_s7_what_is_for_something_else_is_refused(boot: BootProgram) -> None:
     other = {"VENDOR": bytes(16), "CLASS": bytes(16)}
     for name, value in other.items():
@@ -264,24 +261,6 @@ def test_versions_read_as_smp_clients_show_them(boot: BootProgram) -> None:
     assert boot.version_text((1, 2, 3, 0)) == "1.2.3"
     assert boot.version_text((255, 255, 65535, 2**32 - 1)) == "255.255.65535.4294967295"
     assert boot.version_text((0, 0, 0, 10)) == "0.0.0.10"
-
-
-def corpus(kind: int) -> list[bytes]:
-    """Images that damage starts from: every kind of entry, several sizes."""
-    if kind == MODEL:
-        sketch = model_sketch()
-        assert isinstance(sketch.protected, dict)
-        with_dependency = sketch.protected | {int(ImageTlv.DEPENDENCY): dependency(0, (0, 0, 0, 0))}
-        return [sketch.build(), model_sketch(body=b"x").build(), model_sketch(protected=with_dependency).build()]
-    everything = firmware_entries(3, NEXT_KEY=public(key("next")), DEPENDENCY=dependency(0, (0, 0, 0, 0)))
-    return [
-        Sketch(slot=kind).build(),
-        Sketch(slot=kind, body=firmware_body(SLOT_ADDRESSES[kind], 72)).build(),
-        Sketch(slot=kind, protected=everything).build(),
-        Sketch(slot=kind, protected=[*firmware_entries().items(), (0xA7, b"unknown"), (0xA8, b"")]).build(),
-        Sketch(slot=kind, others=[]).build(),
-        area(wire.PROTECTED_MAGIC, [(1, b"2")]).ljust(40, b"\0"),
-    ]
 
 
 @pytest.mark.parametrize("seed", [1, None], ids=["fixed", "fresh"])

@@ -18,7 +18,7 @@ from tinyfleet_codegen.wire import image as wire
 from tinyfleet_codegen.wire.ids import Status
 from tinyfleet_codegen.wire.image import ImageTlv
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 BLANK_KEY = bytes(32)
 

@@ -30,7 +30,7 @@ SEED = 11
 STRIDE = 97
 """Of the hundreds of equal operations of an upload; ``./run powercut`` cuts each of them."""
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")

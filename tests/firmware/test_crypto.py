@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.firmware.program_process import FirmwareProgram
 from tinyfleet_codegen.wire.ids import Status
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493

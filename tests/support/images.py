@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -135,3 +136,26 @@ def model_sketch(**changes: object) -> Sketch:
         "signer": key("model"),
     }
     return Sketch(**(good | changes))  # type: ignore[arg-type]
+
+
+def dependency(image_id: int, version: tuple[int, int, int, int]) -> bytes:
+    """A DEPENDENCY entry: that image, at least that version."""
+    return bytes([image_id, 0, 0, 0]) + struct.pack("<BBHI", *version)
+
+
+def corpus(kind: int) -> list[bytes]:
+    """Images that damage starts from, for a slot or (2) models: every kind of entry, several sizes."""
+    if kind == len(SLOT_ADDRESSES):
+        sketch = model_sketch()
+        assert isinstance(sketch.protected, dict)
+        with_dependency = sketch.protected | {int(ImageTlv.DEPENDENCY): dependency(0, (0, 0, 0, 0))}
+        return [sketch.build(), model_sketch(body=b"x").build(), model_sketch(protected=with_dependency).build()]
+    everything = firmware_entries(3, NEXT_KEY=public(key("next")), DEPENDENCY=dependency(0, (0, 0, 0, 0)))
+    return [
+        Sketch(slot=kind).build(),
+        Sketch(slot=kind, body=firmware_body(SLOT_ADDRESSES[kind], 72)).build(),
+        Sketch(slot=kind, protected=everything).build(),
+        Sketch(slot=kind, protected=[*firmware_entries().items(), (0xA7, b"unknown"), (0xA8, b"")]).build(),
+        Sketch(slot=kind, others=[]).build(),
+        area(wire.PROTECTED_MAGIC, [(1, b"2")]).ljust(40, b"\0"),
+    ]
