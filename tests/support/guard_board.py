@@ -23,7 +23,7 @@ BOARDS = ("microbit", "mps2_an385_v6m", *SANDBOXED)
 CODE = ["-O2", "-g", "-fwrapv", "-ffunction-sections", "-fdata-sections", "-fno-move-loop-stores"]
 
 
-def _board_facts() -> Any:
+def board_facts() -> Any:
     """The module that says what a manifest means to the compiler; it lies in the PlatformIO platform, which is no package."""
     folder = str(firmware_tree.firmware_dir() / "platform/tinyfleet/builder")
     sys.path.insert(0, folder)
@@ -38,7 +38,7 @@ def build_guard_program(board: str, folder: Path, *, firmware: Path | None = Non
     """Compile it for a board, from ``firmware`` (by default this checkout's); returns the ELF."""
     firmware = firmware or firmware_tree.firmware_dir()
     manifest = json.loads(manifest_path(board).read_text(encoding="utf-8"))
-    facts, read = manifest["tinyfleet"], _board_facts()
+    facts, read = manifest["tinyfleet"], board_facts()
     arch = firmware / "arch/cortex_m"
     drivers = [firmware / "boards" / name for name in read.source_folders(facts)]
     core = [firmware / "lib/core/src" / name for name in ("crc.c", "sha256.c")]
