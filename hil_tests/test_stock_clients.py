@@ -56,7 +56,7 @@ def test_smpmgr_reads_params_echoes_and_resets(start_board: StartBoard, smpmgr: 
     board = start_board(pty=True)
     # It asks for the parameters whenever it connects, and shows them only in its log.
     said = run_smpmgr(smpmgr, board.pty, "--loglevel", "DEBUG", "os", "echo", "hello tinyfleet")
-    assert "r='hello tinyfleet'" in said and "buf_size=1024" in said
+    assert "r='hello tinyfleet'" in said and "buf_size=4096" in said
     run_smpmgr(smpmgr, board.pty, "os", "reset")
     with connect(board.url) as device:
         assert device.hello().boot_id == 2

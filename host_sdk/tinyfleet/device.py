@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -24,17 +25,30 @@ from pydantic import BaseModel
 
 from tinyfleet.device_keys import load_keys
 from tinyfleet.device_models import DeviceModels
-from tinyfleet.device_reports import Hello, ModelInfo, Results, SessionStatus, Stats
+from tinyfleet.device_reports import Hello, ModelInfo, Results, SessionStatus, SlotImage, Stats
 from tinyfleet.link import Link, open_link
 from tinyfleet.smp import requests
 from tinyfleet.smp.client import DeviceClient
+from tinyfleet.smp.upload import Progress, UploadReport, upload
 from tinyfleet.sync_device import SyncDevice, connect
 from tinyfleet_codegen.errors import AccessError, LinkTimeout, ProtocolError, UsageError
 from tinyfleet_codegen.wire.ids import PROTOCOL_MAX, PROTOCOL_MIN, DType
 from tinyfleet_codegen.wire.record import split_records
 from tinyfleet_codegen.wire.seeded import HASH_BYTES
 
-__all__ = ["Device", "Hello", "ModelInfo", "Results", "SessionStatus", "Stats", "SyncDevice", "connect", "open_device"]
+__all__ = [
+    "Device",
+    "Hello",
+    "ModelInfo",
+    "Results",
+    "SessionStatus",
+    "SlotImage",
+    "Stats",
+    "SyncDevice",
+    "UploadReport",
+    "connect",
+    "open_device",
+]
 
 _SLICE_OF_DEADLINE = 0.25
 """Share of the deadline that one request for several inferences should take."""
@@ -282,6 +296,69 @@ class Device:
         """Size of the largest frame in bytes, and number of such buffers."""
         return await self._client.negotiate()
 
+    async def statistics(self) -> dict[str, dict[str, int]]:
+        """All counters that it offers, by group."""
+        names = (await self._client.ask(requests.StatListRequest(), repeatable=True)).stat_list
+        return {name: (await self._client.ask(requests.StatReadRequest(name=name), repeatable=True)).fields for name in names}
+
+    async def read_setting(self, name: str) -> bytes:
+        """The value of a setting."""
+        return (await self._client.ask(requests.SettingReadRequest(name=name), repeatable=True)).val
+
+    async def write_setting(self, name: str, value: bytes) -> None:
+        """Set it, durably; at most 32 bytes of name and 256 of value."""
+        await self._client.ask(requests.SettingWriteRequest(name=name, val=value), repeatable=True)
+
+    async def delete_setting(self, name: str) -> None:
+        """Remove it, durably; also when it is not set."""
+        await self._client.ask(requests.SettingDeleteRequest(name=name), repeatable=True)
+
+    async def read_file(self, name: str) -> bytes:
+        """A file of the device, such as ``crash``."""
+        data, total = b"", None
+        while total is None or len(data) < total:
+            reply = await self._client.ask(requests.FileReadRequest(name=name, off=len(data)), repeatable=True)
+            total = reply.len if total is None else total
+            if total is None or reply.off != len(data) or not reply.data:
+                raise ProtocolError(f"{self.url} sent {len(reply.data)} bytes of {name} from {reply.off}, asked was from {len(data)}")
+            data += reply.data
+        return data
+
+    async def images(self) -> list[SlotImage]:
+        """The firmware images in its slots, by slot."""
+        return _images((await self._client.ask(requests.ImageStateRequest(), repeatable=True)).images)
+
+    async def upload_image(self, data: bytes, *, is_upgrade: bool = False, progress: Progress | None = None) -> UploadReport:
+        """Send a firmware image into the slot that does not run. An upload that broke off goes on; an image that is there is done.
+
+        Args:
+            data: The signed image for that slot.
+            is_upgrade: The device refuses it when it is not newer than what runs.
+            progress: Called with bytes held by the device, and their total.
+        """
+        sha = hashlib.sha256(data).digest()
+
+        def chunk(off: int, piece: bytes) -> requests.ImageUploadRequest:
+            if off:
+                return requests.ImageUploadRequest(off=off, data=piece)
+            return requests.ImageUploadRequest(off=0, data=piece, len=len(data), sha=sha, image=0, upgrade=is_upgrade)
+
+        _, window = await self.params()
+        return await upload(self._client, data, chunk, offset_of=lambda reply: reply.off, window=window, progress=progress)
+
+    async def test_image(self, digest: bytes) -> list[SlotImage]:
+        """Have an image started once, at the next reset; the device checks it first."""
+        request = requests.ImageStateWriteRequest(hash=digest, confirm=False)
+        return _images((await self._client.ask(request, repeatable=True)).images)
+
+    async def confirm_image(self) -> list[SlotImage]:
+        """Keep the image that runs."""
+        return _images((await self._client.ask(requests.ImageStateWriteRequest(confirm=True), repeatable=True)).images)
+
+    async def erase_image(self) -> None:
+        """Erase the slot that does not run."""
+        await self._client.ask(requests.ImageEraseRequest(), repeatable=True)
+
     async def reset(self) -> None:
         """Restart the device; returns when it has promised to."""
         await self._client.ask(requests.ResetRequest(), repeatable=False)
@@ -290,6 +367,21 @@ class Device:
 def _report(kind: type[ReportT], reply: BaseModel, **converted: Any) -> ReportT:
     """A reply as plain data: the fields that we know, as they are or as ``converted``."""
     return kind(**{field.name: converted.get(field.name, getattr(reply, field.name)) for field in fields(kind)})
+
+
+def _images(images: list[requests.ImageStateImage] | list[requests.ImageStateWriteImage]) -> list[SlotImage]:
+    found = [
+        SlotImage(
+            slot=image.slot,
+            version=image.version,
+            hash=image.hash,
+            is_pending=image.pending,
+            is_confirmed=image.confirmed,
+            is_active=image.active,
+        )
+        for image in images
+    ]
+    return sorted(found, key=lambda image: image.slot)
 
 
 def _split_hashes(url: str, data: bytes) -> list[bytes]:

@@ -82,3 +82,24 @@ class SessionStatus:
     provisioned: bool
     locked: bool
     session: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SlotImage:
+    """A firmware image in one of the two update slots.
+
+    Attributes:
+        slot: 0 or 1.
+        version: As it was signed.
+        hash: SHA-256 by which commands name it.
+        is_pending: It will be started once, at the next reset.
+        is_confirmed: It is there to stay.
+        is_active: It runs.
+    """
+
+    slot: int
+    version: str
+    hash: bytes
+    is_pending: bool
+    is_confirmed: bool
+    is_active: bool

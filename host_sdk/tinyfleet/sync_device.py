@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tinyfleet.device_reports import Hello, ModelInfo, Results, SessionStatus, Stats
+from tinyfleet.device_reports import Hello, ModelInfo, Results, SessionStatus, SlotImage, Stats
+from tinyfleet.smp.upload import Progress, UploadReport
 
 if TYPE_CHECKING:
     from tinyfleet.device import Device
@@ -95,6 +96,46 @@ class SyncDevice:
     def params(self) -> tuple[int, int]:
         """See :meth:`tinyfleet.device.Device.params`."""
         return _run(self._device.params())
+
+    def statistics(self) -> dict[str, dict[str, int]]:
+        """See :meth:`tinyfleet.device.Device.statistics`."""
+        return _run(self._device.statistics())
+
+    def read_setting(self, name: str) -> bytes:
+        """See :meth:`tinyfleet.device.Device.read_setting`."""
+        return _run(self._device.read_setting(name))
+
+    def write_setting(self, name: str, value: bytes) -> None:
+        """See :meth:`tinyfleet.device.Device.write_setting`."""
+        _run(self._device.write_setting(name, value))
+
+    def delete_setting(self, name: str) -> None:
+        """See :meth:`tinyfleet.device.Device.delete_setting`."""
+        _run(self._device.delete_setting(name))
+
+    def read_file(self, name: str) -> bytes:
+        """See :meth:`tinyfleet.device.Device.read_file`."""
+        return _run(self._device.read_file(name))
+
+    def images(self) -> list[SlotImage]:
+        """See :meth:`tinyfleet.device.Device.images`."""
+        return _run(self._device.images())
+
+    def upload_image(self, data: bytes, *, is_upgrade: bool = False, progress: Progress | None = None) -> UploadReport:
+        """See :meth:`tinyfleet.device.Device.upload_image`."""
+        return _run(self._device.upload_image(data, is_upgrade=is_upgrade, progress=progress))
+
+    def test_image(self, digest: bytes) -> list[SlotImage]:
+        """See :meth:`tinyfleet.device.Device.test_image`."""
+        return _run(self._device.test_image(digest))
+
+    def confirm_image(self) -> list[SlotImage]:
+        """See :meth:`tinyfleet.device.Device.confirm_image`."""
+        return _run(self._device.confirm_image())
+
+    def erase_image(self) -> None:
+        """See :meth:`tinyfleet.device.Device.erase_image`."""
+        _run(self._device.erase_image())
 
     def reset(self) -> None:
         """See :meth:`tinyfleet.device.Device.reset`."""

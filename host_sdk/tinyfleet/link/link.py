@@ -12,13 +12,15 @@ from tinyfleet.link.pipe import BytePipe
 
 FIRST_MESSAGE_BYTES = 124
 """Largest message that may be sent before the server said how large its buffer is."""
+MOST_UNDER_WAY = 64
+"""A message's sequence number must tell it from all that are under way."""
 _FRAME_OVERHEAD_BYTES = 4  # Length and CRC share the server's buffer with the message.
 
 
 class Link(SMPTransport):
     """An open link to one device; a transport for ``smpclient.SMPClient``.
 
-    It waits without a deadline: whoever asks sets one. One request at a time.
+    It waits without a deadline: whoever asks sets one.
 
     Args:
         url: Device URL, for messages to people.
@@ -66,12 +68,21 @@ class Link(SMPTransport):
         Raises:
             LinkClosed: the device is gone.
         """
-        request = Header.loads(data[: Header.SIZE])
         await self.send(data)
+        reply = await self.receive_answer(data)
+        self._is_settled = True
+        return reply
+
+    async def receive_answer(self, data: bytes) -> bytes:
+        """Wait for the reply to a request that was sent; every other message is passed over.
+
+        Raises:
+            LinkClosed: the device is gone.
+        """
+        request = Header.loads(data[: Header.SIZE])
         while True:
             reply = await self.receive()
             if _answers(reply, request):
-                self._is_settled = True
                 return reply
 
     @property
@@ -85,6 +96,11 @@ class Link(SMPTransport):
         if self._smp_server_transport_buffer_size is None:
             return FIRST_MESSAGE_BYTES
         return self._smp_server_transport_buffer_size - _FRAME_OVERHEAD_BYTES
+
+    @property
+    def most_under_way(self) -> int:
+        """Requests that may be sent before the first of them is answered, as far as the link is concerned."""
+        return MOST_UNDER_WAY
 
     @property
     def dropped_frames(self) -> int:

@@ -5,30 +5,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from typing import Any, cast
+from collections import deque
+from collections.abc import AsyncGenerator, Coroutine, Iterable
+from enum import IntEnum
+from typing import Any, TypeVar, cast
 
 import cbor2
 from pydantic import ValidationError
 from smp.error import MGMT_ERR
 from smp.exceptions import SMPException
-from smpclient import SMPClient
-from smpclient.exceptions import SMPClientException
+from smp.header import Header
 
 from tinyfleet.link import Link
 from tinyfleet.smp.message import Asks, GenericError, GroupError, ReplyT
 from tinyfleet.smp.requests import ParamsRequest
 from tinyfleet_codegen.errors import DeviceError, LinkTimeout, ProtocolError
+from tinyfleet_codegen.wire import ids
 from tinyfleet_codegen.wire.ids import SmpGroup, Status
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
-# smpclient logs each error that it also raises; ours are told once, by whoever catches them.
-logging.getLogger("smpclient").setLevel(logging.CRITICAL)
 
 REQUEST_OVERHEAD_BYTES = 64
 """Room for the header and the keys of a message whose rest is one byte string."""
 ATTEMPTS = 2
 """How often a request is sent that may be repeated; they share the deadline."""
-_FAR_AWAY_S = 86400.0
 
 
 class DeviceClient:
@@ -41,7 +42,6 @@ class DeviceClient:
 
     def __init__(self, link: Link, timeout_s: float) -> None:
         self._link = link
-        self._smp = SMPClient(link, link.url)
         self._timeout_s = timeout_s
         self._turn = asyncio.Lock()
 
@@ -49,6 +49,11 @@ class DeviceClient:
     def payload_bytes(self) -> int:
         """Bytes of data that fit into one request."""
         return self._link.max_unencoded_size - REQUEST_OVERHEAD_BYTES
+
+    @property
+    def most_under_way(self) -> int:
+        """Requests that the link lets be under way at once; the device may take fewer."""
+        return self._link.most_under_way
 
     async def negotiate(self) -> tuple[int, int]:
         """Ask for the device's buffers and use them from now on; returns (buf_size, buf_count)."""
@@ -70,7 +75,7 @@ class DeviceClient:
             ProtocolError: the reply makes no sense.
         """
         attempts = ATTEMPTS if repeatable else 1
-        name = type(request).__name__.removesuffix("Request")
+        name = _name(request)
         async with self._turn:
             for attempt in range(1, attempts + 1):
                 try:
@@ -84,15 +89,59 @@ class DeviceClient:
                         raise LinkTimeout(f"{self._link.url} did not answer {name} within {self._timeout_s:g} s", hint=hint) from error
         raise AssertionError("unreachable")
 
-    async def _exchange(self, request: Asks[ReplyT]) -> Any:
+    async def ask_in_turn(self, requests: Iterable[Asks[ReplyT]], window: int) -> AsyncGenerator[ReplyT, None]:
+        """Send requests with up to ``window`` of them under way, and yield their replies in order; nobody else asks meanwhile.
+
+        Whoever stops listening early leaves requests unanswered; the device may or may not have taken them.
+
+        Args:
+            requests: The device takes them in order, and each may get lost.
+            window: At most ``buf_count`` of what :meth:`negotiate` returned, and :attr:`most_under_way`.
+
+        Raises:
+            LinkTimeout: no reply within the deadline, or half of it where another one could still be repeated.
+            LinkClosed, DeviceError, ProtocolError: as for :meth:`ask`.
+        """
+        under_way: deque[Asks[ReplyT]] = deque()
+        waiting = iter(requests)
+        async with self._turn:
+            if window == 1:
+                for request in waiting:
+                    reply = await self._in_time(self._exchange(request), request)
+                    yield cast(ReplyT, self._checked(_name(request), reply))
+                return
+            while True:
+                while len(under_way) < window and (following := next(waiting, None)) is not None:
+                    under_way.append(following)
+                    await self._in_time(self._link.send(cast(Any, following).BYTES), following)
+                if not under_way:
+                    return
+                request = under_way.popleft()
+                frame = await self._in_time(self._link.receive_answer(cast(Any, request).BYTES), request)
+                yield cast(ReplyT, self._checked(_name(request), self._parse(request, frame)))
+
+    async def _in_time(self, work: Coroutine[Any, Any, T], request: Asks[Any]) -> T:
         try:
-            return await self._smp.request(cast(Any, request), timeout_s=_FAR_AWAY_S)
-        except (SMPClientException, SMPException, ValidationError, cbor2.CBORError, struct.error, ValueError, TypeError) as error:
-            # The message may be pages long: smpclient puts the whole frame into it.
+            async with asyncio.timeout(self._timeout_s / ATTEMPTS):
+                return await work
+        except TimeoutError as error:
+            raise LinkTimeout(f"{self._link.url} did not answer {_name(request)} within {self._timeout_s / ATTEMPTS:g} s") from error
+
+    async def _exchange(self, request: Asks[Any]) -> Any:
+        return self._parse(request, await self._link.send_and_receive(cast(Any, request).BYTES))
+
+    def _parse(self, request: Asks[Any], frame: bytes) -> Any:
+        """The reply, or an error. Errors first: a reply without fields would take any map, since keys that we do not know are ignored."""
+        message = cast(Any, request)
+        try:
+            body = cbor2.loads(frame[Header.SIZE :])
+            keys = set(body) if isinstance(body, dict) else set()
+            kind = message._ErrorV2 if "err" in keys else message._ErrorV1 if "rc" in keys else message._Response
+            return kind.loads(frame)
+        except (SMPException, ValidationError, cbor2.CBORError, struct.error, ValueError, TypeError) as error:
+            # The message may be pages long.
             first_line = next(filter(str.strip, str(error).splitlines()), type(error).__name__).strip()
-            raise ProtocolError(
-                f"{self._link.url} sent a reply to {type(request).__name__.removesuffix('Request')} that makes no sense: {first_line}"
-            ) from error
+            raise ProtocolError(f"{self._link.url} sent a reply to {_name(request)} that makes no sense: {first_line}") from error
 
     def _checked(self, name: str, reply: Any) -> Any:
         if isinstance(reply, GroupError):
@@ -105,15 +154,41 @@ class DeviceClient:
         return DeviceError(f"{self._link.url} refused {name}: {status}", status=status, hint=_HINTS.get(status))
 
 
+def _name(request: Asks[Any]) -> str:
+    return type(request).__name__.removesuffix("Request")
+
+
 _HINTS = {
     "TYF_ERR_NO_IDENTITY": "the board has no device identity; emulated boards get one from tinyfleet emulate",
     "TYF_ERR_NO_FRONTEND": "this model takes tensors: use device infer",
     "MGMT_ERR_EACCESSDENIED": "the device asks for a session and this host has no key for it; use the host that provisioned it",
+    "TYF_IMAGE_ERR_INVALID_TLV": "the image is for another board",
+    "TYF_IMAGE_ERR_NO_FREE_SLOT": "the firmware runs without a bootloader: tinyfleet build --signed makes one that can be updated",
+    "TYF_IMAGE_ERR_IMAGE_ALREADY_PENDING": "an update is under way: tinyfleet firmware confirm or revert ends it",
+    "TYF_IMAGE_ERR_CURRENT_VERSION_IS_NEWER": "it is older than what the board has confirmed, by its version or its security counter",
+    "TYF_IMAGE_ERR_INVALID_IMAGE_HEADER_MAGIC": "it is no signed image: push NAME.slot0.bin or NAME.slot1.bin",
+    "TYF_SETTINGS_ERR_KEY_NOT_FOUND": "no such setting is set",
+    "TYF_FS_ERR_FILE_NOT_FOUND": "there is no such file: a board has crash only after a crash",
     "MGMT_ERR_ENOTSUP": "the firmware does not know this command; update it",
 }
 
 
+_GROUP_ERRORS: dict[int, type[IntEnum]] = {
+    SmpGroup.OS: ids.OsError,
+    SmpGroup.IMAGE: ids.ImageError,
+    SmpGroup.STAT: ids.StatError,
+    SmpGroup.SETTINGS: ids.SettingsError,
+    SmpGroup.FS: ids.FsError,
+    SmpGroup.ENUM: ids.EnumError,
+}
+
+
 def _status_name(group: int, code: int) -> str:
+    if group in _GROUP_ERRORS:
+        try:
+            return f"TYF_{SmpGroup(group).name}_ERR_{_GROUP_ERRORS[group](code).name}"
+        except ValueError:
+            return f"TYF_{SmpGroup(group).name}_ERR_{code}"
     if group in (SmpGroup.TINYFLEET, SmpGroup.SESSION):
         try:
             return Status(-code).c_name

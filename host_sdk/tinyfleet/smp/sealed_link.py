@@ -47,6 +47,11 @@ class SealedLink(Link):
         return answer
 
     @property
+    def most_under_way(self) -> int:
+        """Records are answered one by one."""
+        return 1
+
+    @property
     def max_unencoded_size(self) -> int:
         """Largest message in bytes that fits into a record."""
         return self._link.max_unencoded_size - RECORD_OVERHEAD_BYTES

@@ -1,0 +1,69 @@
+"""The host's side of settings, counters and firmware images, against the firmware itself."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.firmware.program_device import ProgramPipe, program_device
+from tests.firmware.program_process import FirmwareProgram, nvm_image
+from tests.support.signed_images import SLOT_ADDRESSES, factory_nvm, image_digest, make_image
+from tinyfleet_codegen.errors import DeviceError
+from tinyfleet_codegen.wire.image import FIRMWARE_HEADER_BYTES
+
+A, B = make_image(0), make_image(1, (2, 0, 0, 0), random.Random(5).randbytes(100_001))
+
+
+@pytest.fixture
+def pipe(program: FirmwareProgram) -> Iterator[ProgramPipe]:
+    """A board with image A in slot 0."""
+    program.power_on(factory_nvm(nvm_image(), A))
+    program.run_image(SLOT_ADDRESSES[0] + FIRMWARE_HEADER_BYTES)
+    yield ProgramPipe(program)
+    program.run_image(0)
+
+
+async def test_settings_and_counters(pipe: ProgramPipe) -> None:
+    async with program_device(pipe) as device:
+        await device.write_setting("place", b"hall 3")
+        assert await device.read_setting("place") == b"hall 3"
+        await device.delete_setting("place")
+        with pytest.raises(DeviceError, match="TYF_SETTINGS_ERR_KEY_NOT_FOUND") as refused:
+            await device.read_setting("place")
+        assert refused.value.hint == "no such setting is set"
+        with pytest.raises(DeviceError, match="TYF_SETTINGS_ERR_KEY_TOO_LONG"):
+            await device.write_setting("x" * 33, b"")
+        with pytest.raises(DeviceError, match="TYF_FS_ERR_FILE_NOT_FOUND"):
+            await device.read_file("crash")
+        assert (await device.statistics())["sensor"]["inferences"] == 0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_upload_over_a_link_that_loses_chunks_arrives_whole(pipe: ProgramPipe, seed: int) -> None:
+    print(f"seed {seed}")
+    async with program_device(pipe) as device:
+        pipe.loss, pipe._chance = 0.05, random.Random(seed)
+        report = await device.upload_image(B)
+        assert pipe.lost > 0 and report.lost_chunks > 0
+        pipe.loss = 0.0
+        assert [image.hash for image in await device.images()] == [image_digest(A), image_digest(B)]
+        assert (await device.test_image(image_digest(B)))[1].is_pending
+
+
+async def test_upload_that_the_host_gave_up_goes_on(pipe: ProgramPipe) -> None:
+    class GivenUp(Exception):
+        pass
+
+    def give_up(done: int, _total: int) -> None:
+        if done > 30_000:
+            raise GivenUp
+
+    async with program_device(pipe) as device:
+        with pytest.raises(GivenUp):
+            await device.upload_image(B, progress=give_up)
+    async with program_device(pipe) as device:
+        report = await device.upload_image(B)
+        assert 30_000 < report.resumed_at < len(B) and report.sent_bytes < len(B) - 25_000
+        assert (await device.test_image(image_digest(B)))[1].is_pending
