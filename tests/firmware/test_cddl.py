@@ -12,7 +12,9 @@ import cbor2
 import pytest
 
 from tests.firmware.program_process import READ, WRITE, FirmwareProgram, message, nvm_image
+from tests.support.model_swap import good_package, write_key
 from tests.support.signed_images import SLOT_ADDRESSES, factory_nvm, image_digest, make_image
+from tests.support.small_models import dense_package
 from tinyfleet_codegen.wire import messages
 from tinyfleet_codegen.wire.image import FIRMWARE_HEADER_BYTES
 from tinyfleet_codegen.wire.messages import MESSAGES
@@ -64,8 +66,9 @@ SESSION: list[tuple[str, dict[str, Any]]] = [
     ("replay", {"stream": 1, "off": 0, "data": bytes(6 * 20)}),
     ("results", {"since": 0, "max": 10}),
     ("stats", {}),
-    ("reset", {"force": 1}),
+    ("models", {"kernels": True}),
 ]
+"""Then a model is swapped, and the board is reset."""
 NO_FILE = {"file_read", "file_status", "file_hash"}
 """The host board never crashed, so it has none."""
 
@@ -101,13 +104,31 @@ def judged(captured: list[tuple[str, bytes]]) -> list[str | None]:
     return verdicts
 
 
+def swap(package: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """Send a model package, prove it, and let it come and go."""
+    pieces: list[tuple[str, dict[str, Any]]] = [
+        ("model_upload", {"off": off, "data": package[off : off + 900]}) for off in range(0, len(package), 900)
+    ]
+    pieces[0][1].update({"len": len(package), "sha": hashlib.sha256(package).digest()})
+    test = {"shadow": 0, "budget_ms": 50, "skip_shadow": True, "confirm": False}
+    return [
+        *pieces,
+        ("model_test", test),
+        ("models", {}),
+        ("model_confirm", {}),
+        ("model_revert", {}),
+        ("model_erase", {}),
+        ("reset", {"force": 1}),
+    ]
+
+
 @pytest.fixture
-def session(program: FirmwareProgram) -> list[tuple[str, dict[str, Any], bytes]]:
+def session(program: FirmwareProgram, tmp_path: Path) -> list[tuple[str, dict[str, Any], bytes]]:
     """Name, request and payload of the reply of every exchange."""
     program.power_on(factory_nvm(nvm_image(), A))
     program.run_image(SLOT_ADDRESSES[0] + FIRMWARE_HEADER_BYTES)
     captured = []
-    for name, request in SESSION:
+    for name, request in SESSION + swap(good_package(dense_package("a", 1), "host", write_key(tmp_path))):
         (declared,) = (known for known in MESSAGES if known.name == name)
         op = READ if declared.op is Op.READ else WRITE
         (reply,) = program.exchange(message(op, declared.group, declared.command, request))

@@ -5,7 +5,7 @@
 #include "store.h"
 #include "tyf/settings/settings.h"
 
-#define KEY "models"
+#define KEY ".models" /* the dot: no host changes it by the settings group */
 #define VERSION 1u
 #define DIGESTS_OFFSET 8u
 #define CHOICE_BYTES (DIGESTS_OFFSET + 2u * TYF_SHA256_BYTES)
