@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.firmware.program_device import ProgramPipe, program_device
 from tests.firmware.program_process import FirmwareProgram, nvm_image
 from tests.support.signed_images import SLOT_ADDRESSES, factory_nvm, image_digest, make_image
-from tinyfleet_codegen.errors import DeviceError
+from tinyfleet.ota import active_image, push_firmware
+from tinyfleet_codegen.errors import DeviceError, UsageError
 from tinyfleet_codegen.wire.image import FIRMWARE_HEADER_BYTES
 
 A, B = make_image(0), make_image(1, (2, 0, 0, 0), random.Random(5).randbytes(100_001))
@@ -38,6 +40,26 @@ async def test_settings_and_counters(pipe: ProgramPipe) -> None:
         with pytest.raises(DeviceError, match="TYF_FS_ERR_FILE_NOT_FOUND"):
             await device.read_file("crash")
         assert (await device.statistics())["sensor"]["inferences"] == 0
+
+
+async def test_push_sends_the_file_for_the_slot_that_does_not_run(pipe: ProgramPipe, tmp_path: Path) -> None:
+    for slot, image in ((0, A), (1, B)):
+        (tmp_path / f"sensor.slot{slot}.bin").write_bytes(image)
+    async with program_device(pipe) as device:
+        pushed = await push_firmware(device, tmp_path)
+        assert (pushed.path.name, pushed.slot, pushed.version, pushed.hash) == ("sensor.slot1.bin", 1, "2.0.0", image_digest(B))
+        assert pushed.upload.resumed_at == 0 and pushed.upload.kib_per_s > 0 and "KiB/s" in pushed.upload.why
+        again = await push_firmware(device, tmp_path)
+        assert again.upload.resumed_at == len(B) and again.upload.kib_per_s == 0
+        (tested,) = [image for image in await device.test_image(pushed.hash) if image.slot == 1]
+        assert tested.is_pending and not tested.is_confirmed
+        assert active_image("", await device.images()).slot == 0
+        with pytest.raises(DeviceError) as refused:
+            await push_firmware(device, tmp_path / "sensor.slot0.bin")
+        assert refused.value.status == "TYF_IMAGE_ERR_INVALID_FLASH_ADDRESS"
+        assert refused.value.hint == f"push {tmp_path / 'sensor.slot1.bin'}"
+        with pytest.raises(UsageError, match="0 files"):
+            await push_firmware(device, tmp_path.parent)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tinyfleet.cli import firmware_update
 from tinyfleet.cli.output import JsonFlag, print_facts, print_json
 
 
@@ -17,6 +18,7 @@ def register(app: typer.Typer) -> None:
         "sign",
         epilog="Example: tinyfleet firmware sign build/sensor --board mps2_an386 --keys ~/tinyfleet-keys --image-version 1.2.0 --release",
     )(sign_command)
+    firmware_update.register(group)
     app.add_typer(group)
 
 
