@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
         "sign",
         epilog="Example: tinyfleet firmware sign build/sensor --board mps2_an386 --keys ~/tinyfleet-keys --image-version 1.2.0 --release",
     )(sign_command)
-    firmware_update.register(group)
+    firmware_update.add_commands(group)
     app.add_typer(group)
 
 

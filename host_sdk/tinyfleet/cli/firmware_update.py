@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def register(group: typer.Typer) -> None:
+def add_commands(group: typer.Typer) -> None:
     """Add the commands to their group."""
     group.command("list", epilog="Example: tinyfleet firmware list tcp://127.0.0.1:5555")(list_command)
     group.command("push", epilog="Example: tinyfleet firmware push tcp://127.0.0.1:5555 build/sensor")(push_command)
