@@ -24,7 +24,7 @@ FLAT = (Kind.UINT, Kind.FLAG, Kind.TEXT, Kind.BYTES)
         (printer.PYTHON, printer.python_module),
         (printer.CDDL, printer.cddl),
     ],
-    ids=str,
+    ids=["h", "c", "python", "cddl"],
 )
 def test_printed_messages_are_fresh(path: Path, printed: Callable[[], str]) -> None:
 
