@@ -186,7 +186,7 @@ def test_build_says_that_the_board_was_never_run(
 def test_areas_are_whole_pages_and_come_in_pairs(board: str) -> None:
     facts = load_board(board)
     for name, found in facts.areas.items():
-        if found.memory == "nvm" and facts.page_bytes is not None:
+        if (found.memory == "nvm" or name.startswith("settings")) and facts.page_bytes is not None:
             assert found.address % facts.page_bytes == 0 and found.bytes % facts.page_bytes == 0, name
     for pair in ("slot", "model", "settings", "counter"):
         sizes = {facts.areas[name].bytes for name in (f"{pair}_0", f"{pair}_1") if name in facts.areas}
