@@ -32,7 +32,24 @@ def stream_rows(graph: Graph, cpu_class: str, budget_bytes: int) -> Graph:
         candidate, candidate_bytes = _stream_with(graph, cpu_class, budget_bytes, rows)
         if candidate_bytes < best_bytes:
             best, best_bytes = candidate, candidate_bytes
-    return best
+    return _with_fewer_rows(best, cpu_class, budget_bytes)
+
+
+def _with_fewer_rows(graph: Graph, cpu_class: str, budget_bytes: int) -> Graph:
+    """Halve the rows of the stream at the fullest step until the arena fits, as long as that helps."""
+    plan = plan_arena(graph, cpu_class)
+    while plan.arena_bytes > budget_bytes:
+        peak = max(0, fullest_step(plan, len(graph.nodes)))
+        node = graph.nodes[peak]
+        if not isinstance(node.attrs, StreamAttrs) or node.attrs.rows == 1:
+            break
+        narrower = replace(node, attrs=replace(node.attrs, rows=node.attrs.rows // 2))
+        candidate = replace(graph, nodes=(*graph.nodes[:peak], narrower, *graph.nodes[peak + 1 :]))
+        smaller = plan_arena(candidate, cpu_class)
+        if smaller.arena_bytes >= plan.arena_bytes:
+            break
+        graph, plan = candidate, smaller
+    return graph
 
 
 def _stream_with(graph: Graph, cpu_class: str, budget_bytes: int, rows: int) -> tuple[Graph, int]:
