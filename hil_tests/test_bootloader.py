@@ -12,12 +12,15 @@ import pytest
 
 from hil_tests.conftest import small_package
 from tests.support.slots import Slots, slots_in_file
-from tinyfleet.device import connect
+from tinyfleet.device import connect, open_device
 from tinyfleet.emulator import EmulatedBoard, create_nvm
 from tinyfleet.image import ImageFacts, sign_firmware, write_factory_slot
+from tinyfleet.ota import confirm_firmware, push_firmware, revert_firmware
+from tinyfleet.ota import test_firmware as try_firmware
 from tinyfleet.platformio_build import SignedBuild, build_signed
 from tinyfleet.signing_keys import SigningKeys, new_keys
 from tinyfleet_codegen.compile import compile_model
+from tinyfleet_codegen.errors import DeviceError, UsageError
 
 BOARDS = ["mps2_an386", "mps2_an385", "mps2_an500", "mps2_an505", "mps3_an547"]
 BOARD = BOARDS[0]
@@ -138,6 +141,46 @@ def test_what_may_not_run_does_not_run(built: Callable[[str], Built], tmp_path: 
             assert running(emulated) == "sensor 1.0", name
         with slots_in_file(nvm, BOARD) as slots:
             assert not slots.trailer(1).is_tried, name
+
+
+def write_images(b: Built, folder: Path, version: str) -> Path:
+    folder.mkdir()
+    for slot in (0, 1):
+        (folder / f"sensor.slot{slot}.bin").write_bytes(b.image(slot, version))
+    return folder
+
+
+async def test_two_updates_over_the_link_and_one_that_is_left(built: Callable[[str], Built], tmp_path: Path) -> None:
+    b, nvm = built(BOARD), tmp_path / "board.nvm"
+    factory(b, nvm)
+    with start(b, nvm) as emulated:
+        async with open_device(emulated.url, timeout_s=20.0) as device:
+            for version, slot in (("2.0.0", 1), ("3.0.0", 0)):
+                pushed = await push_firmware(device, write_images(b, tmp_path / version, version))
+                assert pushed.slot == slot
+                now = await try_firmware(device, pushed.hash)
+                assert (now.slot, now.version, now.is_confirmed) == (slot, version, False)
+                await confirm_firmware(device)
+            await push_firmware(device, tmp_path / "2.0.0")
+            assert (await try_firmware(device)).version == "2.0.0"
+            assert (await revert_firmware(device)).version == "3.0.0"
+            with pytest.raises(UsageError, match="confirmed"):
+                await revert_firmware(device)
+    with start(b, nvm) as emulated:
+        assert running(emulated) == "sensor 3.0"
+
+
+async def test_the_file_for_the_other_slot_is_refused_at_once_and_the_right_one_named(
+    built: Callable[[str], Built], tmp_path: Path
+) -> None:
+    b, nvm = built(BOARD), tmp_path / "board.nvm"
+    factory(b, nvm)
+    folder = write_images(b, tmp_path / "2.0.0", "2.0.0")
+    with start(b, nvm) as emulated:
+        async with open_device(emulated.url, timeout_s=20.0) as device:
+            with pytest.raises(DeviceError, match="linked for the other one") as refused:
+                await push_firmware(device, folder / "sensor.slot0.bin")
+    assert "sensor.slot1.bin" in str(refused.value.hint)
 
 
 def test_without_an_image_it_says_so(built: Callable[[str], Built], tmp_path: Path) -> None:
