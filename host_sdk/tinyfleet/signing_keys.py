@@ -22,7 +22,7 @@ from tinyfleet_codegen.errors import ConfigError, SetupError, UsageError
 from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.wire.image import KEY_BYTES, SPKI_PREFIX
 
-KEYS_VARIABLE = "TINYFLEET_KEYS"
+KEYS_VARIABLE = "TINYFLEET_SIGNING_KEYS"
 """Environment variable that names the folder of the development keys."""
 NAMES = ("firmware", "model")
 _DEVELOPMENT_MARK = "tinyfleet development key: for boards on a desk, refused by release builds."
@@ -47,7 +47,7 @@ class SigningKeys:
 
 
 def development_dir() -> Path:
-    """Folder of the development keys: ``TINYFLEET_KEYS``, else ``.tinyfleet/keys`` of the checkout, else of the working folder."""
+    """Folder of the development keys: ``TINYFLEET_SIGNING_KEYS``, else ``.tinyfleet/keys`` of the checkout, else of the working folder."""
     named = os.environ.get(KEYS_VARIABLE, "")
     if named:
         return Path(named).absolute()
