@@ -39,7 +39,7 @@ static void say(const char *name, int value) {
 static int others(uint32_t from, uint32_t to, uint8_t value) {
     int count = 0;
     for (uint32_t i = from; i < to; i++) {
-        count += tyf_area_data(TYF_AREA_CRASH)[i] != value;
+        count += tyf_area_data(TYF_AREA_MODEL_0)[i] != value;
     }
     return count;
 }
@@ -48,7 +48,7 @@ static void fill(uint32_t offset, uint8_t value) {
     uint8_t bytes[64];
     memset(bytes, value, sizeof bytes);
     for (uint32_t i = 0; i < PAGE; i += sizeof bytes) {
-        if (tyf_area_program(TYF_AREA_CRASH, offset + i, bytes, sizeof bytes) != TYF_OK) {
+        if (tyf_area_program(TYF_AREA_MODEL_0, offset + i, bytes, sizeof bytes) != TYF_OK) {
             say("fill", -1);
         }
     }
@@ -57,24 +57,32 @@ static void fill(uint32_t offset, uint8_t value) {
 static void check_rules(void) {
     static const uint8_t data[] = {1, 2, 3, 4, 0xf0, 6, 7};
     for (uint32_t page = 0; page < 3; page++) {
-        say("erase", tyf_area_erase(TYF_AREA_CRASH, page * PAGE));
+        say("erase", tyf_area_erase(TYF_AREA_MODEL_0, page * PAGE));
         say("left", others(page * PAGE, (page + 1u) * PAGE, 0xff));
         fill(page * PAGE, (uint8_t)(0x10u + page));
     }
-    say("again", tyf_area_erase(TYF_AREA_CRASH, PAGE));
+    say("again", tyf_area_erase(TYF_AREA_MODEL_0, PAGE));
     say("before", others(0, PAGE, 0x10));
     say("middle", others(PAGE, 2u * PAGE, 0xff));
     say("behind", others(2u * PAGE, 3u * PAGE, 0x12));
-    say("program", tyf_area_program(TYF_AREA_CRASH, PAGE + 8u, data, sizeof data));
-    say("data", memcmp(tyf_area_data(TYF_AREA_CRASH) + PAGE + 8, data, sizeof data));
+    say("program", tyf_area_program(TYF_AREA_MODEL_0, PAGE + 8u, data, sizeof data));
+    say("data", memcmp(tyf_area_data(TYF_AREA_MODEL_0) + PAGE + 8, data, sizeof data));
     say("around", others(PAGE, PAGE + 8u, 0xff) + others(PAGE + 8u + sizeof data, 2u * PAGE, 0xff));
     static const uint8_t over[] = {0xff, 0xff, 0xff, 0xff, 0x0f, 0xff, 0xff, 0xff};
-    say("over", tyf_area_program(TYF_AREA_CRASH, PAGE + 8u, over, sizeof over));
-    say("and", tyf_area_data(TYF_AREA_CRASH)[PAGE + 12u]); /* 0xf0 & 0x0f: bits are only ever cleared */
-    /* A store without the driver changes nothing. */
-    TYF_REGISTER(tyf_area_address(TYF_AREA_CRASH) + PAGE + 64u) = 0;
-    say("store", others(PAGE + 64u, PAGE + 68u, 0xff));
-    say("unaligned", tyf_area_program(TYF_AREA_CRASH, 2, data, 4));
+    say("over", tyf_area_program(TYF_AREA_MODEL_0, PAGE + 8u, over, sizeof over));
+    say("cell", tyf_area_data(TYF_AREA_MODEL_0)[PAGE + 12u]); /* 0xf0, or 0xf0 & 0x0f */
+    say("unaligned", tyf_area_program(TYF_AREA_MODEL_0, 2, data, 4));
+}
+
+/* A store without the driver changes nothing. */
+static void store(void) {
+    say("erase", tyf_area_erase(TYF_AREA_MODEL_0, 0));
+    TYF_REGISTER(tyf_area_address(TYF_AREA_MODEL_0) + 64u) = 0;
+}
+
+/* Where the store faults, the next start says what it did. */
+static void say_stored(void) {
+    say("stored", others(64u, 68u, 0xff));
 }
 
 static bool count_one(void *context, const char *key, const uint8_t *value, uint32_t bytes) {
@@ -108,12 +116,20 @@ static void check_settings(void) {
 }
 
 int main(void) {
+    tyf_port_fault fault;
     tyf_port_start();
+    if (tyf_port_last_fault(&fault)) {
+        say_stored();
+        tyf_port_uart_write((const uint8_t *)"\n", 1);
+    }
     for (;;) {
         uint8_t letter;
         if (tyf_port_uart_read(&letter, 1) == 1) {
             if (letter == 'r') {
                 check_rules();
+            } else if (letter == 'w') {
+                store();
+                say_stored();
             } else {
                 check_settings();
             }
