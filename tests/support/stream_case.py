@@ -111,6 +111,16 @@ def constant_case(name: str) -> OpCase:
     return OpCase(name, b.build([x], [y]))
 
 
+def cleared_case(name: str) -> OpCase:
+    """A variable that has its first value in the first run only, and a constant from then on."""
+    b = TfliteBuilder()
+    x, y = value(b, (1, 4)), value(b, (1, 4))
+    initialise(b, {"first": ((1, 4), [10, -20, 30, -40])})
+    b.op("ADD", [x, read(b, "first", (1, 4))], [y])
+    assign(b, "first", value(b, (1, 4), [5, 6, -7, 8]))
+    return OpCase(name, b.build([x], [y]))
+
+
 def keyword_case(name: str) -> OpCase:
     """As streaming wake words are: two rings before a convolution and a dense layer, int8 in, uint8 out."""
     rng = rng_for(name)

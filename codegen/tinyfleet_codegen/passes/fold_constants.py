@@ -13,7 +13,10 @@ MAX_FOLDED_MACS = 10_000_000
 
 
 def fold_constants(graph: Graph) -> Graph:
-    """Replace nodes of constants only, or of shapes only, by their reference result. Nodes that make a model output stay."""
+    """Replace nodes of constants only, or of shapes only, by their reference result.
+
+    Nodes that make a model output, or what a state becomes, stay.
+    """
     tensors = list(graph.tensors)
     kept = []
     for node in graph.nodes:
@@ -24,7 +27,7 @@ def fold_constants(graph: Graph) -> Graph:
         current = replace(graph, tensors=tuple(tensors))
         if (
             is_constant
-            and node.outputs[0] not in graph.outputs
+            and node.outputs[0] not in graph.results
             and output.bytes <= MAX_FOLDED_BYTES
             and node.op.macs(current, node) <= MAX_FOLDED_MACS
         ):
