@@ -15,7 +15,7 @@ import pytest
 from tests.support import graph_proof
 from tests.support.batch import MACHINES
 from tests.support.graph_proof import Counts, Failure, prove_compiled, prove_reference, specs_for_kernels
-from tests.support.random_graphs import op_specs, pruned_spec, random_spec
+from tests.support.random_graphs import int16_spec, op_specs, pruned_spec, random_spec
 from tests.support.random_rules import GraphSpec
 from tests.support.tflite_builder import TfliteBuilder
 from tinyfleet_codegen.compile import compile_graph
@@ -63,9 +63,10 @@ def require_kernels(counts: Counts, board: str) -> None:
 
 
 def test_reference_equals_the_oracle_layer_by_layer(fresh_seed: int) -> None:
-    counts, failures = prove_reference([*specs(0, 200), *specs(fresh_seed, 100), *map(pruned_spec, range(100))])
+    int16 = map(int16_spec, (*range(40), *range(fresh_seed, fresh_seed + 20)))
+    counts, failures = prove_reference([*specs(0, 200), *specs(fresh_seed, 100), *map(pruned_spec, range(100)), *int16])
     require_none(failures)
-    assert counts.graphs == 400
+    assert counts.graphs == 460
     # What is saturated or constant proves little.
     assert counts.informative > 0.6 * counts.layers, counts
 
@@ -81,13 +82,13 @@ def test_every_op_stands_in_a_larger_graph(fresh_seed: int) -> None:
 
 @pytest.mark.timeout(300)
 def test_host_c_equals_the_reference_layer_by_layer(fresh_seed: int) -> None:
-    assert prove_batches([*specs(0, 40), *specs(fresh_seed, 10)], None).graphs == 50
+    assert prove_batches([*specs(0, 30), *specs(fresh_seed, 10), *map(int16_spec, range(100, 110))], None).graphs == 50
 
 
 @pytest.mark.timeout(300)
 def test_board_c_equals_the_reference_layer_by_layer(fresh_seed: int) -> None:
     chosen = specs_for_kernels("mps2_an386", specs(100, 300), 35)
-    require_kernels(prove_batches([*chosen, *specs(fresh_seed, 10)], "mps2_an386"), "mps2_an386")
+    require_kernels(prove_batches([*chosen, *specs(fresh_seed, 5), *map(int16_spec, range(110, 115))], "mps2_an386"), "mps2_an386")
 
 
 def test_a_constant_that_a_node_reads_twice_is_declared_once() -> None:
@@ -122,8 +123,9 @@ def test_many_graphs(target: str | None) -> None:
         counts, failures = prove_reference(map(random_spec, FULL_SEEDS))
         require_none(failures)
         assert counts.graphs == len(FULL_SEEDS)
-    counts = prove_batches(list(map(random_spec, FULL_SEEDS[:250])), target)
-    assert counts.graphs == 250
+        require_none(prove_reference(map(int16_spec, FULL_SEEDS[:500]))[1])
+    counts = prove_batches([*map(random_spec, FULL_SEEDS[:250]), *map(int16_spec, FULL_SEEDS[:50])], target)
+    assert counts.graphs == 300
     if target is not None:
         require_kernels(counts, target)
         prove_batches(list(map(random_spec, FULL_SEEDS[:250])), target, blobs=True)

@@ -12,8 +12,8 @@ from functools import cache
 
 import numpy as np
 
-from tests.support.random_pieces import convert, is_fed, piece_rule, pieces
-from tests.support.random_rules import CHANNEL_WISE, INPUT, WEIGHTED_RULES, GraphSpec, Rule, Site, Step, rescale, reshape_to
+from tests.support.random_pieces import convert, is_fed, piece_rule, pieces, to_int16
+from tests.support.random_rules import CHANNEL_WISE, INPUT, ONLY_INT8, WEIGHTED_RULES, GraphSpec, Rule, Site, Step, rescale, reshape_to
 from tests.support.tflite_builder import TfliteBuilder, schema
 from tinyfleet_codegen.op import ReadOnlyOp
 from tinyfleet_codegen.ops import OPS
@@ -27,7 +27,7 @@ PIECES_WEIGHT = 8.0
 @cache
 def rules() -> dict[str, tuple[Rule, float]]:
     """Every rule with its weight, by name."""
-    found = dict(WEIGHTED_RULES)
+    found = WEIGHTED_RULES | {"int16": (to_int16, 0.8)}
     usable = sorted(op for op in set(pieces()) & set(OPS) if any(map(is_fed, pieces()[op])))
     found.update({f"{PIECE}{op}": (piece_rule(op), PIECES_WEIGHT / len(usable)) for op in usable})
     return found
@@ -75,10 +75,18 @@ def pruned_spec(seed: int) -> GraphSpec:
     return GraphSpec(seed, (1, int(rng.integers(2, 8)), int(rng.integers(2, 8)), 8), DType.INT8, bool(rng.random() < 0.3), True, steps)
 
 
+def int16_spec(seed: int) -> GraphSpec:
+    """The model of a seed with int16 from its input on; its own seed is below 0."""
+    spec = random_spec(seed)
+    first = Step(len(spec.steps) + 1, "int16", seed, INPUT)
+    rest = (replace(step, source=first.id if step.source == INPUT else step.source) for step in spec.steps)
+    return replace(spec, seed=-1 - seed, steps=(first, *rest))
+
+
 def build(spec: GraphSpec) -> bytes:
     """The .tflite of a spec; always a valid model whose output is the last step's value."""
     builder = TfliteBuilder()
-    site = Site(builder, np.random.default_rng(spec.seed), spec)
+    site = Site(builder, np.random.default_rng(abs(spec.seed)), spec)
     source = site.value(
         spec.input_shape, 0.0625 if spec.exact_scales else 0.043, 5 if spec.input_dtype is not DType.UINT8 else 133, spec.input_dtype
     )
@@ -86,9 +94,12 @@ def build(spec: GraphSpec) -> bytes:
     if spec.input_dtype is not DType.INT8:
         values[INPUT] = convert(site, source, DType.INT8, site.scale(0.05), site.zero_point()) or source
     for step in spec.steps:
-        at = Site(builder, np.random.default_rng(step.seed), spec, tuple(values.values()))
         source_value = values[step.source]
-        made = rules()[step.rule][0](at, source_value) if source_value.dtype is DType.INT8 else None
+        at = Site(builder, np.random.default_rng(step.seed), spec, tuple(values.values()))
+        if source_value.dtype is DType.INT16 and step.rule in ONLY_INT8:
+            source_value = convert(at, source_value, DType.INT8, at.scale(source_value.scale * 250), at.zero_point()) or source_value
+        at.dtype = DType.INT16 if source_value.dtype is DType.INT16 else DType.INT8
+        made = rules()[step.rule][0](at, source_value) if source_value.dtype in (DType.INT8, DType.INT16) else None
         if made is None:
             made = source_value
         elif made.shape[:1] != (1,) or not 2 <= len(made.shape) <= 4:
@@ -99,7 +110,7 @@ def build(spec: GraphSpec) -> bytes:
     if last.id == source.id:
         last = rescale(site, last) or last
     if site.chance(0.1):
-        wanted = DType.UINT8 if site.chance(0.5) else DType.FLOAT32
+        wanted = DType.UINT8 if site.chance(0.5) and last.dtype is not DType.INT16 else DType.FLOAT32
         last = convert(site, last, wanted, site.scale(0.05), 131) or last
     return builder.build([source.id], [last.id])
 

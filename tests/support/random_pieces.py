@@ -73,6 +73,13 @@ def convert(site: Site, source: Value, dtype: DType, scale: float, zero_point: i
     return y
 
 
+def to_int16(site: Site, source: Value) -> Value | None:
+    """What follows is int16, until a rule that there is only in int8."""
+    if source.dtype is DType.INT16:
+        return None
+    return convert(site, source, DType.INT16, site.scale(source.scale / 250), 0)
+
+
 def piece_rule(op: str) -> Rule:
     """A case of the op, fed with the value after it has been brought to the case's shape, type and scale."""
     fitting = [p for p in pieces()[op] if is_fed(p)]
@@ -147,7 +154,8 @@ def _splice(site: Site, model: Any, fed: Value) -> Value | None:
         y = _is_index(site, y)
     if y.dtype is DType.BOOL:
         return _chosen(site, y)
-    return y if y.dtype is DType.INT8 else convert(site, y, DType.INT8, 0.05, 3) or y
+    goes_on = y.dtype is DType.INT8 or (y.dtype is DType.INT16 and y.zero_point == 0)
+    return y if goes_on else convert(site, y, DType.INT8, 0.05, 3) or y
 
 
 def _is_index(site: Site, source: Value) -> Value:

@@ -75,6 +75,13 @@ class Site:
     rng: np.random.Generator
     spec: GraphSpec
     earlier: tuple[Value, ...] = ()
+    dtype: DType = DType.INT8
+    """Of the activations that rules make: int8, or int16 behind the rule that turns to it."""
+
+    @property
+    def rms(self) -> float:
+        """Typical size of an activation around its zero point."""
+        return RMS * (256 if self.dtype is DType.INT16 else 1)
 
     def chance(self, probability: float) -> bool:
         """True with a probability."""
@@ -99,14 +106,16 @@ class Site:
         """None, RELU, RELU_N1_TO_1 or RELU6."""
         return int(self.rng.choice([0, 0, 1, 1, 2, 3]))
 
-    def value(self, shape: tuple[int, ...], scale: float, zero_point: int, dtype: DType = DType.INT8) -> Value:
-        """A new activation."""
+    def value(self, shape: tuple[int, ...], scale: float, zero_point: int, dtype: DType | None = None) -> Value:
+        """A new activation; int16 has no zero point where the type is not given."""
+        zero_point = 0 if dtype is None and self.dtype is DType.INT16 else zero_point
+        dtype = self.dtype if dtype is None else dtype
         quant: dict[str, Any] = {} if dtype is DType.FLOAT32 else {"scale": scale, "zero_point": zero_point}
         return Value(self.builder.tensor(shape, dtype, **quant), shape, dtype, scale, zero_point)
 
     def other(self, source: Value, fits: Callable[[Value], bool]) -> Value | None:
         """An earlier value that fits beside this one, if there is any."""
-        found = [v for v in self.earlier if v.id != source.id and v.dtype is DType.INT8 and fits(v)]
+        found = [v for v in self.earlier if v.id != source.id and v.dtype is self.dtype and fits(v)]
         return found[self.pick(0, len(found) - 1)] if found else None
 
     def like(self, source: Value, shape: tuple[int, ...]) -> Value:
@@ -114,9 +123,11 @@ class Site:
         return self.value(shape, source.scale, source.zero_point, source.dtype)
 
     def constant(self, shape: tuple[int, ...], scale: float, zero_point: int) -> Value:
-        """Random int8 values of the file."""
-        data = self.rng.integers(-128, 128, shape)
-        return Value(self.builder.tensor(shape, scale=scale, zero_point=zero_point, data=data), shape, DType.INT8, scale, zero_point)
+        """Random values of the file."""
+        limit, zero_point = (1 << 15, 0) if self.dtype is DType.INT16 else (1 << 7, zero_point)
+        data = self.rng.integers(-limit, limit, shape)
+        tensor = self.builder.tensor(shape, self.dtype, scale=scale, zero_point=zero_point, data=data)
+        return Value(tensor, shape, self.dtype, scale, zero_point)
 
 
 Rule = Callable[[Site, Value], Value | None]
@@ -127,8 +138,14 @@ def _output_size(site: Site, size: int, kernel: int, stride: int, dilation: int,
     return -(-size // stride) if same else (size - (kernel - 1) * dilation - 1) // stride + 1
 
 
-def _weights(site: Site, source: Value, shape: tuple[int, ...], axis: int, depth: int, out_scale: float) -> list[int]:
-    """Ids of weights and, mostly, bias; scaled so that outputs fill int8, saturate now and then, or hardly move."""
+def _weights(
+    site: Site, source: Value, shape: tuple[int, ...], axis: int, depth: int, out_scale: float, *, int32_sums: bool = True
+) -> list[int]:
+    """Ids of weights and, mostly, bias; scaled so that outputs fill their type, saturate now and then, or hardly move.
+
+    Args:
+        int32_sums: Int16 activations may have int32 sums.
+    """
     channels = shape[axis]
     kind = site.rng.choice(["normal", "extreme", "sparse"], p=[0.8, 0.1, 0.1])
     data = np.clip(site.rng.normal(0, 40, shape), -127, 127).round()
@@ -141,11 +158,11 @@ def _weights(site: Site, source: Value, shape: tuple[int, ...], axis: int, depth
         data[tuple(dead if i == axis else slice(None) for i in range(len(shape)))] = 0
     # How far sums reach, in outputs: most fill int8, some saturate or hardly move, some need shifts that are seldom seen.
     reach = float(site.rng.choice([1.0, 0.1, 12.0, 300.0, 1e-5], p=[0.84, 0.06, 0.06, 0.02, 0.02]))
-    largest_bias = depth**0.5 * RMS * 40 + 2
+    largest_bias = depth**0.5 * site.rms * 40 + 2
     if site.chance(0.06):
         # Sums of up to 30 bits, scaled so that they still are outputs.
         largest_bias = float(site.rng.choice([2.0**22, 2.0**24, 2.0**29]))
-        reach *= depth**0.5 * RMS * 40 / largest_bias
+        reach *= depth**0.5 * site.rms * 40 / largest_bias
     about = reach * 45.0 / (40.0 * RMS * depth**0.5) * out_scale / source.scale
     scales: float | list[float]
     if site.chance(0.7) and not (site.spec.exact_scales and site.chance(0.5)):
@@ -158,7 +175,10 @@ def _weights(site: Site, source: Value, shape: tuple[int, ...], axis: int, depth
     if site.chance(0.8):
         of_bias = [source.scale * s for s in scales] if isinstance(scales, list) else source.scale * scales
         bias = site.rng.integers(-int(largest_bias), int(largest_bias), channels)
-        ids.append(site.builder.tensor((channels,), DType.INT32, scale=of_bias, data=bias))
+        dtype = DType.INT32
+        if site.dtype is DType.INT16 and not (int32_sums and site.chance(0.4)):
+            dtype = DType.INT64
+        ids.append(site.builder.tensor((channels,), dtype, scale=of_bias, data=bias))
     return ids
 
 
@@ -203,7 +223,7 @@ def _depthwise(site: Site, source: Value) -> Value | None:
     if np.prod(shape) > MAX_ELEMENTS or np.prod(shape) * depth > MAX_MACS:
         return None
     activation, scale = site.activation(), site.scale(source.scale)
-    ids = _weights(site, source, (1, *w["kernel"], filters), 3, depth, scale)
+    ids = _weights(site, source, (1, *w["kernel"], filters), 3, depth, scale, int32_sums=False)
     y = site.value(shape, scale, site.zero_point(activation))
     _convolution(site, "DEPTHWISE_CONV_2D", [source.id, *ids], y, w, activation, depthMultiplier=multiplier)
     return y
@@ -283,7 +303,7 @@ def _binary(name: str) -> Rule:
         activation = site.activation() if name in _ACTIVATED else 0
         largest = max(source.scale, other.scale)
         scale = site.scale(
-            {"MUL": RMS * source.scale * other.scale, "SQUARED_DIFFERENCE": RMS * largest * largest}.get(name, 1.3 * largest)
+            {"MUL": site.rms * source.scale * other.scale, "SQUARED_DIFFERENCE": site.rms * largest * largest}.get(name, 1.3 * largest)
         )
         y = site.like(source, source.shape) if is_same else site.value(source.shape, scale, site.zero_point(activation))
         pair = [source.id, other.id]
@@ -402,9 +422,10 @@ def reshape_to(site: Site, source: Value, shape: tuple[int, ...]) -> Value:
 
 
 def _softmax(site: Site, source: Value) -> Value | None:
-    if source.shape[-1] > 511:
+    # The oracle refuses, or leaves int32.
+    if source.shape[-1] > 511 or (site.dtype is DType.INT16 and source.scale > 2):
         return None
-    y = site.value(source.shape, 1.0 / 256.0, -128)
+    y = site.value(source.shape, 1.0 / (32768 if site.dtype is DType.INT16 else 256), -128)
     site.builder.op("SOFTMAX", [source.id], [y.id], beta=1.0 if site.chance(0.8) else float(np.float32(site.rng.uniform(0.2, 2))))
     return y
 
@@ -480,4 +501,6 @@ WEIGHTED_RULES: dict[str, tuple[Rule, float]] = {
     "SOFTMAX": (_softmax, 0.5),
     "rescale": (rescale, 0.7),
 }
+ONLY_INT8 = {"REDUCE_MAX", "float"}
+"""Rules that do not go on in int16."""
 CHANNEL_WISE = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "AVERAGE_POOL_2D", "MAX_POOL_2D"}
