@@ -143,8 +143,8 @@ class DeviceModels:
             at = reply.off
             if progress is not None:
                 progress(at, len(data))
-            # While the device copies it takes nothing new: ask with nothing.
-            piece = data[at : at + step] if not idle else b""
+            # While the device copies it takes nothing new: every other time ask with nothing.
+            piece = b"" if idle % 2 else data[at : at + step]
             reply = await self._client.ask(requests.ModelUploadRequest(off=at, data=piece), repeatable=True)
 
     async def test(self, policy: TestPolicy | None = None) -> None:

@@ -28,30 +28,39 @@ def build_command(
     signed: Annotated[bool, typer.Option("--signed", help="Also a bootloader, and an image for each update slot.")] = False,
     keys: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keys for --signed: firmware.pem, model.pem or NAME.pub.pem; default: development keys."),
+        typer.Option(metavar="DIR", help="Keys to trust: firmware.pem, model.pem or NAME.pub.pem; default: development keys."),
     ] = None,
     image_version: Annotated[str, typer.Option(help="Of the signed images: MAJOR.MINOR.REVISION[+BUILD].")] = "1.0.0",
     security_counter: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Boards that confirmed a higher one refuse the images.")] = 0,
     release: Annotated[bool, typer.Option("--release", help="With --signed: refuse development keys.")] = False,
+    swap_arena: Annotated[
+        int, typer.Option(min=0, metavar="BYTES", help="Let the firmware take other models at run time, with arenas up to this; 0: no.")
+    ] = 0,
     arena_budget: ArenaBudget = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Build firmware with PlatformIO, offline."""
     from tinyfleet.board import UNTRIED, load_board  # noqa: PLC0415 - keeps --help fast
     from tinyfleet.platformio_build import build_firmware, build_signed  # noqa: PLC0415
-    from tinyfleet_codegen.compile import compile_model  # noqa: PLC0415
+    from tinyfleet.signing_keys import keys_header  # noqa: PLC0415
+    from tinyfleet_codegen.compile import compile_model, takes_models  # noqa: PLC0415
     from tinyfleet_codegen.package import load_package  # noqa: PLC0415
 
     model_dir = model
     is_tried = load_board(board).is_tried
-    signing = signing_keys(keys, release) if signed else None
-    if not signed and (keys is not None or release):
-        raise UsageError("--keys and --release are for signed images", hint="add --signed")
+    takes_others = bool(swap_arena) or (model.is_dir() and takes_models(model))
+    if not signed and not takes_others and (keys is not None or release):
+        raise UsageError("--keys and --release are for firmware that checks signatures", hint="add --signed or --swap-arena")
+    if swap_arena and model.is_dir():
+        raise UsageError("--swap-arena is for a model that is compiled here", hint="tinyfleet compile --swap-arena made the folder, or not")
+    trusted = signing_keys(keys, release) if signed or takes_others else None
+    signing = trusted if signed else None
     with progress_console.status(f"building {app} for {board}"):
         if not model.is_dir():
             model_dir = output / "model"
-            compile_model(load_package(model), board, model_dir, arena_budget_bytes=arena_budget)
-        built = build_firmware(board, model_dir, output, app=app)
+            compile_model(load_package(model), board, model_dir, arena_budget_bytes=arena_budget, swap_arena_bytes=swap_arena)
+        header = keys_header(trusted) if trusted is not None and takes_others else None
+        built = build_firmware(board, model_dir, output, app=app, keys_header=header)
         update = None
         if signing is not None:
             update = build_signed(board, model_dir, output, signing, app=app, version=image_version, security_counter=security_counter)

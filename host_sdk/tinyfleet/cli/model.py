@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PackageArgument = Annotated[Path, typer.Argument(metavar="PACKAGE.tfp", help="A package that model pack wrote.")]
-KeyOption = Annotated[Path, typer.Option("--key", help="PEM file with the private model key.")]
+KeyOption = Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Private model key; default: the development key.")]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 
 
@@ -32,9 +32,9 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         help="Signed model packages: make them, send them, let the device prove them, swap and revert without a reset.",
         no_args_is_help=True,
-        epilog="Example: tinyfleet model pack kws.tflite --board mps2_an386 --key model.pem -o kws.tfp",
+        epilog="Example: tinyfleet model pack kws.tflite --board mps2_an386 -o kws.tfp",
     )
-    group.command("pack", epilog="Example: tinyfleet model pack kws.tflite --board mps2_an386 -o kws.tfp --key model.pem")(pack_command)
+    group.command("pack", epilog="Example: tinyfleet model pack kws.tflite --board mps2_an386 -o kws.tfp")(pack_command)
     group.command("sign", epilog="Example: tinyfleet model sign kws.tfp --key model.pem -o kws-signed.tfp")(sign_command)
     group.command("inspect", epilog="Example: tinyfleet model inspect kws.tfp")(inspect_command)
     group.command("delta", epilog="Example: tinyfleet model delta kws-1.tfp kws-2.tfp -o kws-1-2.tfd")(delta_command)
@@ -56,7 +56,8 @@ def pack_command(
     vectors: Annotated[int, typer.Option(help="Golden vectors made from the seed.", min=0, max=16)] = 4,
     stored_input: Annotated[Path | None, typer.Option(help=".npy with one input [1, ...] to prove as well, at most 4096 bytes.")] = None,
     device: Annotated[str | None, typer.Option(metavar="URL", help="Refuse what the firmware of this device lacks kernels for.")] = None,
-    key: Annotated[Path | None, typer.Option("--key", help="PEM file with the private model key; without it, sign later.")] = None,
+    key: KeyOption = None,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="Sign it later, on the machine that has the key: model sign.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Compile a model for a board, compute what it must answer, and wrap both."""
@@ -65,16 +66,17 @@ def pack_command(
 
     kernels = None if device is None else _on_device(device, 5.0, lambda models: models.list(kernels=True)).kernels
     plan = GoldenPlan(seed, vectors, None if stored_input is None else _load_input(stored_input))
-    data = pack_model(load_package(model), board, golden=plan, version=version, kernels=kernels, key=key)
+    signer = None if unsigned else _key(key)
+    data = pack_model(load_package(model), board, golden=plan, version=version, kernels=kernels, key=signer)
     _write(output, data)
     _show_package(read_package(data), data, output, as_json)
 
 
-def sign_command(package: PackageArgument, key: KeyOption, output: OutputOption, as_json: JsonFlag = False) -> None:
+def sign_command(package: PackageArgument, output: OutputOption, key: KeyOption = None, as_json: JsonFlag = False) -> None:
     """Sign a package; what it says stays as it is."""
     from tinyfleet.model_package import read_package, sign_package  # noqa: PLC0415
 
-    data = sign_package(_read(package), key)
+    data = sign_package(_read(package), _key(key))
     _write(output, data)
     _show_package(read_package(data), data, output, as_json)
 
@@ -227,6 +229,12 @@ def erase_command(url: UrlArgument, timeout: TimeoutOption = 5.0, as_json: JsonF
     _on_device(url, timeout, lambda models: models.erase())
     if as_json:
         print_json({"url": url})
+
+
+def _key(path: Path | None) -> Path:
+    from tinyfleet.signing_keys import development_keys  # noqa: PLC0415
+
+    return development_keys().model if path is None else path
 
 
 def _on_device(url: str, timeout_s: float, work: Callable[[DeviceModels], Awaitable[T]]) -> T:

@@ -22,7 +22,9 @@ import cffi
 
 from tinyfleet.crypto_source import crypto_source_dir
 from tinyfleet.engine.host_build import user_cache_dir
+from tinyfleet.signing_keys import development_keys, keys_header
 from tinyfleet.toolchain import find_host_cc
+from tinyfleet_codegen.compile import takes_models
 from tinyfleet_codegen.errors import BuildError, LinkClosed, LinkTimeout, UsageError
 from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.wire.nvm import DEVICE_ID_BYTES, ENTROPY_BYTES, Identity
@@ -60,6 +62,8 @@ def build_host_board(model_dir: Path) -> Path:
     sources = [path for folder in folders for path in sorted(folder.glob("*.c")) if not path.name.endswith(variants)]
     sources.append(crypto / "monocypher.c")
     includes = [*sorted((firmware / "lib").glob("*/include")), boards / "host" / "include", model_dir, crypto]
+    if takes_models(model_dir) and not (model_dir / "tyf_keys.h").is_file():
+        includes.append(_development_keys_dir())
     command = [*find_host_cc(), *_FLAGS]
     digest = hashlib.sha256("\0".join(command).encode())
     for path in [*sources, *sorted(header for folder in (*includes, *folders) for header in folder.rglob("*.h"))]:
@@ -77,6 +81,18 @@ def build_host_board(model_dir: Path) -> Path:
     except OSError as error:
         raise BuildError(f"cannot write {error.filename}: {error.strerror}", hint="set XDG_CACHE_HOME to a folder you can write") from error
     return library
+
+
+def _development_keys_dir() -> Path:
+    """Folder with the header that pins the development keys."""
+    header = keys_header(development_keys())
+    folder = user_cache_dir() / "host_board" / f"keys-{hashlib.sha256(header.encode()).hexdigest()[:16]}"
+    if not (folder / "tyf_keys.h").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        written = folder / f"{secrets.token_hex(8)}.tmp"
+        written.write_text(header, encoding="utf-8")
+        written.replace(folder / "tyf_keys.h")
+    return folder
 
 
 def _compile(command: list[str]) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from tinyfleet.cases import Cases
 from tinyfleet.engine import BlobModel
+from tinyfleet.image import VENDOR
 from tinyfleet.model_package.contents import GoldenVector, PackageContents, Quantization, blob_kernels, read_package
 from tinyfleet.oracle import open_oracle
 from tinyfleet_codegen.abi.contract import read_contracts
@@ -29,8 +30,6 @@ from tinyfleet_codegen.wire import model_package as wire
 
 HOST_BOARD = "host"
 """Name of the board in memory; it has the portable kernels."""
-VENDOR = "tinyfleet.invalid"
-"""Domain that names who made the board; imgtool makes the vendor's and the class's UUID from it and the board's id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,8 +133,9 @@ static void look_at_slots(void) {
     model_store *store = &tyf_model_store_state;
     for (uint32_t i = 0; i < TYF_MODEL_SLOTS; i++) {
         tyf_model_slot_report *report = &store->slots[i].report;
-        tyf_image_check_steps check;
-        if (report->phase != TYF_MODEL_PHASE_EMPTY || tyf_model_slot_read(i, &check) != TYF_OK) {
+        const uint8_t *data = tyf_area_data(model_area(i));
+        if (report->phase != TYF_MODEL_PHASE_EMPTY || data == NULL ||
+            tyf_model_package_read(&store->slots[i].package, data, tyf_area_bytes(model_area(i))) != TYF_OK) {
             continue;
         }
         report->phase =
