@@ -25,13 +25,14 @@ from pydantic import BaseModel
 
 from tinyfleet.device_keys import load_keys
 from tinyfleet.device_models import DeviceModels
-from tinyfleet.device_reports import Hello, ModelInfo, Results, SessionStatus, SlotImage, Stats
+from tinyfleet.device_reports import Hello, ModelInfo, Results, Sampling, SessionStatus, SlotImage, Stats
 from tinyfleet.link import Link, open_link
 from tinyfleet.smp import requests
 from tinyfleet.smp.client import DeviceClient
 from tinyfleet.smp.upload import Progress, UploadReport, upload
 from tinyfleet.sync_device import SyncDevice, connect
-from tinyfleet_codegen.errors import AccessError, LinkTimeout, ProtocolError, UsageError
+from tinyfleet_codegen.errors import AccessError, DeviceError, LinkTimeout, ProtocolError, UsageError
+from tinyfleet_codegen.wire.crash import CrashRecord, decode_crash
 from tinyfleet_codegen.wire.ids import PROTOCOL_MAX, PROTOCOL_MIN, DType
 from tinyfleet_codegen.wire.record import split_records
 from tinyfleet_codegen.wire.seeded import HASH_BYTES
@@ -41,6 +42,7 @@ __all__ = [
     "Hello",
     "ModelInfo",
     "Results",
+    "Sampling",
     "SessionStatus",
     "SlotImage",
     "Stats",
@@ -53,7 +55,7 @@ __all__ = [
 _SLICE_OF_DEADLINE = 0.25
 """Share of the deadline that one request for several inferences should take."""
 
-ReportT = TypeVar("ReportT", Hello, ModelInfo, SessionStatus, Stats)
+ReportT = TypeVar("ReportT", Hello, ModelInfo, Sampling, SessionStatus, Stats)
 
 
 @asynccontextmanager
@@ -287,6 +289,40 @@ class Device:
     async def stats(self) -> Stats:
         """Counters since boot."""
         return _report(Stats, await self._client.ask(requests.StatsRequest(), repeatable=True))
+
+    async def sample(self, period_ms: int, *, seed: int = 0, count: int = 0) -> Sampling:
+        """Let the device's own sensor measure; its answers are records of stream 0.
+
+        It measures what :mod:`tinyfleet_codegen.wire.seeded` makes of ``seed``, case 0, 1, ...
+
+        Args:
+            period_ms: Time from one answer to the next, 1 .. 60000; 0: stop.
+            seed: Any number below 2**32.
+            count: Answers; 0: until stopped.
+        """
+        request = requests.SamplingRequest(period_ms=period_ms, seed=seed, count=count)
+        return _report(Sampling, await self._client.ask(request, repeatable=False))
+
+    async def sampling(self) -> Sampling:
+        """How far that is."""
+        return _report(Sampling, await self._client.ask(requests.SamplingStateRequest(), repeatable=True))
+
+    async def crash(self) -> CrashRecord | None:
+        """Its last crash; None when it remembers none.
+
+        Raises:
+            ProtocolError: the record is damaged, or of a later version.
+        """
+        try:
+            data = await self.read_file("crash")
+        except DeviceError as error:
+            if error.status == "TYF_FS_ERR_FILE_NOT_FOUND":
+                return None
+            raise
+        record = decode_crash(data)
+        if record is None:
+            raise ProtocolError(f"{self.url} has a crash record of {len(data)} bytes that this host cannot read", hint="update tinyfleet")
+        return record
 
     async def echo(self, text: str) -> str:
         """Send text to the device and back."""

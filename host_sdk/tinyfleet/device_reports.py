@@ -58,6 +58,23 @@ class Results:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the device's own sensor fares.
+
+    Attributes:
+        running: Whether more answers are to come.
+        answers: Given so far.
+        late: Left out because the one before took too long.
+        max_gap_us: Longest time between the ends of two answers, in microseconds of the device.
+    """
+
+    running: bool
+    answers: int
+    late: int
+    max_gap_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """Counters since boot; instruction counts are 0 on boards that cannot count them."""
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tinyfleet.device_reports import Hello, ModelInfo, Results, SessionStatus, SlotImage, Stats
+from tinyfleet.device_reports import Hello, ModelInfo, Results, Sampling, SessionStatus, SlotImage, Stats
 from tinyfleet.smp.upload import Progress, UploadReport
 
 if TYPE_CHECKING:
     from tinyfleet.device import Device
+    from tinyfleet_codegen.wire.crash import CrashRecord
 
 T = TypeVar("T")
 
@@ -88,6 +89,18 @@ class SyncDevice:
     def stats(self) -> Stats:
         """See :meth:`tinyfleet.device.Device.stats`."""
         return _run(self._device.stats())
+
+    def sample(self, period_ms: int, *, seed: int = 0, count: int = 0) -> Sampling:
+        """See :meth:`tinyfleet.device.Device.sample`."""
+        return _run(self._device.sample(period_ms, seed=seed, count=count))
+
+    def sampling(self) -> Sampling:
+        """See :meth:`tinyfleet.device.Device.sampling`."""
+        return _run(self._device.sampling())
+
+    def crash(self) -> CrashRecord | None:
+        """See :meth:`tinyfleet.device.Device.crash`."""
+        return _run(self._device.crash())
 
     def echo(self, text: str) -> str:
         """See :meth:`tinyfleet.device.Device.echo`."""

@@ -39,6 +39,7 @@ async def test_settings_and_counters(pipe: ProgramPipe) -> None:
             await device.write_setting("x" * 33, b"")
         with pytest.raises(DeviceError, match="TYF_FS_ERR_FILE_NOT_FOUND"):
             await device.read_file("crash")
+        assert await device.crash() is None
         assert (await device.statistics())["sensor"]["inferences"] == 0
 
 

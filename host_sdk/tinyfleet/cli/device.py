@@ -27,6 +27,10 @@ def register(app: typer.Typer) -> None:
     group.command("stats", epilog="Example: tinyfleet device stats serial:///dev/ttyACM0")(stats_command)
     group.command("results", epilog="Example: tinyfleet device results tcp://127.0.0.1:5555 --since 100 --max 10")(results_command)
     group.command("infer", epilog="Example: tinyfleet device infer tcp://127.0.0.1:5555 --input window.npy")(infer_command)
+    group.command("sample", epilog="Example: tinyfleet device sample tcp://127.0.0.1:5555 --period-ms 10 --seed 1 --count 100")(
+        sample_command
+    )
+    group.command("crash", epilog="Example: tinyfleet device crash tcp://127.0.0.1:5555 --elf build/firmware.elf")(crash_command)
     group.command("reset", epilog="Example: tinyfleet device reset serial:///dev/ttyACM0")(reset_command)
     group.command("provision", epilog="Example: tinyfleet device provision serial:///dev/ttyACM0 --lock")(provision_command)
     group.command("scan", epilog="Example: tinyfleet device scan")(scan_command)
@@ -127,6 +131,62 @@ def infer_command(
         return
     shown = result[:32].hex() + (f"... ({len(result)} bytes)" if len(result) > 32 else "")
     print_facts([("output", shown), ("instructions", str(instructions) if instructions else "not counted on this board")])
+
+
+def sample_command(
+    url: UrlArgument,
+    period_ms: Annotated[int | None, typer.Option(help="Let its own sensor measure this often; 0: stop.", min=0, max=60000)] = None,
+    seed: Annotated[int, typer.Option(help="What it measures: made from this number.", min=0)] = 0,
+    count: Annotated[int, typer.Option(help="So many times; 0: until stopped.", min=0)] = 0,
+    timeout: TimeoutOption = 5.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Start, stop or look at its own sensor; the answers are its telemetry records of stream 0."""
+    from tinyfleet.device import connect  # noqa: PLC0415
+
+    with connect(url, timeout_s=timeout) as device:
+        sampling = device.sampling() if period_ms is None else device.sample(period_ms, seed=seed, count=count)
+    if as_json:
+        print_json({"url": url, **asdict(sampling)})
+        return
+    print_facts([(name, str(value)) for name, value in asdict(sampling).items()])
+
+
+def crash_command(
+    url: UrlArgument,
+    elf: Annotated[Path | None, typer.Option("--elf", help="The firmware that crashed: tells function, file and line.")] = None,
+    timeout: TimeoutOption = 5.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Its last crash: what, where, in which model."""
+    from tinyfleet.crash import explain_crash  # noqa: PLC0415
+    from tinyfleet.device import connect  # noqa: PLC0415
+
+    with connect(url, timeout_s=timeout) as device:
+        record = device.crash()
+    if record is None:
+        if as_json:
+            print_json({"url": url, "crash": None})
+        else:
+            typer.echo("no crash is recorded", err=True)
+        return
+    report = explain_crash(record, elf)
+    if as_json:
+        print_json({"url": url, "crash": {**asdict(record), **asdict(report)}})
+        return
+    rows = [
+        ("crash", f"{report.why} in {report.context}" + (f": {', '.join(report.faults)}" if report.faults else "")),
+        ("at", str(report.place) if report.place else f"0x{record.pc:08x}, returns to 0x{record.lr:08x}, stack 0x{record.sp:08x}"),
+        ("model", f"{record.model_id.hex()[:8]}, generation {record.model_generation}"),
+        ("when", f"{record.uptime_us / 1e6:.3f} s after its start, {record.resets} resets after power-on"),
+        ("firmware", record.firmware_hash.hex()),
+    ]
+    if report.caller:
+        rows.insert(2, ("called by", str(report.caller)))
+    if record.address:
+        rows.insert(2, ("access to", f"0x{record.address:08x}"))
+    rows += [("on its stack", str(place)) for place in report.trace]
+    print_facts(rows)
 
 
 def reset_command(url: UrlArgument, timeout: TimeoutOption = 5.0, as_json: JsonFlag = False) -> None:

@@ -2,9 +2,9 @@
 #include <stddef.h>
 
 #include "sensor.h"
+#include "tyf/crash/crash.h"
 #include "tyf/management/management.h"
 #include "tyf/model_store/commands.h"
-#include "tyf/port/crash.h"
 #include "tyf/session/group.h"
 
 static const tyf_smp_command commands[] = {
@@ -55,13 +55,7 @@ static void fill_pool(uint32_t index, tyf_management_pool *pool) {
     }
 }
 
-static const uint8_t *open_crash(uint32_t *bytes) {
-    const uint8_t *record = tyf_port_crash_record();
-    *bytes = record != NULL ? TYF_CRASH_BYTES : 0u;
-    return record;
-}
-
-static const tyf_management_file files[] = {{"crash", open_crash}};
+static const tyf_management_file files[] = {{"crash", tyf_crash_read}};
 static const tyf_management_stat stats[] = {{"sensor", tyf_sensor_add_stats}};
 
 const tyf_management_facts tyf_management_application = {

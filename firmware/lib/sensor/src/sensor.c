@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sensor.h"
+#include "tyf/crash/crash.h"
 #include "tyf/management/management.h"
 #include "tyf/port/crash.h"
 #include "tyf/port/guard.h"
@@ -66,6 +67,7 @@ void tyf_sensor_start(const tyf_model *model, uint8_t *arena, uint8_t *spare) {
     tyf_port_crash_names_model(model->model_id, COMPILED_IN_GENERATION);
     tyf_sensor_forget_inputs();
 #endif
+    (void)tyf_crash_start(); /* the store of models has seen the record */
     tyf_sensor_stop_sampling();
     tyf_telemetry_ring_init(&tyf_sensor_state.ring, ring_memory, sizeof ring_memory);
     tyf_smp_server_init(&tyf_sensor_state.server, &tyf_sensor_registry, TYF_SMP_TRUST_OPEN, transmit, NULL);

@@ -77,7 +77,7 @@
 
 /**
  * 1: live inference runs above management, models are tried under a guard, crashes leave a full record; 0: all runs in
- * the main loop and a fault leaves only where it was. About 1.5 KB of flash and 0.4 KB of RAM.
+ * the main loop and a fault leaves only where it was. About 2.5 KB of flash and 0.3 KB of RAM.
  */
 #ifndef TYF_CFG_GUARD
 #define TYF_CFG_GUARD 1
