@@ -13,12 +13,14 @@ import pytest
 from hil_tests.conftest import small_package
 from tests.support.slots import Slots, slots_in_file
 from tinyfleet.device import connect, open_device
+from tinyfleet.elf import elf_symbols
 from tinyfleet.emulator import EmulatedBoard, create_nvm
 from tinyfleet.image import ImageFacts, sign_firmware, write_factory_slot
 from tinyfleet.ota import confirm_firmware, push_firmware, revert_firmware
 from tinyfleet.ota import test_firmware as try_firmware
 from tinyfleet.platformio_build import SignedBuild, build_signed
 from tinyfleet.signing_keys import SigningKeys, new_keys
+from tinyfleet.stack_bound import EXCEPTION_FRAME_BYTES, stack_bound
 from tinyfleet_codegen.compile import compile_model
 from tinyfleet_codegen.errors import DeviceError, UsageError
 
@@ -199,3 +201,6 @@ def test_the_bootloader_is_as_small_as_promised(built: Callable[[str], Built]) -
     bootloader = built(BOARD).signed.bootloader
     assert bootloader.flash_bytes <= MOST_FLASH_BYTES
     assert bootloader.ram_bytes <= MOST_RAM_BYTES
+    places = {symbol.name: symbol.address for symbol in elf_symbols(bootloader.elf)}
+    stack = places["tyf_stack_end"] - places["tyf_stack_begin"]
+    assert stack_bound(bootloader.elf, "main") + EXCEPTION_FRAME_BYTES <= stack, "an overflow would not be seen: there is no guard"

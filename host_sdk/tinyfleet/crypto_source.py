@@ -39,8 +39,8 @@ def crypto_source_dir() -> Path:
     Raises:
         SetupError: they are not there and pip could not bring them, or the cache cannot be written.
     """
-    folder = user_cache_dir() / "crypto" / f"monocypher-{VERSION}"
-    if _is_intact(folder):
+    folder = _cached_dir()
+    if is_cached():
         return folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,16 +52,21 @@ def crypto_source_dir() -> Path:
                 (Path(scratch) / name).replace(folder / name)
     except OSError as error:
         raise SetupError(f"cannot write {error.filename}: {error.strerror}", hint="set XDG_CACHE_HOME to a folder you can write") from error
-    if not _is_intact(folder):
+    if not is_cached():
         raise SetupError(f"the crypto source in {folder} is not pymonocypher {VERSION}", hint="remove that folder and try again")
     return folder
 
 
-def _is_intact(folder: Path) -> bool:
+def is_cached() -> bool:
+    """Whether the files are there, byte by byte the pinned ones; no network."""
     try:
-        return all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in FILES.items())
+        return all(hashlib.sha256((_cached_dir() / name).read_bytes()).hexdigest() == digest for name, digest in FILES.items())
     except OSError:
         return False
+
+
+def _cached_dir() -> Path:
+    return user_cache_dir() / "crypto" / f"monocypher-{VERSION}"
 
 
 def _download(scratch: Path) -> Path:

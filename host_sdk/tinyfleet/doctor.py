@@ -23,7 +23,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from tinyfleet import toolchain
+from tinyfleet import crypto_source, toolchain
 from tinyfleet.board import UNTRIED, load_boards
 from tinyfleet_codegen.errors import ConfigError, SetupError
 from tinyfleet_codegen.firmware_tree import firmware_dir
@@ -69,6 +69,7 @@ def examine() -> list[Finding]:
         _program("arm compiler", lambda: [str(toolchain.find_arm_gcc()), "--version"], ("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")),
         _program("qemu", lambda: [str(toolchain.find_qemu().path), "--version"], ("qemu-system-arm",)),
         _firmware(),
+        _crypto_source(),
         *_boards(),
         *_packages(),
     ]
@@ -135,6 +136,17 @@ def _firmware() -> Finding:
         return Finding("firmware", State.OK, str(firmware_dir()))
     except SetupError as error:
         return Finding("firmware", State.MISSING, str(error), _pip("--force-reinstall", "--no-deps", DISTRIBUTION))
+
+
+def _crypto_source() -> Finding:
+    if crypto_source.is_cached():
+        return Finding("crypto source", State.OK, f"pymonocypher {crypto_source.VERSION}")
+    return Finding(
+        "crypto source",
+        State.ABSENT,
+        f"pymonocypher {crypto_source.VERSION} is not in the cache; the next build fetches it",
+        (sys.executable, "-P", "-m", crypto_source.__name__),
+    )
 
 
 def _boards() -> list[Finding]:

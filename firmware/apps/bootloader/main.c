@@ -5,9 +5,12 @@
 #include "tyf/port/system.h"
 #include "tyf/port/uart.h"
 
+/* From the last feed on. A check of the largest image takes 2 s of an emulated board's time. */
+#define START_TIMEOUT_S 20u
+
 int main(void) {
     /* Nothing else of the board: bytes that a host sends meanwhile wait for the image. */
-    tyf_port_watchdog_start();
+    tyf_port_watchdog_start(START_TIMEOUT_S);
     uint32_t slot;
     if (tyf_boot_choose(&slot) == TYF_OK) {
         tyf_port_watchdog_feed(); /* from here on it outlasts the image's start, and not an image that hangs */

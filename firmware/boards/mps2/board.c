@@ -17,5 +17,5 @@ const char *tyf_port_board(void) {
 void tyf_port_start(void) {
     tyf_mps2_time_start();
     tyf_mps2_uart_start();
-    tyf_port_watchdog_start();
+    tyf_port_watchdog_start(TYF_BOARD_WATCHDOG_TIMEOUT_S);
 }

@@ -18,9 +18,9 @@
 _Static_assert(TYF_BOARD_WATCHDOG_TIMEOUT_S >= 60, "an emulated inference may take seconds of board time");
 _Static_assert((uint64_t)TYF_BOARD_WATCHDOG_TIMEOUT_S *TYF_BOARD_WATCHDOG_HZ <= 0xffffffffu, "32-bit counter");
 
-void tyf_port_watchdog_start(void) {
+void tyf_port_watchdog_start(uint32_t timeout_s) {
     LOCK = LOCK_KEY;
-    LOAD = (uint32_t)TYF_BOARD_WATCHDOG_TIMEOUT_S * (uint32_t)TYF_BOARD_WATCHDOG_HZ;
+    LOAD = timeout_s * (uint32_t)TYF_BOARD_WATCHDOG_HZ;
     CTRL = CTRL_INTERRUPT | CTRL_RESET;
     LOCK = 0;
 }

@@ -28,8 +28,11 @@ const char *tyf_port_board(void);
 /** Bring up clock, UART and watchdog; call once, first in main(). */
 void tyf_port_start(void);
 
-/** The watchdog alone, for a bootloader: what it starts must not hang. On boards that have slots for updates. */
-void tyf_port_watchdog_start(void);
+/**
+ * The watchdog alone, for a bootloader: what it starts must come as far as tyf_port_start() by then. On boards that
+ * have slots for updates.
+ */
+void tyf_port_watchdog_start(uint32_t timeout_s);
 
 /** Sleep until an interrupt has work for the main loop, at most about a second; returns at once if there is some. */
 void tyf_port_idle(void);
