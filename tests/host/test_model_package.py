@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support import standins
 from tests.support.small_models import INPUTS, dense_package
 from tests.support.stream_case import keyword_case
 from tinyfleet.engine import BlobModel, HostModel
@@ -157,3 +158,20 @@ def test_a_delta_of_a_retrained_head_is_small_and_makes_the_signed_bytes(keys: t
 def test_no_delta_when_it_does_not_pay() -> None:
     base, other = (pack_model(dense_package("a", seed, hidden=hidden), "host") for seed, hidden in ((1, 8), (2, 300)))
     assert make_delta(base, other) is None
+
+
+def test_a_retrained_head_of_kws_is_a_fifth_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = ModelPackage("kws", standins.kws())
+    dense = standins.Net.dense
+
+    def other_head(net: standins.Net, units: int, *, activation: int = standins.NONE) -> standins.Net:
+        net.rng = np.random.default_rng(99)
+        return dense(net, units, activation=activation)
+
+    monkeypatch.setattr(standins.Net, "dense", other_head)
+    new = ModelPackage("kws", standins.kws())
+    base, package = (pack_model(model, "mps2_an386", golden=GoldenPlan(count=1)) for model in (old, new))
+    delta = make_delta(base, package)
+    assert delta is not None and apply_delta(base, delta) == package
+    print(f"delta of {len(delta)} bytes, package of {len(package)}")
+    assert len(delta) <= 0.2 * len(package)

@@ -37,6 +37,13 @@ MESSAGES = [
     message(WRITE, GROUP_TINYFLEET, 5, {"stream": 3, "off": 50, "data": bytes(300)}),
     message(READ, GROUP_TINYFLEET, 6, {"x": [1, {"y": [2.5, None]}], "z": b"abc"}),
     message(WRITE, GROUP_OS, 0, {"d": "x" * 900}),
+    message(READ, GROUP_TINYFLEET, 8, {"kernels": True}),
+    message(WRITE, GROUP_TINYFLEET, 9, {"off": 0, "len": 300, "sha": bytes(32), "data": bytes(200)}),
+    message(WRITE, GROUP_TINYFLEET, 9, {"off": 200, "data": bytes(100)}),
+    message(WRITE, GROUP_TINYFLEET, 10, {"shadow": 3, "agree": 2, "budget_ms": 20, "confirm": True}),
+    message(WRITE, GROUP_TINYFLEET, 11, {"digest": bytes(32)}),
+    message(WRITE, GROUP_TINYFLEET, 12, {}),
+    message(WRITE, GROUP_TINYFLEET, 13, {}),
 ]
 MAPS = [
     *(data[8:] for data in MESSAGES),
