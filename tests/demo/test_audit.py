@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tinyfleet.cloud.audit import CloudRow
 from tinyfleet.demo.audit import Audit, ExpectedWindow, audit
-from tinyfleet.demo.cloud_client import CloudRow
 from tinyfleet.telemetry import RecordIdentity
 from tinyfleet_codegen.wire.record import Record
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -38,10 +38,11 @@ class BoardCount:
 
 @dataclass(frozen=True, slots=True)
 class CloudRow:
-    """One row of the cloud."""
+    """One row of the cloud: identity, the device's bytes, and the model that the gateway named."""
 
     identity: RecordIdentity
     record: bytes
+    model_id: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +117,7 @@ def audit(
     """
     expected = {RecordIdentity(b.device_id, b.boot_id, seq) for b in boards for seq in range(b.produced)}
     devices = {b.device_id for b in boards}
-    counts = Counter(row.identity for row in cloud.rows if row.identity.device_id in devices)
-    missing = sorted(expected - counts.keys())
-    unexpected = sorted(counts.keys() - expected)
-    doubled = sorted(identity for identity, count in counts.items() if count > 1)
+    missing, unexpected, doubled, repeats = compare_identities(expected, (r for r in cloud.rows if r.identity.device_id in devices))
     declared = sum(cloud.dropped.get((b.device_id, b.boot_id), 0) for b in boards)
     dropped = min(declared, len(missing))
     wrong, missing_windows = _compare(cloud.rows, records or {}, windows or {})
@@ -136,7 +134,7 @@ def audit(
     return Audit(
         produced=len(expected),
         stored=len(expected) - len(missing),
-        duplicated=sum(count - 1 for count in counts.values()) + cloud.duplicated,
+        duplicated=repeats + cloud.duplicated,
         dropped=dropped,
         lost=len(missing) - dropped,
         unexpected=len(unexpected),
@@ -146,6 +144,23 @@ def audit(
         redelivered=cloud.redelivered,
         first_problem=next((text for count, text in problems if count), None),
     )
+
+
+class Identities(NamedTuple):
+    """What is wrong with the identities of some rows, sorted; ``repeats``: rows beyond the first of an identity."""
+
+    missing: list[RecordIdentity]
+    unexpected: list[RecordIdentity]
+    doubled: list[RecordIdentity]
+    repeats: int
+
+
+def compare_identities(expected: Set[RecordIdentity], rows: Iterable[CloudRow]) -> Identities:
+    """Which records are not there exactly once."""
+    counts = Counter(row.identity for row in rows)
+    doubled = sorted(identity for identity, count in counts.items() if count > 1)
+    repeats = sum(count - 1 for count in counts.values())
+    return Identities(sorted(expected - counts.keys()), sorted(counts.keys() - expected), doubled, repeats)
 
 
 def _compare(
@@ -179,7 +194,7 @@ def read_cloud(url: str, *, token: str | None = None, timeout_s: float = 10.0) -
                 page = _get(client, f"/v1/records?after={after}&limit={PAGE_RECORDS}")
                 if not page["records"]:
                     break
-                rows += [_row(r) for r in page["records"]]
+                rows += [listed_row(r) for r in page["records"]]
                 after = page["next"]
             summary = _get(client, "/v1/summary")
             devices = _get(client, "/v1/devices")["devices"]
@@ -202,6 +217,8 @@ def _get(client: httpx.Client, path: str) -> Any:
     return response.json()
 
 
-def _row(listed: Mapping[str, Any]) -> CloudRow:
+def listed_row(listed: Mapping[str, Any]) -> CloudRow:
+    """A row as ``/v1/records`` lists it."""
     identity = RecordIdentity(bytes.fromhex(listed["device_id"]), listed["boot_id"], listed["seq"])
-    return CloudRow(identity, base64.b64decode(listed["record"]))
+    model_id = None if listed["model_id"] is None else bytes.fromhex(listed["model_id"])
+    return CloudRow(identity, base64.b64decode(listed["record"]), model_id)

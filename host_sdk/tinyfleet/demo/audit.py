@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tinyfleet.demo.cloud_client import CloudRow
+from tinyfleet.cloud.audit import CloudRow, compare_identities
 from tinyfleet.telemetry import RecordIdentity
 from tinyfleet_codegen.wire.record import decode_record
 
@@ -77,12 +76,8 @@ def audit(
         if not holds:
             failures.append(failure)
 
-    counts = Counter(row.identity for row in rows)
-    wanted = {RecordIdentity(*boot, seq) for seq in range(produced)}
-    missing = sorted(wanted - counts.keys())
-    foreign = sorted(counts.keys() - wanted)
-    repeated = sorted(identity for identity, count in counts.items() if count > 1)
-    duplicates = sum(count - 1 for count in counts.values()) + redelivered_twice
+    missing, foreign, repeated, repeats = compare_identities({RecordIdentity(*boot, seq) for seq in range(produced)}, rows)
+    duplicates = repeats + redelivered_twice
     expect(not missing, f"{len(missing)} of {produced} records are not in the cloud: {_examples(missing)}")
     expect(not foreign, f"{len(foreign)} records in the cloud that the board never made: {_examples(foreign)}")
     expect(not duplicates, f"{duplicates} duplicated records: {_examples(repeated) or 'refused by the cloud'}")

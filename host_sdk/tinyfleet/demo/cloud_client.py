@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from tinyfleet.telemetry import RecordIdentity
+from tinyfleet.cloud.audit import CloudRow, listed_row
 from tinyfleet_codegen.compiled import CompiledModel
 from tinyfleet_codegen.errors import ProtocolError, SinkError
 
 TIMEOUT_S = 10.0
 PAGE_RECORDS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class CloudRow:
-    """One row of the cloud: identity, the device's bytes, and the model that the gateway named."""
-
-    identity: RecordIdentity
-    record: bytes
-    model_id: bytes | None
 
 
 class CloudClient:
@@ -66,10 +55,7 @@ class CloudClient:
         after = 0
         while True:
             page = self._ask("GET", "/v1/records", params={"device": device_id.hex(), "after": after, "limit": PAGE_RECORDS})
-            for r in page["records"]:
-                identity = RecordIdentity(bytes.fromhex(r["device_id"]), r["boot_id"], r["seq"])
-                model_id = None if r["model_id"] is None else bytes.fromhex(r["model_id"])
-                rows.append(CloudRow(identity, base64.b64decode(r["record"]), model_id))
+            rows += map(listed_row, page["records"])
             if len(page["records"]) < PAGE_RECORDS:
                 return rows
             after = page["next"]
