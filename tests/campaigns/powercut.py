@@ -36,6 +36,8 @@ FLOWS: tuple[Callable[[Path], Flow], ...] = (
     CounterFlow,
     lambda folder: UpdateFlow(folder, confirm=True),
     lambda folder: UpdateFlow(folder, confirm=False),
+    lambda folder: UpdateFlow(folder, confirm=True, new=0),
+    lambda folder: UpdateFlow(folder, confirm=False, new=0),
     ModelFlow,
 )
 """What is cut; each is made with a folder of its own."""

@@ -58,33 +58,34 @@ class SecurityStruct(ctypes.Structure):
 
 
 class UpdateFlow(Flow):
-    """A board on slot 0 gets another firmware into slot 1.
+    """A board on one slot gets another firmware into the other one.
 
     What is checked stands in the bytes: a board that starts runs an image that is byte by byte one that was signed for that
     slot; the new one only after it was asked for; without a confirmation only once; with one always. The counter never
     goes back, and rises only when the new image is confirmed.
     """
 
-    def __init__(self, folder: Path, *, confirm: bool, body_bytes: int = 4200, firmware: Path | None = None) -> None:
-        self.name = "firmware update, confirmed" if confirm else "firmware update, reverted"
+    def __init__(self, folder: Path, *, confirm: bool, new: int = 1, body_bytes: int = 4200, firmware: Path | None = None) -> None:
+        self.name = f"firmware update of slot {new}, {'confirmed' if confirm else 'reverted'}"
         self.confirm = confirm
+        self.old, self.new = 1 - new, new
         self.flash = build_boot(folder, firmware)
         body = random.Random(7).randbytes
-        self.images = (
-            make_image(0, (1, 0, 0, 0), body(body_bytes), counter=OLD_COUNTER),
-            make_image(1, (1, 1, 0, 0), body(body_bytes), counter=NEW_COUNTER),
-        )
+        self.images = {
+            self.old: make_image(self.old, (1, 0, 0, 0), body(body_bytes), counter=OLD_COUNTER),
+            self.new: make_image(self.new, (1, 1, 0, 0), body(body_bytes), counter=NEW_COUNTER),
+        }
         memory = bytearray(FLASH_BYTES)
         memory[COUNTERS[0] : COUNTERS[1] + COUNTER_BYTES] = b"\xff" * (2 * COUNTER_BYTES)
-        self._put(memory, 0, self.images[0])
+        self._put(memory, self.old, self.images[self.old])
         # What an earlier version left, with all that could mislead.
-        self._put(memory, 1, make_image(1, (0, 9, 0, 0), body(body_bytes + 1000), counter=OLD_COUNTER))
-        self._trailer(memory, 0, 7)
-        self._trailer(memory, 1, 6)
+        self._put(memory, self.new, make_image(self.new, (0, 9, 0, 0), body(body_bytes + 1000), counter=OLD_COUNTER))
+        self._trailer(memory, self.old, 7)
+        self._trailer(memory, self.new, 6)
         self._base = bytes(memory)
         self.flash.open(self._base)
         self.flash.c.tyf_host_flash_cut(0, 0)
-        assert self._boot() == 0, "the first start"
+        assert self._boot() == self.old, "the first start"
         assert self.flash.c.tyf_boot_confirm() == Status.OK
         self._base = self.flash.memory.raw
         assert counter_in(self.flash) == OLD_COUNTER
@@ -117,7 +118,7 @@ class UpdateFlow(Flow):
 
     def _flag(self, from_end: int) -> bytes:
         """Of the new image's trailer."""
-        return self.flash.read(SLOTS[1] + SLOT_BYTES - from_end, wire.TRAILER_FLAG_BYTES)
+        return self.flash.read(SLOTS[self.new] + SLOT_BYTES - from_end, wire.TRAILER_FLAG_BYTES)
 
     def _must_run_new(self) -> bool:
         """By the bytes: it was asked for, and is not marked as tried."""
@@ -132,7 +133,7 @@ class UpdateFlow(Flow):
         image = self.images[slot]
         if self.flash.read(SLOTS[slot], len(image)) != image:
             wrong.append(f"slot {slot} runs and is not byte by byte the image that was signed for it")
-        if slot == 1:
+        if slot == self.new:
             self.tries += 1
             if not self.is_asked_for:
                 wrong.append("the new image runs and nobody asked for it")
@@ -141,7 +142,7 @@ class UpdateFlow(Flow):
         elif must_run_new:
             wrong.append("the old image runs after the new one was confirmed, or asked for and not yet tried")
         wrong += self._counter()
-        if slot == 0:
+        if slot == self.old:
             self.is_confirming = False
             if self.counter != OLD_COUNTER:
                 wrong.append(f"the old image runs with the security counter at {self.counter}")
@@ -162,7 +163,7 @@ class UpdateFlow(Flow):
         """See :class:`Flow`."""
         self.flash.open(self._base)
         self._forget()
-        self.flash.c.tyf_host_run_image(SLOTS[0] + wire.FIRMWARE_HEADER_BYTES)
+        self.flash.c.tyf_host_run_image(SLOTS[self.old] + wire.FIRMWARE_HEADER_BYTES)
 
     def _must(self, status: int) -> bool:
         """Whether power is still on; then the status is good."""
@@ -170,14 +171,14 @@ class UpdateFlow(Flow):
         return self.flash.is_on()
 
     def _upload(self) -> bool:
-        c, image = self.flash.c, self.images[1]
+        c, image = self.flash.c, self.images[self.new]
         for at in range(0, len(image), CHUNK_BYTES):
             chunk = image[at : at + CHUNK_BYTES]
             first = -(-at // PAGE_BYTES)
             for page in range(first, (at + len(chunk) - 1) // PAGE_BYTES + 1):
-                if not self._must(c.tyf_boot_erase(1, page * PAGE_BYTES)):
+                if not self._must(c.tyf_boot_erase(self.new, page * PAGE_BYTES)):
                     return False
-            if not self._must(c.tyf_boot_program(1, at, chunk, len(chunk))):
+            if not self._must(c.tyf_boot_program(self.new, at, chunk, len(chunk))):
                 return False
         return True
 
@@ -192,24 +193,24 @@ class UpdateFlow(Flow):
         """See :class:`Flow`: upload, ask for it, reset, and confirm or reset again."""
         self.problems = []
         active = self.flash.c.tyf_boot_active()
-        if active == 0 and not (self.tries and not self.confirm):
+        if active == self.old and not (self.tries and not self.confirm):
             # After a test that was cut before its confirmation the host begins again.
             self.tries = 0
             self.is_requested = self.is_asked_for = False
-            self._touch_what_is_needed(0)
+            self._touch_what_is_needed(self.old)
             if not self._upload():
                 return
             self.is_asked_for = True
-            if not self._must(self.flash.c.tyf_boot_mark_test(1)):
+            if not self._must(self.flash.c.tyf_boot_mark_test(self.new)):
                 return
             self.is_requested = True
             active, wrong = self._start()
             self.problems += wrong
             if active is None:
                 return
-            assert active == 1, "the new image does not run"
+            assert active == self.new, "the new image does not run"
             self._touch_what_is_needed(0, 1)
-        if active == 1 and self.confirm:
+        if active == self.new and self.confirm:
             self.is_confirming = True
             if not self._must(self.flash.c.tyf_boot_confirm()):
                 return
@@ -228,7 +229,7 @@ class UpdateFlow(Flow):
         for _ in range(2):
             slot, more = self._start()
             wrong += more
-            if slot != (1 if self.confirm else 0):
+            if slot != (self.new if self.confirm else self.old):
                 wrong.append(f"slot {slot} runs at the end")
         if self.counter != (NEW_COUNTER if self.confirm else OLD_COUNTER):
             wrong.append(f"the security counter is {self.counter} at the end")
