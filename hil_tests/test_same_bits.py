@@ -9,7 +9,11 @@ import pytest
 from tests.support import mlperf, standins
 from tests.support.converted_models import convert
 from tests.support.stream_case import keyword_case
+from tinyfleet.emulator import EmulatedBoard
+from tinyfleet.platformio_build import build_firmware
 from tinyfleet.verify import verify
+from tinyfleet_codegen.compile import compile_graph, compile_model
+from tinyfleet_codegen.errors import ConfigError
 from tinyfleet_codegen.package import ModelPackage, load_package
 
 BOARDS = ("mps2_an386", "mps2_an385", "mps2_an385_v6m", "mps2_an500", "mps2_an505", "mps3_an547")
@@ -31,6 +35,19 @@ def assert_equal_on(board: str, package: ModelPackage, folder: Path, *, count: i
 @pytest.mark.parametrize("name", ["kws", "ic"])
 def test_standin_on_board_equals_the_oracle_in_every_layer(board: str, name: str, tmp_path: Path) -> None:
     assert_equal_on(board, ModelPackage(name, standins.STANDINS[name]()), tmp_path, count=4, per_layer=True)
+
+
+@pytest.mark.timeout(300)
+def test_a_device_at_a_url_is_compared_in_the_layers_that_its_board_has(tmp_path: Path) -> None:
+    # On this board a convolution does the ADD after it; compared as if compiled for the host, it had a layer too few.
+    package, board = ModelPackage("ic", standins.ic()), "mps2_an386"
+    compiled = compile_model(package, board, tmp_path / "model")
+    firmware = build_firmware(board, tmp_path / "model", tmp_path / "firmware")
+    with EmulatedBoard.start(board, firmware.elf, tmp_path / "nvm.bin") as running:
+        result = verify(package, [running.url], count=1, seed=11)
+        assert result.equal and result.targets[0].layers_compared == len(compiled.layers) < len(compile_graph(package, None).layers)
+        with pytest.raises(ConfigError, match="runs ic in 15 layers, compiled for mps2_an386 here it has 13"):
+            verify(package, [running.url], count=1, arena_budget_bytes=27_000)
 
 
 @pytest.mark.timeout(300)

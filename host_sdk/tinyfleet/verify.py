@@ -30,6 +30,7 @@ from tinyfleet_codegen.errors import ConfigError, UsageError
 from tinyfleet_codegen.ir import Tensor
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.reference import run_layers, run_sequence
+from tinyfleet_codegen.target import board_names, load_target
 from tinyfleet_codegen.wire.seeded import tensor_hash
 
 log = logging.getLogger(__name__)
@@ -218,7 +219,7 @@ def verify(
     cases = Cases(model, seed, inputs)
     results = []
     for target in targets:
-        with _open_runner(target, package, model, work_dir, arena_budget_bytes) as (runner, compiled):
+        with _open_runner(target, package, model, work_dir, arena_budget_bytes, per_layer=per_layer) as (runner, compiled):
             log.info("verifying target=%s model=%s count=%d", target, package.name, count)
             results.append(compare(runner, compiled, oracle, cases, count=count, per_layer=per_layer))
     equal = all(r.checked > 0 and r.mismatches == 0 for r in results)
@@ -227,7 +228,7 @@ def verify(
 
 @contextmanager
 def _open_runner(
-    target: str, package: ModelPackage, model: CompiledModel, work_dir: Path | None, arena_budget_bytes: int | None
+    target: str, package: ModelPackage, model: CompiledModel, work_dir: Path | None, arena_budget_bytes: int | None, *, per_layer: bool
 ) -> Iterator[tuple[Runner, CompiledModel]]:
     """The target and the model that it runs: on a small board fewer layers are whole in memory."""
     if target == "host":
@@ -251,7 +252,7 @@ def _open_runner(
     elif "://" in target:
         with connect(target, timeout_s=DEVICE_TIMEOUT_S) as device:
             _require_same_model(device, package, target)
-            yield DeviceRunner(device, target), model
+            yield DeviceRunner(device, target), _model_on(device, package, model, arena_budget_bytes, target, per_layer=per_layer)
     else:
         raise UsageError(
             f"there is no target '{target}'", hint="targets: host, blob, reference, emu://BOARD or a device URL such as tcp://host:port"
@@ -265,6 +266,21 @@ def _require_same_model(device: SyncDevice, package: ModelPackage, target: str) 
             f"{target} runs model {found.name} ({found.model_id.hex()[:12]}), not {package.name} ({package.model_id.hex()[:12]})",
             hint="build and flash firmware for this model first, or use --on emu://BOARD",
         )
+
+
+def _model_on(
+    device: SyncDevice, package: ModelPackage, model: CompiledModel, arena_budget_bytes: int | None, target: str, *, per_layer: bool
+) -> CompiledModel:
+    """The model as it was compiled for that board; which layers are whole in memory depends on its kernels and its RAM."""
+    board = device.hello().board
+    compiled = compile_graph(package, load_target(board), arena_budget_bytes=arena_budget_bytes) if board in board_names() else model
+    layers = device.model_info().layers
+    if per_layer and layers != len(compiled.layers):
+        raise ConfigError(
+            f"{target} runs {package.name} in {layers} layers, compiled for {board} here it has {len(compiled.layers)}",
+            hint="give the --arena-budget that it was built with, or compare --outputs-only",
+        )
+    return compiled
 
 
 def compare(runner: Runner, model: CompiledModel, oracle: Oracle, cases: Cases, *, count: int, per_layer: bool) -> TargetResult:
