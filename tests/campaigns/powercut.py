@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.campaigns.campaign import Campaign, campaign_parser, start_campaign
-from tests.support.powercut.firmware_flows import CounterFlow, UpdateFlow
+from tests.support.powercut.firmware_flows import CounterFlow, ManagedUpdateFlow, UpdateFlow
 from tests.support.powercut.kills import (
     BOARD,
     SETTINGS,
@@ -38,6 +38,8 @@ FLOWS: tuple[Callable[[Path], Flow], ...] = (
     lambda folder: UpdateFlow(folder, confirm=False),
     lambda folder: UpdateFlow(folder, confirm=True, new=0),
     lambda folder: UpdateFlow(folder, confirm=False, new=0),
+    lambda folder: ManagedUpdateFlow(folder, confirm=True),
+    lambda folder: ManagedUpdateFlow(folder, confirm=False),
     ModelFlow,
 )
 """What is cut; each is made with a folder of its own."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import random
 from pathlib import Path
+from typing import Any
 
 from tests.support.flash_library import FlashLibrary, build_flash_library
+from tests.support.host_board import HostBoard, Mutant, build_host_board
 from tests.support.powercut.flash_bytes import NOT_SET, PAGE_BYTES, SET, confirmed_trailer, security_counter
 from tests.support.powercut.sweep import Flow
-from tests.support.signed_images import keys_header, make_image
+from tests.support.signed_images import image_digest, keys_header, make_image
 from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.wire import image as wire
-from tinyfleet_codegen.wire.ids import Status
+from tinyfleet_codegen.wire.ids import SmpGroup, Status
+from tinyfleet_codegen.wire.nvm import IDENTITY_BYTES, Identity
 
 SLOTS = (0x140000, 0x240000)
 SLOT_BYTES = 0x100000
@@ -22,6 +26,8 @@ FLASH_BYTES = 0x340000
 CHUNK_BYTES = 480
 """Of an upload, as a host sends them."""
 OLD_COUNTER, NEW_COUNTER = 3, 5
+WRITE, STATE, UPLOAD = 2, 0, 1
+"""SMP's operation, and commands of its group image."""
 
 
 def build_boot(folder: Path, firmware: Path | None = None) -> FlashLibrary:
@@ -69,7 +75,7 @@ class UpdateFlow(Flow):
         self.name = f"firmware update of slot {new}, {'confirmed' if confirm else 'reverted'}"
         self.confirm = confirm
         self.old, self.new = 1 - new, new
-        self.flash = build_boot(folder, firmware)
+        self.flash = self._build(folder, firmware)
         body = random.Random(7).randbytes
         self.images = {
             self.old: make_image(self.old, (1, 0, 0, 0), body(body_bytes), counter=OLD_COUNTER),
@@ -82,6 +88,7 @@ class UpdateFlow(Flow):
         self._put(memory, self.new, make_image(self.new, (0, 9, 0, 0), body(body_bytes + 1000), counter=OLD_COUNTER))
         self._trailer(memory, self.old, 7)
         self._trailer(memory, self.new, 6)
+        memory[:IDENTITY_BYTES] = Identity(bytes(range(16)), bytes(32)).encode()
         self._base = bytes(memory)
         self.flash.open(self._base)
         self.flash.c.tyf_host_flash_cut(0, 0)
@@ -90,6 +97,9 @@ class UpdateFlow(Flow):
         self._base = self.flash.memory.raw
         assert counter_in(self.flash) == OLD_COUNTER
         self._forget()
+
+    def _build(self, folder: Path, firmware: Path | None) -> FlashLibrary:
+        return build_boot(folder, firmware)
 
     def _forget(self) -> None:
         self.is_asked_for = self.is_requested = self.is_confirming = self.is_confirmed = False
@@ -113,8 +123,12 @@ class UpdateFlow(Flow):
         if not self.flash.is_on():
             return None
         assert status == Status.OK, f"the board is a brick: {Status(status)}"
-        self.flash.c.tyf_host_run_image(SLOTS[slot.value] + wire.FIRMWARE_HEADER_BYTES)
-        return slot.value
+        return slot.value if self._run_image(slot.value) else None
+
+    def _run_image(self, slot: int) -> bool:
+        """Let the image of a slot run; whether the power is still on then."""
+        self.flash.c.tyf_host_run_image(SLOTS[slot] + wire.FIRMWARE_HEADER_BYTES)
+        return self.flash.is_on()
 
     def _flag(self, from_end: int) -> bytes:
         """Of the new image's trailer."""
@@ -163,7 +177,7 @@ class UpdateFlow(Flow):
         """See :class:`Flow`."""
         self.flash.open(self._base)
         self._forget()
-        self.flash.c.tyf_host_run_image(SLOTS[self.old] + wire.FIRMWARE_HEADER_BYTES)
+        self._run_image(self.old)
 
     def _must(self, status: int) -> bool:
         """Whether power is still on; then the status is good."""
@@ -181,6 +195,12 @@ class UpdateFlow(Flow):
             if not self._must(c.tyf_boot_program(self.new, at, chunk, len(chunk))):
                 return False
         return True
+
+    def _mark_test(self) -> int:
+        return int(self.flash.c.tyf_boot_mark_test(self.new))
+
+    def _confirm(self) -> int:
+        return int(self.flash.c.tyf_boot_confirm())
 
     def _touch_what_is_needed(self, *slots: int) -> None:
         """Ask for the erasure of slots that must not be written: the one that runs, or the way back from one that is not confirmed."""
@@ -201,7 +221,7 @@ class UpdateFlow(Flow):
             if not self._upload():
                 return
             self.is_asked_for = True
-            if not self._must(self.flash.c.tyf_boot_mark_test(self.new)):
+            if not self._must(self._mark_test()):
                 return
             self.is_requested = True
             active, wrong = self._start()
@@ -212,7 +232,7 @@ class UpdateFlow(Flow):
             self._touch_what_is_needed(0, 1)
         if active == self.new and self.confirm:
             self.is_confirming = True
-            if not self._must(self.flash.c.tyf_boot_confirm()):
+            if not self._must(self._confirm()):
                 return
             self.is_confirmed = True
         _, wrong = self._start()
@@ -234,6 +254,51 @@ class UpdateFlow(Flow):
         if self.counter != (NEW_COUNTER if self.confirm else OLD_COUNTER):
             wrong.append(f"the security counter is {self.counter} at the end")
         return wrong
+
+
+class ManagedUpdateFlow(UpdateFlow):
+    """The same through the whole board: frames of SMP in, an upload, a test mark, a confirmation, as clients send them."""
+
+    def __init__(self, folder: Path, *, confirm: bool, mutants: tuple[Mutant, ...] = ()) -> None:
+        self._mutants = mutants
+        super().__init__(folder, confirm=confirm)
+        self.name = f"firmware update over SMP, {'confirmed' if confirm else 'reverted'}"
+
+    def _build(self, folder: Path, firmware: Path | None) -> FlashLibrary:
+        self.host = HostBoard(build_host_board(folder, self._mutants))
+        return self.host
+
+    def _run_image(self, slot: int) -> bool:
+        super()._run_image(slot)
+        self.host.power_on()
+        return self.host.is_on()
+
+    def _ask(self, command: int, body: dict[str, object]) -> dict[str, Any] | None:
+        """The reply to a write of the group image; None when the power went off instead."""
+        reply = self.host.command(WRITE, SmpGroup.IMAGE, command, body)
+        if not self.host.is_on():
+            return None
+        assert reply is not None and "err" not in reply and "rc" not in reply, reply
+        return reply
+
+    def _upload(self) -> bool:
+        image = self.images[self.new]
+        at = 0
+        for _ in range(100):
+            first = {"len": len(image), "sha": hashlib.sha256(image).digest()} if at == 0 else {}
+            reply = self._ask(UPLOAD, {"off": at, "data": image[at : at + CHUNK_BYTES], **first})
+            if reply is None:
+                return False
+            at = reply["off"]
+            if at == len(image):
+                return True
+        raise AssertionError(f"the upload does not get beyond {at}")
+
+    def _mark_test(self) -> int:
+        return Status.OK if self._ask(STATE, {"hash": image_digest(self.images[self.new])}) else Status.ERR_FLASH
+
+    def _confirm(self) -> int:
+        return Status.OK if self._ask(STATE, {"confirm": True}) else Status.ERR_FLASH
 
 
 class CounterFlow(Flow):
