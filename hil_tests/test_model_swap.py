@@ -251,6 +251,30 @@ def test_a_live_model_that_goes_bad_gives_its_place_back_over_a_reset(elf: Path,
         asyncio.run(run(board.url))
 
 
+@pytest.mark.timeout(300)
+def test_late_answers_give_the_place_back_without_a_reset(elf: Path, tmp_path: Path) -> None:
+    key = write_key(tmp_path)
+    samples = np.zeros((WINDOW_SAMPLES + 5 * HOP_SAMPLES, CHANNELS), np.int16)
+
+    async def run(url: str) -> None:
+        async with open_device(url, timeout_s=30) as device:
+            boot = (await device.hello()).boot_id
+            await device.models.push(good_package(A, BOARD, key))
+            await device.models.test(TestPolicy(budget_ms=BUDGET_MS, deadline_us=1, late=3, confirm=True))
+            await device.models.wait()
+            await device.replay(1, samples[:WINDOW_SAMPLES])
+            assert (await device.models.list()).generation == 2, "one late answer is allowed, and two"
+            await device.replay(1, samples[WINDOW_SAMPLES:], start=WINDOW_SAMPLES)
+            models = await device.models.list()
+            assert (models.generation, models.reverts, models.slots[0].status) == (1, 1, Status.ERR_OVERRUN)
+            assert (await device.hello()).boot_id == boot
+            generations = [decode_record(record).model_generation for record in (await device.results(0, 10)).records]
+            assert len(generations) == 6 and generations[:3] == [2, 2, 2] and set(generations[3:]) <= {1, 2}
+
+    with EmulatedBoard.start(BOARD, elf, tmp_path / "board.nvm") as board:
+        asyncio.run(run(board.url))
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["dense", pytest.param("ad", marks=pytest.mark.full)])
 def test_the_gap_between_answers_stays_below_two_inferences_while_a_package_is_proved(name: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tinyfleet_codegen.compiled import CompiledModel, Layer
 from tinyfleet_codegen.emit.blob import print_blob, print_blob_c
 from tinyfleet_codegen.emit.c import print_c
 from tinyfleet_codegen.emit.report import print_report
-from tinyfleet_codegen.errors import ConfigError
+from tinyfleet_codegen.errors import ConfigError, UsageError
 from tinyfleet_codegen.firmware_tree import HOST_CLASS
 from tinyfleet_codegen.fitting import check_fits
 from tinyfleet_codegen.fused_add import FusedAddAttrs
@@ -115,6 +115,8 @@ def compile_model(
         ConfigError: the output folder cannot be written.
     """
     target = None if board == HOST_CLASS else load_target(board)
+    if swap_arena_bytes and target is not None and not target.model_slot_bytes:
+        raise UsageError(f"{board} has no slots for models that are loaded at run time", hint="compile without --swap-arena")
     in_one_memory = blob or swap_arena_bytes > 0
     model = compile_graph(package, target, arena_budget_bytes=arena_budget_bytes, in_one_memory=in_one_memory)
     files = {"model.c": model.source.model_c, "model.h": model.source.model_h, "report.json": print_report(model)}

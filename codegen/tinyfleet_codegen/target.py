@@ -37,6 +37,7 @@ class Target:
         stack_bytes: Of it reserved for the stacks of the program and of interrupts.
         more_memories: Others that activations may lie in, fastest first.
         reserved_bytes: Of ``ram_bytes`` kept for variables where the arena may lie elsewhere.
+        model_slot_bytes: Room for a model package that is loaded at run time; 0: the board has none.
     """
 
     board: str
@@ -49,6 +50,7 @@ class Target:
     more_memories: tuple[Ram, ...] = ()
     reserved_bytes: int = 0
     ram_name: str = "ram"
+    model_slot_bytes: int = 0
 
     @property
     def memories(self) -> tuple[Ram, ...]:
@@ -103,6 +105,7 @@ def load_target(board: str) -> Target:
             more_memories=tuple(Ram(str(memory["name"]), int(memory["bytes"])) for memory in more),
             reserved_bytes=int(first["reserved_bytes"]) if more else 0,
             ram_name=str(first["name"]) if more else "ram",
+            model_slot_bytes=int(areas["model_0"]["bytes"]) if "model_0" in areas else 0,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"board manifest {path} is incomplete: {error!r}") from error

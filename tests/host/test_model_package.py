@@ -26,7 +26,8 @@ from tinyfleet.model_package import (
     read_package,
     sign_package,
 )
-from tinyfleet_codegen.errors import ImageError, ShapeError, UnsupportedOp, UsageError
+from tinyfleet_codegen.compile import compile_model
+from tinyfleet_codegen.errors import DoesNotFit, ImageError, ShapeError, UnsupportedOp, UsageError
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.wire import model_package as wire
 from tinyfleet_codegen.wire.seeded import seeded_bytes
@@ -175,3 +176,12 @@ def test_a_retrained_head_of_kws_is_a_fifth_at_most(monkeypatch: pytest.MonkeyPa
     assert delta is not None and apply_delta(base, delta) == package
     print(f"delta of {len(delta)} bytes, package of {len(package)}")
     assert len(delta) <= 0.2 * len(package)
+
+
+def test_what_fits_no_slot_is_refused() -> None:
+    with pytest.raises(UsageError, match="microbit has no slots"):
+        pack_model(MODEL, "microbit")
+    with pytest.raises(UsageError, match="microbit has no slots"):
+        compile_model(MODEL, "microbit", Path("nowhere"), swap_arena_bytes=4096)
+    with pytest.raises(DoesNotFit, match="a slot of mps2_an386 524288"):
+        pack_model(dense_package("large", 1, hidden=24_000), "mps2_an386", golden=GoldenPlan(count=1))

@@ -22,7 +22,7 @@ from tinyfleet_codegen.abi.contract import read_contracts
 from tinyfleet_codegen.compile import compile_graph
 from tinyfleet_codegen.compiled import CompiledModel, TensorInfo
 from tinyfleet_codegen.emit.blob import print_blob
-from tinyfleet_codegen.errors import ImageError, SetupError, ShapeError, UnsupportedOp, UsageError
+from tinyfleet_codegen.errors import DoesNotFit, ImageError, SetupError, ShapeError, UnsupportedOp, UsageError
 from tinyfleet_codegen.firmware_tree import HOST_CLASS
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.target import load_target
@@ -62,10 +62,13 @@ def pack_model(
     Raises:
         CompileError: the model is malformed, not supported, or does not fit; UnsupportedOp: the firmware lacks a kernel.
         ImageError: two implementations compute different golden outputs, or imgtool refuses.
-        UsageError: there is no such board, or the golden plan asks for more than a package holds.
+        UsageError: there is no such board, it takes no models, or the golden plan asks for more than a package holds.
     """
     plan = golden or GoldenPlan()
-    compiled = compile_graph(package, None if board == HOST_BOARD else load_target(board), in_one_memory=True)
+    target = None if board == HOST_BOARD else load_target(board)
+    if target is not None and not target.model_slot_bytes:
+        raise UsageError(f"{board} has no slots for models that are loaded at run time", hint="build its firmware with this model")
+    compiled = compile_graph(package, target, in_one_memory=True)
     blob = print_blob(compiled.graph, compiled.plan, package, compiled.cpu_class)
     _require_kernels(compiled, blob, board, kernels)
     vectors = golden_vectors(package, plan)
@@ -90,7 +93,10 @@ def pack_model(
         key_hash=b"",
         is_signed=False,
     )
-    return wrap(contents, version, VENDOR, board, key)
+    data = wrap(contents, version, VENDOR, board, key)
+    if target is not None and len(data) > target.model_slot_bytes:
+        raise DoesNotFit(f"the package of {package.name} has {len(data)} bytes, a slot of {board} {target.model_slot_bytes}")
+    return data
 
 
 def sign_package(data: bytes, key: Path) -> bytes:
