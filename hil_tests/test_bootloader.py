@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -204,3 +207,21 @@ def test_the_bootloader_is_as_small_as_promised(built: Callable[[str], Built]) -
     places = {symbol.name: symbol.address for symbol in elf_symbols(bootloader.elf)}
     stack = places["tyf_stack_end"] - places["tyf_stack_begin"]
     assert stack_bound(bootloader.elf, "main") + EXCEPTION_FRAME_BYTES <= stack, "an overflow would not be seen: there is no guard"
+
+
+def test_emulate_boots_a_new_board_as_it_leaves_the_factory(built: Callable[[str], Built], tmp_path: Path) -> None:
+    b, nvm = built(BOARD), tmp_path / "board.nvm"
+    command = [sys.executable, "-P", "-m", "tinyfleet", "emulate", BOARD, "--boot", str(b.folder), "--nvm", str(nvm), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as emulate:
+        try:
+            assert emulate.stdout is not None
+            with connect(json.loads(emulate.stdout.readline())["smp"], timeout_s=20.0) as device:
+                assert device.hello().app == "sensor dev"
+        finally:
+            emulate.terminate()
+            assert emulate.wait(20) == 0
+    with slots_in_file(nvm, BOARD) as slots:
+        assert slots.trailer(0).is_confirmed and not slots.trailer(1).is_requested
+    wrong = [*command[:-4], str(tmp_path), "--nvm", str(tmp_path / "x.nvm")]
+    refused = subprocess.run(wrong, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 2 and "NAME.slot0.bin" in refused.stderr and not (tmp_path / "x.nvm").exists()
