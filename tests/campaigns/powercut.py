@@ -83,7 +83,9 @@ def kill_boards(campaign: Campaign, report: Report, kills: int) -> None:
 
 def main() -> int:
     """Cut them all; the exit code is 1 when something was violated."""
-    parser = campaign_parser("powercut", "Cuts the power at every flash operation of every flow.", minutes=5)
+    parser = campaign_parser(
+        "powercut", "Cuts the power at every flash operation of every flow, then at pairs of them until the time is up.", minutes=5
+    )
     parser.add_argument("--kills", type=int, default=240, help="of emulated boards, in all (default 240)")
     options = parser.parse_args()
     campaign = start_campaign("powercut", options)

@@ -10,6 +10,7 @@ import pytest
 
 from tinyfleet.emulator import create_nvm
 from tinyfleet.emulator.nvm import lock_nvm
+from tinyfleet.link import memory
 from tinyfleet_codegen.errors import StoreError, UsageError
 from tinyfleet_codegen.wire.nvm import read_boot_id, read_identity
 
@@ -80,3 +81,15 @@ def test_lock_is_held_until_the_last_descriptor_closes(tmp_path: Path) -> None:
         lock_nvm(path)
     os.close(inherited)
     os.close(lock_nvm(path))
+
+
+def test_file_of_a_board_in_memory_from_before_there_were_areas_gets_the_room_and_keeps_its_bytes(tmp_path: Path) -> None:
+    old = tmp_path / "old.nvm"
+    content = os.urandom(16384)
+    old.write_bytes(content)
+    with memory.open_nvm(old) as grown:
+        assert len(grown) == memory.NVM_BYTES and grown[:] == content + bytes(memory.NVM_BYTES - len(content))
+    old.write_bytes(content[:-1])
+    with pytest.raises(UsageError, match="not an NVM file of a board in memory: 16383 bytes"):
+        memory.open_nvm(old)
+    assert old.read_bytes() == content[:-1]

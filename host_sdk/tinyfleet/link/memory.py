@@ -131,7 +131,7 @@ class MemoryPipe:
         # A name of its own each time: the loader hands out a library that it knows instead of loading a copy.
         library = folder / f"board-{secrets.token_hex(8)}.so"
         shutil.copyfile(build_host_board(model_dir), library)
-        memory = stack.enter_context(_open_nvm(nvm or folder / "board.nvm"))
+        memory = stack.enter_context(open_nvm(nvm or folder / "board.nvm"))
         ffi = cffi.FFI()
         ffi.cdef(_DECLARATIONS)
         return cls(ffi, ffi.dlopen(str(library)), memory)
@@ -174,7 +174,7 @@ class MemoryPipe:
         return bytes(self._ffi.buffer(self._buffer, count))
 
 
-def _open_nvm(path: Path) -> mmap.mmap:
+def open_nvm(path: Path) -> mmap.mmap:
     """Map an NVM file; a new one gets a random identity, one of an earlier version the room that it lacks."""
     if not path.exists():
         path.write_bytes(Identity(secrets.token_bytes(DEVICE_ID_BYTES), secrets.token_bytes(ENTROPY_BYTES)).encode())
