@@ -52,6 +52,9 @@ __all__ = [
     "open_device",
 ]
 
+RESTART_TIMEOUT_S = 60.0
+"""A board may take so long to come back: its bootloader checks signatures."""
+_RESTART_POLL_S = 0.1
 _SLICE_OF_DEADLINE = 0.25
 """Share of the deadline that one request for several inferences should take."""
 
@@ -98,6 +101,8 @@ class Device:
     def __init__(self, url: str, client: DeviceClient, timeout_s: float) -> None:
         self.url = url
         self._client = client
+        self._open_client = client  # in no session
+        self._link: Link | None = None  # below the session
         self._timeout_s = timeout_s
 
     @property
@@ -128,7 +133,7 @@ class Device:
                 if index == len(keys) - 1:
                     raise
             else:
-                self._client = DeviceClient(sealed, self._timeout_s)
+                self._client, self._link = DeviceClient(sealed, self._timeout_s), link
                 return
 
     async def session_status(self) -> SessionStatus:
@@ -398,6 +403,32 @@ class Device:
     async def reset(self) -> None:
         """Restart the device; returns when it has promised to."""
         await self._client.ask(requests.ResetRequest(), repeatable=False)
+
+    async def restart(self, *, timeout_s: float = RESTART_TIMEOUT_S) -> Hello:
+        """Restart the device and wait until it answers again; a session is opened anew.
+
+        Args:
+            timeout_s: Longest wait, its bootloader's work included.
+
+        Raises:
+            LinkTimeout: it did not come back.
+            AccessError: it does not take this host's key any more.
+        """
+        before = (await self.hello()).boot_id
+        await self.reset()
+        self._client, link, self._link = self._open_client, self._link, None
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            try:
+                hello = await self.hello()
+            except LinkTimeout:
+                continue
+            if hello.boot_id != before:
+                if link is not None:
+                    await self.open_session(link, load_keys(hello.device_id), hello.device_id)
+                return hello
+            await asyncio.sleep(_RESTART_POLL_S)  # It still is the one before: its reply came, its reset follows.
+        raise LinkTimeout(f"{self.url} did not come back within {timeout_s:g} s", hint="is it powered, and has it an identity?")
 
 
 def _report(kind: type[ReportT], reply: BaseModel, **converted: Any) -> ReportT:

@@ -4,25 +4,19 @@
 
     async with open_device("tcp://127.0.0.1:5555") as device:
         pushed = await push_firmware(device, Path("build"))          # build/NAME.slot0.bin or .slot1.bin, as the board needs
-        await test_firmware(device, pushed.hash)                     # restarts into it
+        await try_firmware(device, pushed.hash)                      # restarts into it
         await confirm_firmware(device)                               # else the next restart goes back
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinyfleet.device import Device, SlotImage
 from tinyfleet.image import read_image
 from tinyfleet.smp.upload import Progress, UploadReport
-from tinyfleet_codegen.errors import DeviceError, LinkTimeout, UsageError
-
-RESTART_TIMEOUT_S = 60.0
-"""A board may take so long to come back: its bootloader checks signatures."""
-_POLL_S = 0.1
+from tinyfleet_codegen.errors import DeviceError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +108,7 @@ async def push_firmware(device: Device, source: Path, *, is_upgrade: bool = Fals
     return Pushed(path, slot, image.version, image.digest, report)
 
 
-async def test_firmware(device: Device, digest: bytes | None = None) -> SlotImage:
+async def try_firmware(device: Device, digest: bytes | None = None) -> SlotImage:
     """Restart into the image of the other slot, on trial: it runs until the next restart, unless it is confirmed.
 
     Args:
@@ -136,7 +130,7 @@ async def test_firmware(device: Device, digest: bytes | None = None) -> SlotImag
             raise UsageError(f"{device.url} holds no other image", hint="tinyfleet firmware push")
         digest = others[0]
     await device.test_image(digest)
-    await restart(device)
+    await device.restart()
     now = active_image(device.url, await device.images())
     if now.hash != digest:
         raise DeviceError(
@@ -164,7 +158,7 @@ async def revert_firmware(device: Device) -> SlotImage:
     images = await device.images()
     running = active_image(device.url, images)
     if not running.is_confirmed:
-        await restart(device)
+        await device.restart()
         return active_image(device.url, await device.images())
     if any(image.is_pending for image in images):
         await device.erase_image()
@@ -173,22 +167,3 @@ async def revert_firmware(device: Device) -> SlotImage:
         f"{device.url} runs {running.version}, which is confirmed, and no update waits",
         hint="to run an older image again, push and test it",
     )
-
-
-async def restart(device: Device, *, timeout_s: float = RESTART_TIMEOUT_S) -> None:
-    """Reset the board and wait until it answers again.
-
-    Raises:
-        LinkTimeout: it did not come back.
-    """
-    before = (await device.hello()).boot_id
-    await device.reset()
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        try:
-            if (await device.hello()).boot_id != before:
-                return
-        except LinkTimeout:
-            continue
-        await asyncio.sleep(_POLL_S)  # It still is the one before: its reply came, its reset follows.
-    raise LinkTimeout(f"{device.url} did not come back within {timeout_s:g} s", hint="is it powered, and has it an identity?")

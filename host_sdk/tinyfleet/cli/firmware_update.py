@@ -87,10 +87,10 @@ def test_command(
     as_json: JsonFlag = False,
 ) -> None:
     """Restart it into the other image, on trial until it is confirmed."""
-    from tinyfleet.ota import test_firmware  # noqa: PLC0415
+    from tinyfleet.ota import try_firmware  # noqa: PLC0415
 
     wanted = _parse_hash(digest)
-    _print_running(url, _with_device(url, timeout, lambda device: test_firmware(device, wanted)), as_json)
+    _print_running(url, _with_device(url, timeout, lambda device: try_firmware(device, wanted)), as_json)
 
 
 def confirm_command(url: UrlArgument, timeout: TimeoutOption = 5.0, as_json: JsonFlag = False) -> None:
