@@ -17,8 +17,11 @@ from tinyfleet.cases import Cases
 from tinyfleet.engine import HostModel
 from tinyfleet.oracle import open_oracle
 from tinyfleet.verify import HostRunner, compare
+from tinyfleet_codegen.abi.contract import Violation
 from tinyfleet_codegen.compile import compile_graph
+from tinyfleet_codegen.emit.blob import blob_steps
 from tinyfleet_codegen.errors import CompileError
+from tinyfleet_codegen.firmware_tree import HOST_CLASS
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.reference import run_sequence
 from tinyfleet_codegen.tflite.reader import read_tflite
@@ -104,3 +107,17 @@ def test_scales_are_multiplied_in_double() -> None:
     graph = read_tflite(case.tflite, case.name)
     x = Cases(compile_graph(ModelPackage(case.name, case.tflite), None), 3).inputs(2, 6)
     np.testing.assert_array_equal(run_sequence(graph, x), open_oracle(case.tflite, case.name).run(x))
+
+
+def test_an_output_over_the_output_state_is_refused() -> None:
+    # The last output is copied there; damaged blobs found that the two could overlap.
+    model = compile_graph(PACKAGE, None)
+    (step,) = (s for s in blob_steps(model.graph, model.plan, HOST_CLASS).steps if s.contract is not None)
+    assert step.contract is not None
+    data = step.arguments[1:]
+    sizes, places = [a.bytes for a in data], [a.offset if a.in_arena else None for a in data]
+    step.contract.check(step.fields, sizes, places)
+    hidden, output = (next(i for i, a in enumerate(step.contract.arguments) if a.name == name) for name in ("hidden", "output"))
+    places[output] = (places[hidden] or 0) + 2
+    with pytest.raises(Violation, match="hidden overlaps output"):
+        step.contract.check(step.fields, sizes, places)

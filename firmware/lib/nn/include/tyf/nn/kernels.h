@@ -491,7 +491,7 @@ typedef struct {
  * @param weights    [4, units, size]
  * @param recurrent  [4, units, units]
  * @param bias       [4, units]
- * @param hidden     [units]
+ * @param hidden     [units], overlaps nothing
  * @param cells      [units]
  * @param output     [steps, units]
  * @require input_shift in [-31, 30] && recurrent_shift in [-31, 30]
