@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +14,16 @@ from tests.firmware.program_process import FirmwareProgram, build_program, nvm_i
 
 @pytest.fixture(scope="session")
 def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The compiled program."""
-    return build_program(tmp_path_factory.mktemp("firmware"))
+    """The compiled program, one for all processes of a run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "firmware-program"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            build_program(folder)
+            (folder / "complete").touch()
+    return folder / "program"
 
 
 @pytest.fixture
