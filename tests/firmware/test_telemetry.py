@@ -96,3 +96,10 @@ def test_reader_that_is_late_learns_how_many_it_lost(program: FirmwareProgram) -
     held = 1100 // (HEADER_BYTES + 14)
     assert (overwrites, lost, following) == (100 - held, 100 - held - 10, 100 - held + 1)
     assert [decode_record(record).seq for record in split_records(records)] == [100 - held]
+
+
+@pytest.mark.timeout(60)
+def test_a_reader_that_the_writer_preempts_sees_whole_records_in_order(program: FirmwareProgram) -> None:
+    reads, records, appended, bad = struct.unpack("<4I", program.ask("p", struct.pack("<I", 500)))
+    assert bad == 0
+    assert reads > 100 and records > 100 and appended > 100, (reads, records, appended)

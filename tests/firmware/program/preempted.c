@@ -1,0 +1,80 @@
+#define _XOPEN_SOURCE 700 /* signals and timers */
+
+#include "preempted.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include "tyf/core/bytes.h"
+#include "tyf/telemetry/ring.h"
+
+#define MICROSECONDS 20
+#define MOST_OUTPUT 40u
+
+static uint8_t memory[2048];
+static tyf_telemetry_ring ring;
+
+static void append(int number) {
+    (void)number;
+    const uint32_t seq = tyf_telemetry_ring_produced(&ring);
+    uint8_t output[MOST_OUTPUT];
+    memset(output, (uint8_t)seq, sizeof output);
+    const tyf_telemetry_fields fields = {.boot_id = 1, .stream = ~seq};
+    tyf_telemetry_ring_append(&ring, &fields, output, seq % (MOST_OUTPUT + 1u));
+}
+
+/* Records in data that are not the ones from seq on, whole. */
+static uint32_t count_bad(const uint8_t *data, uint32_t bytes, uint32_t seq, uint32_t *records) {
+    uint32_t bad = 0;
+    uint32_t at = 0;
+    for (; at < bytes; seq++) {
+        const uint8_t *record = data + at;
+        const uint32_t expected = TYF_RECORD_HEADER_BYTES + seq % (MOST_OUTPUT + 1u);
+        if (bytes - at < expected || tyf_get_u16_le(record + TYF_RECORD_RECORD_BYTES_OFFSET) != expected ||
+            tyf_get_u32_le(record + TYF_RECORD_SEQ_OFFSET) != seq ||
+            tyf_get_u32_le(record + TYF_RECORD_STREAM_OFFSET) != ~seq) {
+            return bad + 1u;
+        }
+        for (uint32_t i = TYF_RECORD_HEADER_BYTES; i < expected; i++) {
+            bad += record[i] != (uint8_t)seq;
+        }
+        at += expected;
+        *records += 1u;
+    }
+    return bad;
+}
+
+static uint64_t now_us(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+uint32_t preempted(uint32_t milliseconds, uint8_t *reply) {
+    uint8_t data[512];
+    uint32_t reads = 0, records = 0, bad = 0, since = 0;
+    tyf_telemetry_ring_init(&ring, memory, sizeof memory);
+    struct sigaction action, before;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = append;
+    (void)sigaction(SIGALRM, &action, &before);
+    struct itimerval interval = {{0, MICROSECONDS}, {0, MICROSECONDS}};
+    (void)setitimer(ITIMER_REAL, &interval, NULL);
+    const uint64_t end_us = now_us() + milliseconds * UINT64_C(1000);
+    while (now_us() < end_us) {
+        const tyf_telemetry_batch batch = tyf_telemetry_ring_read(&ring, since, 100, data, sizeof data);
+        bad += count_bad(data, batch.bytes, since + batch.lost, &records);
+        since = batch.next;
+        reads++;
+    }
+    memset(&interval, 0, sizeof interval);
+    (void)setitimer(ITIMER_REAL, &interval, NULL);
+    (void)sigaction(SIGALRM, &before, NULL);
+    tyf_put_u32_le(reply, reads);
+    tyf_put_u32_le(reply + 4, records);
+    tyf_put_u32_le(reply + 8, tyf_telemetry_ring_produced(&ring));
+    tyf_put_u32_le(reply + 12, bad);
+    return 16;
+}
