@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -11,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from hil_tests.budgets import compiler_version
 from tests.support import standins
+from tests.support.linker_map import flash_of_objects
 from tests.support.model_swap import (
     ARENA_BYTES,
     BUILT_IN,
@@ -32,7 +38,7 @@ from tinyfleet.device_models import TestPolicy
 from tinyfleet.emulator import EmulatedBoard
 from tinyfleet.engine import BlobModel
 from tinyfleet.model_package import pack_model, read_package, sign_package
-from tinyfleet.platformio_build import build_firmware
+from tinyfleet.platformio_build import FirmwareBuild, build_firmware
 from tinyfleet.smp.requests import SamplingRequest, SamplingStateRequest
 from tinyfleet_codegen.compile import compile_graph, compile_model
 from tinyfleet_codegen.emit.blob import print_blob
@@ -50,10 +56,25 @@ BUDGET_MS = 20
 SHADOW = 8
 
 
+OTHER_BOARDS = ("mps2_an385_v6m", "mps2_an505", "mps3_an547")
+"""The other classes of kernels, and memory protection as ARMv8-M has it."""
+
+
 @pytest.fixture(scope="module")
-def elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("swap")
-    return build_firmware(BOARD, swap_model_dir(folder / "model", BOARD), folder / "firmware").elf
+def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FirmwareBuild]:
+    """The sensor app that takes models, a test build, per board."""
+
+    @cache
+    def build(board: str) -> FirmwareBuild:
+        folder = tmp_path_factory.mktemp(board)
+        return build_firmware(board, swap_model_dir(folder / "model", board), folder / "firmware")
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def elf(build: Callable[[str], FirmwareBuild]) -> Path:
+    return build(BOARD).elf
 
 
 @dataclass(frozen=True)
@@ -182,18 +203,27 @@ def test_ten_thousand_inferences_with_twenty_swaps_in_memory(tmp_path: Path) -> 
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("total", "attempts"), [(700, 10), pytest.param(10_000, 40, marks=pytest.mark.full)])
-def test_every_input_gets_one_record_while_models_are_swapped(elf: Path, tmp_path: Path, total: int, attempts: int) -> None:
-    packages = make_packages(tmp_path, BOARD)
+@pytest.mark.parametrize(
+    ("board_id", "total", "attempts"),
+    [
+        (BOARD, 700, 10),
+        pytest.param(BOARD, 10_000, 40, marks=pytest.mark.full),
+        *(pytest.param(board, 700, 10, marks=pytest.mark.full) for board in OTHER_BOARDS),
+    ],
+)
+def test_every_input_gets_one_record_while_models_are_swapped(
+    build: Callable[[str], FirmwareBuild], tmp_path: Path, board_id: str, total: int, attempts: int
+) -> None:
+    packages, elf = make_packages(tmp_path, board_id), build(board_id).elf
 
     async def run(url: str) -> None:
         async with open_device(url, timeout_s=30) as device:
             await swap_among(device, packages, total, attempts)
 
-    with EmulatedBoard.start(BOARD, elf, tmp_path / "board.nvm") as board:
+    with EmulatedBoard.start(board_id, elf, tmp_path / "board.nvm") as board:
         asyncio.run(run(board.url))
     # Whatever was tried, the last good one is live after a restart.
-    with EmulatedBoard.start(BOARD, elf, tmp_path / "board.nvm") as board:
+    with EmulatedBoard.start(board_id, elf, tmp_path / "board.nvm") as board:
 
         async def look() -> None:
             async with open_device(board.url, timeout_s=30) as device:
@@ -201,6 +231,22 @@ def test_every_input_gets_one_record_while_models_are_swapped(elf: Path, tmp_pat
                 assert (await device.models.list()).live is not ModelPlace.BUILT_IN
 
         asyncio.run(look())
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("board", [BOARD, *(pytest.param(board, marks=pytest.mark.full) for board in OTHER_BOARDS)])
+def test_what_taking_models_costs_is_within_its_budget(build: Callable[[str], FirmwareBuild], board: str) -> None:
+    budgets = tomllib.loads((Path(__file__).parent / "swap_budgets.toml").read_text(encoding="utf-8"))
+    objects = flash_of_objects(build(board).linker_map)
+    folders = {"kernels": ("lib_nn",), "store": ("lib_model_store", "lib_model")}
+    cost = {part: sum(size for name, size in objects.items() if name.split("/")[0] in of) for part, of in folders.items()}
+    cost["table"] = objects["model/kernel_table.o"]
+    print(f"{board}: {cost}")
+    found = [f"{part} {size} bytes, budget {budgets[board][part]}" for part, size in cost.items() if size > budgets[board][part] * 1.03]
+    if found and budgets["compiler"] != compiler_version():
+        warnings.warn(f"{board}: {found}, but of another compiler", stacklevel=1)
+        return
+    assert not found and all(cost.values()), f"{found} (write what is meant into hil_tests/swap_budgets.toml)"
 
 
 def quantized(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int8]:

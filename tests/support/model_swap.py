@@ -26,7 +26,12 @@ from tinyfleet_codegen.wire import blob as blob_wire
 BUILT_IN = dense_package("built_in", 1)
 ARENA_BYTES = 4096
 """For models that are loaded at run time."""
-_STANDS_FOR = {"host": "tyf_fully_connected_s8", "dsp": "tyf_fully_connected_s8_dsp"}
+_STANDS_FOR = {
+    "host": "tyf_fully_connected_s8",
+    "dsp": "tyf_fully_connected_s8_dsp",
+    "mve": "tyf_fully_connected_s8_mve",
+    "v6m": "tyf_fully_connected_shared_s8_v6m",
+}
 """CPU class -> what the bad kernels look like: their arguments and contract are its."""
 
 

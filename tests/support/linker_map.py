@@ -1,0 +1,26 @@
+"""What a firmware's parts take of its flash, from the linker's map."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+_ENTRY = re.compile(r"^ (\.(?:text|rodata|data)\S*)?\s+0x[0-9a-f]+\s+0x([0-9a-f]+)\s+(\S+\.o)$")
+_NAME = re.compile(r"^ (\.(?:text|rodata|data)\S*)$")
+
+
+def flash_of_objects(linker_map: Path) -> Counter[str]:
+    """Bytes in flash by object, named ``folder/file.o`` as the build lays them out, for example ``lib_nn/conv2d_s8_dsp.o``."""
+    sizes: Counter[str] = Counter()
+    text = linker_map.read_text(encoding="utf-8", errors="replace")
+    section = None
+    for line in text[text.index("Linker script and memory map") :].splitlines():
+        if name := _NAME.match(line):
+            section = name[1]
+            continue
+        entry = _ENTRY.match(line)
+        if entry and (entry[1] or section):
+            sizes["/".join(Path(entry[3]).parts[-2:])] += int(entry[2], 16)
+        section = None
+    return sizes
