@@ -59,7 +59,8 @@ def build_command(
         if not model.is_dir():
             model_dir = output / "model"
             compile_model(load_package(model), board, model_dir, arena_budget_bytes=arena_budget, swap_arena_bytes=swap_arena)
-        header = keys_header(trusted) if trusted is not None and takes_others else None
+        # The same for all that is linked below, or PlatformIO compiles twice.
+        header = keys_header(trusted) if trusted is not None else None
         built = build_firmware(board, model_dir, output, app=app, keys_header=header)
         update = None
         if signing is not None:
