@@ -195,3 +195,10 @@ def test_the_crypto_source_is_checked_each_time(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     with pytest.raises(crypto_source.SetupError):
         crypto_source.crypto_source_dir()
+
+
+def test_the_ide_project_names_the_same_crypto_source() -> None:
+    from tinyfleet import crypto_source  # noqa: PLC0415
+
+    text = (firmware_dir() / "platformio.ini").read_text()
+    assert f"/.cache/tinyfleet/crypto/monocypher-{crypto_source.VERSION}\n" in text
