@@ -27,7 +27,7 @@ from tinyfleet.stack_bound import EXCEPTION_FRAME_BYTES, stack_bound
 from tinyfleet_codegen.compile import compile_model
 from tinyfleet_codegen.errors import DeviceError, UsageError
 
-BOARDS = ["mps2_an386", "mps2_an385", "mps2_an500", "mps2_an505", "mps3_an547"]
+BOARDS = ["mps2_an386", "mps2_an385", "mps2_an385_v6m", "mps2_an500", "mps2_an505", "mps3_an547"]
 BOARD = BOARDS[0]
 TEXT = b"sensor dev"
 BRANCH_TO_SELF = b"\xfe\xe7"
