@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.firmware import program_process
 from tests.firmware.program_process import READ, WRITE, FirmwareProgram, nvm_image
 from tests.support.signed_images import PAGE_BYTES, SLOT_ADDRESSES, SLOT_BYTES, factory_nvm, image_digest, make_image
+from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.wire.ids import ImageError
 from tinyfleet_codegen.wire.image import FIRMWARE_HEADER_BYTES, TRAILER_MAGIC
 
@@ -135,6 +139,16 @@ def test_replayed_session_of_another_file_starts_that_one(board: Board) -> None:
     board.chunk(B, 700, 700)
     assert board.chunk(other, 0, 700) == {"off": 700}
     assert board.chunk(B, 1400, 700) == {"off": 700}  # the first session is over
+    assert board.upload(other, start=700)["match"] is True
+    assert board.slot(1)[: len(other)] == other
+
+
+def test_other_file_of_the_same_size_starts_anew(board: Board) -> None:
+    other = make_image(1, (3, 0, 0, 0), bytes(9001))
+    assert len(other) == len(B)
+    board.chunk(B, 0, 700)
+    assert board.chunk(B, 700, 700) == {"off": 1400}
+    assert board.chunk(other, 0, 700) == {"off": 700}
     assert board.upload(other, start=700)["match"] is True
     assert board.slot(1)[: len(other)] == other
 
@@ -287,3 +301,63 @@ def test_any_order_of_chunks_never_touches_what_runs_and_ends_well(board: Board,
     board.write(ERASE, {})
     assert board.upload(B)["match"] is True
     assert board.write(STATE, {"hash": image_digest(B)})["images"][1]["pending"]
+
+
+IMAGES, SLOTS_FILE = "management/src/image_group.c", "boot/src/slots.c"
+MUTATIONS: dict[str, tuple[list[tuple[str, str, str]], Callable[[Board], None]]] = {
+    "an upload goes into the active slot": (
+        [
+            (IMAGES, "const uint32_t slot = 1u - tyf_boot_active();", "const uint32_t slot = tyf_boot_active();"),
+            (SLOTS_FILE, "if (active == TYF_BOOT_NO_SLOT || active == slot) {", "if (active == TYF_BOOT_NO_SLOT) {"),
+        ],
+        test_first_chunk_tells_what_cannot_become_an_image,
+    ),
+    "a chunk is taken at any offset": (
+        [(IMAGES, "request->off == upload.off && ", "")],
+        test_chunk_that_is_repeated_or_elsewhere_changes_nothing,
+    ),
+    "the hash of the file is not compared": (
+        [(IMAGES, "if (upload.has_sha && memcmp(digest, upload.sha, sizeof digest) != 0) {", "if (false) {")],
+        test_other_hash_mid_session_is_noticed_at_the_end,
+    ),
+    "the link address is not looked at": (
+        [(IMAGES, "if (status == TYF_ERR_TARGET) {", "if (status == TYF_ERR_TARGET) {\n        return TYF_SMP_OK;")],
+        test_first_chunk_tells_what_cannot_become_an_image,
+    ),
+    "an image that waits is overwritten": (
+        [(IMAGES, "if (is_pending(&state)) {", "if (false) {")],
+        test_upload_while_another_image_waits_for_its_test_is_refused,
+    ),
+    "an image is confirmed before it ran": (
+        [(IMAGES, "} else if (request->confirm) {", "} else if (false) {")],
+        test_states_that_make_no_sense_are_refused,
+    ),
+    "another file goes on where the last one ended": (
+        [(IMAGES, "memcmp(upload.sha, request->sha.data, sizeof upload.sha) == 0) {", "true) {")],
+        test_other_file_of_the_same_size_starts_anew,
+    ),
+    "the last unit is not written": (
+        [(IMAGES, "const uint32_t rest = is_last ? 0 :", "const uint32_t rest =")],
+        lambda board: test_upload_in_pieces_of_any_size_is_the_file(board, 700),
+    ),
+}
+
+
+@pytest.mark.full
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_broken_image_group_is_seen(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes, test = MUTATIONS[name]
+    shutil.copytree(firmware_dir(), tmp_path / "firmware")
+    for file, before, after in changes:
+        source = tmp_path / "firmware" / "lib" / file
+        text = source.read_text()
+        assert text.count(before) == 1, f"{file} has not one {before!r}"
+        source.write_text(text.replace(before, after))
+    monkeypatch.setattr(program_process, "firmware_dir", lambda: tmp_path / "firmware")
+    program = FirmwareProgram(program_process.build_program(tmp_path))
+    try:
+        with pytest.raises(AssertionError):
+            test(Board(program))
+    finally:
+        program.kill()

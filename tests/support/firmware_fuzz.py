@@ -10,15 +10,20 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 
 import cbor2
 import numpy as np
 
 from tests.firmware.program_process import GROUP_OS, GROUP_TINYFLEET, READ, WRITE, FirmwareProgram, message, nvm_image
+from tests.support.signed_images import SLOT_ADDRESSES, factory_nvm, image_digest, make_image
 from tests.support.small_models import dense_package
 from tinyfleet.model_package import GoldenPlan, pack_model
+from tinyfleet_codegen.wire.image import FIRMWARE_HEADER_BYTES
 from tinyfleet_codegen.wire.nvm import BOOT_MAGIC, BOOT_SLOT_OFFSETS
 
+GROUP_IMAGE = 1
+IMAGE = make_image(1, (2, 0, 0, 0), bytes(range(256)) * 5)
 MESSAGES = [
     message(WRITE, GROUP_OS, 0, {"d": "some text that is echoed"}),
     message(READ, GROUP_OS, 2, {}),
@@ -44,6 +49,26 @@ MESSAGES = [
     message(WRITE, GROUP_TINYFLEET, 11, {"digest": bytes(32)}),
     message(WRITE, GROUP_TINYFLEET, 12, {}),
     message(WRITE, GROUP_TINYFLEET, 13, {}),
+    message(READ, GROUP_OS, 3, {}),
+    message(READ, GROUP_OS, 4, {}),
+    message(WRITE, GROUP_OS, 4, {"datetime": "2026-11-26T12:00:00"}),
+    message(READ, GROUP_OS, 8, {"query": "mode"}),
+    message(READ, GROUP_IMAGE, 0, {}),
+    message(WRITE, GROUP_IMAGE, 0, {"hash": image_digest(IMAGE), "confirm": False}),
+    message(WRITE, GROUP_IMAGE, 0, {"confirm": True}),
+    message(WRITE, GROUP_IMAGE, 1, {"off": 0, "len": len(IMAGE), "sha": sha256(IMAGE).digest(), "image": 1, "data": IMAGE[:800]}),
+    *(message(WRITE, GROUP_IMAGE, 1, {"off": off, "data": IMAGE[off : off + 800]}) for off in range(800, len(IMAGE), 800)),
+    message(WRITE, GROUP_IMAGE, 5, {"slot": 1}),
+    message(READ, GROUP_IMAGE, 6, {}),
+    message(READ, 2, 0, {"name": "sensor"}),
+    message(READ, 2, 1, {}),
+    message(READ, 3, 0, {"name": "place", "max_size": 300}),
+    message(WRITE, 3, 0, {"name": "place", "val": bytes(200)}),
+    message(WRITE, 3, 1, {"name": "place"}),
+    message(READ, 8, 0, {"name": "/crash", "off": 10}),
+    message(READ, 8, 2, {"name": "crash", "type": "sha256", "off": 1, "len": 100}),
+    message(READ, 10, 2, {"index": 3}),
+    message(READ, 10, 3, {"groups": [1, 2, 64]}),
 ]
 MAPS = [
     *(data[8:] for data in MESSAGES),
@@ -114,6 +139,7 @@ MONITOR_SIZES = (490, 12)
 
 
 def prepare(program: FirmwareProgram) -> None:
-    """Switch the board on and start the benchmark monitor."""
-    program.power_on(nvm_image())
+    """Switch the board on, with an image in slot 0 that runs, and start the benchmark monitor."""
+    program.power_on(factory_nvm(nvm_image(), make_image(0)))
+    program.run_image(SLOT_ADDRESSES[0] + FIRMWARE_HEADER_BYTES)
     program.ask("M", struct.pack("<II", *MONITOR_SIZES))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinyfleet.cli import device_store
 from tinyfleet.cli.output import JsonFlag, print_facts, print_json
 from tinyfleet_codegen.errors import UsageError
 
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     group.command("crash", epilog="Example: tinyfleet device crash tcp://127.0.0.1:5555 --elf build/firmware.elf")(crash_command)
     group.command("reset", epilog="Example: tinyfleet device reset serial:///dev/ttyACM0")(reset_command)
     group.command("provision", epilog="Example: tinyfleet device provision serial:///dev/ttyACM0 --lock")(provision_command)
+    device_store.add_commands(group)
     group.command("scan", epilog="Example: tinyfleet device scan")(scan_command)
     app.add_typer(group, name="device")
 

@@ -9,7 +9,7 @@
 #include "tyf/host_board.h"
 #include "tyf/smp/console.h"
 
-#define CORPUS 64u
+#define CORPUS 128u
 #define TEXT_BYTES 4096u
 
 typedef struct {

@@ -13,7 +13,7 @@
 #include "tyf/model_store/package.h"
 #include "tyf/smp/console.h"
 
-#define CORPUS 64u
+#define CORPUS 128u
 #define CAPACITY 16384u
 
 typedef struct {
