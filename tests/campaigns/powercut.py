@@ -14,20 +14,9 @@ from pathlib import Path
 
 from tests.campaigns.campaign import Campaign, campaign_parser, start_campaign
 from tests.support.powercut.firmware_flows import CounterFlow, ManagedUpdateFlow, UpdateFlow
-from tests.support.powercut.kills import (
-    BOARD,
-    SETTINGS,
-    UPDATE,
-    UPDATE_CONFIRMED,
-    KilledBoard,
-    Programs,
-    build_direct,
-    build_update,
-    kill_and_check,
-    sample_cuts,
-)
-from tests.support.powercut.kills import FLOWS as FLOW_NAMES
+from tests.support.powercut.kills import BOARD, KilledBoard, KilledConfirmedUpdate, KilledSettings, KilledUpdate, sample_cuts
 from tests.support.powercut.model_flow import ModelFlow
+from tests.support.powercut.model_kills import KilledModels
 from tests.support.powercut.settings_flow import SettingsFlow
 from tests.support.powercut.sweep import MANNERS, Flow, Report, Sweep
 
@@ -45,8 +34,8 @@ FLOWS: tuple[Callable[[Path], Flow], ...] = (
 """What is cut; each is made with a folder of its own."""
 DOUBLE_CUTS = 100
 """Of each flow, at least."""
-KILLED: dict[int, Callable[[Path], Programs]] = {SETTINGS: build_direct, UPDATE: build_update, UPDATE_CONFIRMED: build_update}
-"""What is cut on an emulated board, and how its programs are built."""
+KILLED: tuple[Callable[[Path], KilledBoard], ...] = (KilledSettings, KilledUpdate, KilledConfirmedUpdate, KilledModels)
+"""What is cut on an emulated board; each is made in the same folder."""
 
 
 def sweep_all(campaign: Campaign, report: Report) -> None:
@@ -70,15 +59,13 @@ def sweep_all(campaign: Campaign, report: Report) -> None:
 def kill_boards(campaign: Campaign, report: Report, kills: int) -> None:
     """Emulated boards, each flow its share of the kills."""
     with tempfile.TemporaryDirectory(prefix="tinyfleet-") as name:
-        folder = Path(name)
-        for flow, build in KILLED.items():
-            board = KilledBoard(build(folder), flow, folder / f"{flow}.nvm")
-            share = -(-kills // len(KILLED))
-            for cut_at, how in sample_cuts(board.start().operations, share, campaign.seed + flow):
-                wrong = kill_and_check(board, cut_at, how)
+        for number, make in enumerate(KILLED):
+            board = make(Path(name))
+            for cut_at, how in sample_cuts(board.start().operations, -(-kills // len(KILLED)), campaign.seed + number):
+                wrong = board.kill_and_check(cut_at, how)
                 report.kills += 1
-                report.violations += [f"{BOARD}: {FLOW_NAMES[flow]}: {MANNERS[how]} operation {cut_at}: {text}" for text in wrong]
-                campaign.progress(f"{BOARD}: {FLOW_NAMES[flow]}: {report.kills} kills, {len(report.violations)} violations")
+                report.violations += [f"{BOARD}: {board.name}: {MANNERS[how]} operation {cut_at}: {text}" for text in wrong]
+                campaign.progress(f"{BOARD}: {board.name}: {report.kills} kills, {len(report.violations)} violations")
 
 
 def main() -> int:

@@ -13,13 +13,14 @@ import shutil
 import struct
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.support.powercut.flash_bytes import NOT_SET, PAGE_BYTES, SET, confirmed_trailer, read_trailer, security_counter
+from tests.support.powercut.flash_bytes import NOT_SET, PAGE_BYTES, SET, UNIT_BYTES, confirmed_trailer, read_trailer, security_counter
 from tests.support.signed_images import HOST_VENDOR, keys_header, sign_body
 from tinyfleet.board import load_board
 from tinyfleet.emulator import EmulatedBoard, create_nvm
@@ -34,8 +35,6 @@ PAGE_OFFSET, PAGE_MAGIC = 0x3000, 0x43465954
 PAGE = struct.Struct("<8I16s16s")
 MAILBOX_OFFSET = 0x400000
 MARKER = b"tinyfleet marker"
-SETTINGS, UPDATE, UPDATE_CONFIRMED = range(3)
-FLOWS = {SETTINGS: "settings", UPDATE: "firmware update, reverted", UPDATE_CONFIRMED: "firmware update, confirmed"}
 BEFORE, TORN, AFTER = range(3)
 OLD_COUNTER, NEW_COUNTER = 3, 5
 STEPS = 120
@@ -104,22 +103,30 @@ def _output(folder: Path) -> Path:
     return folder / "out"
 
 
-class KilledBoard:
-    """One NVM file, started again and again."""
+class KilledBoard(ABC):
+    """One NVM file, started again and again.
 
-    def __init__(self, programs: Programs, flow: int, nvm: Path) -> None:
+    Attributes:
+        name: Of the flow, for people.
+        flow: Number of it, which tells the program what to do.
+        kills: How often the emulator was killed.
+    """
+
+    name: str
+    flow: int
+
+    def __init__(self, programs: Programs, folder: Path) -> None:
         self.programs = programs
-        self.flow = flow
-        self.nvm = nvm
+        self.nvm = folder / f"{self.flow}.nvm"
         self._facts = load_board(BOARD)
-        create_nvm(nvm, BOARD)
+        create_nvm(self.nvm, BOARD)
         self._put_images()
         with self._memory() as memory:
             self._base = bytes(memory)
         self.kills = 0
 
     def _put_images(self) -> None:
-        if self.flow == SETTINGS:
+        if not self.programs.old:
             return
         with self._memory() as memory:
             area = self._facts.require_area("slot_0")
@@ -149,18 +156,20 @@ class KilledBoard:
             AssertionError: neither happened in time, or the program failed.
         """
         with self._memory() as memory:
-            memory[PAGE_OFFSET : PAGE_OFFSET + PAGE.size] = PAGE.pack(
-                PAGE_MAGIC, cut_at, how, self.flow, 0, 0, progress, 0, bytes(16), bytes(16)
-            )
+            self._write_page(memory, cut_at, how, progress)
             with EmulatedBoard.start(BOARD, self.programs.elf, self.nvm) as board:
                 deadline = time.monotonic() + _TIMEOUT_S
                 while not (page := self._page(memory)).stopped and not page.done:
-                    assert time.monotonic() < deadline and board.is_running, f"{FLOWS[self.flow]}: neither stopped nor done: {page}"
+                    assert time.monotonic() < deadline and board.is_running, f"{self.name}: neither stopped nor done: {page}"
                     time.sleep(0.002)  # The file is the only thing that the program writes.
                 board.kill()
         self.kills += 1
         assert page.stopped or page.done == 1, f"the program failed with {page.done - 0x100}"
         return page
+
+    def _write_page(self, memory: mmap.mmap, cut_at: int, how: int, progress: int = 0) -> None:
+        page = PAGE.pack(PAGE_MAGIC, cut_at, how, self.flow, 0, 0, progress, 0, bytes(16), bytes(16))
+        memory[PAGE_OFFSET : PAGE_OFFSET + PAGE.size] = page
 
     @staticmethod
     def _page(memory: mmap.mmap) -> Page:
@@ -178,19 +187,21 @@ class KilledBoard:
         with self._memory() as memory:
             return read_boot_id(memory[:0x3000])
 
+    def kill_and_check(self, cut_at: int, how: int) -> list[str]:
+        """Cut one operation, look at the file, start again, let the flow end; what is wrong."""
+        self.new()
+        page = self.start(cut_at, how)
+        if not page.stopped:
+            return ["the cut did not happen"]
+        boot_id = self.boot_id()
+        wrong = self.check(page)
+        if not self.boot_id() > boot_id:
+            wrong.append(f"boot_id {boot_id} did not rise: {self.boot_id()}")
+        return wrong
 
-def kill_and_check(board: KilledBoard, cut_at: int, how: int) -> list[str]:
-    """Cut one operation, look at the file, start again, let the flow end; what is wrong."""
-    board.new()
-    page = board.start(cut_at, how)
-    if not page.stopped:
-        return ["the cut did not happen"]
-    boot_id = board.boot_id()
-    check = _check_settings if board.flow == SETTINGS else _check_update
-    wrong = check(board, page)
-    if not board.boot_id() > boot_id:
-        wrong.append(f"boot_id {boot_id} did not rise: {board.boot_id()}")
-    return wrong
+    @abstractmethod
+    def check(self, page: Page) -> list[str]:
+        """Look at the file that the cut left, start again, let the flow end, look at what is there then; what is wrong."""
 
 
 def _settings_after(steps: int) -> dict[bytes, bytes]:
@@ -204,53 +215,80 @@ def _settings_after(steps: int) -> dict[bytes, bytes]:
     return values
 
 
-def _settings_in(board: KilledBoard) -> dict[bytes, bytes]:
-    return read_settings((board.read("settings_0"), board.read("settings_1")), 8)
+class KilledSettings(KilledBoard):
+    """Settings are changed over the end of a log."""
+
+    name = "settings"
+    flow = 0
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(build_direct(folder), folder)
+
+    def _values(self) -> dict[bytes, bytes]:
+        return read_settings((self.read("settings_0"), self.read("settings_1")), UNIT_BYTES)
+
+    def check(self, page: Page) -> list[str]:
+        """See :class:`KilledBoard`."""
+        found = self._values()
+        wrong = []
+        if found not in (_settings_after(page.progress), _settings_after(min(STEPS, page.progress + 1))):
+            wrong.append(f"after {page.progress} changes the file holds {found}")
+        self.start(progress=page.progress)
+        if self._values() != _settings_after(STEPS):
+            wrong.append(f"at the end the file holds {self._values()}")
+        return wrong
 
 
-def _check_settings(board: KilledBoard, page: Page) -> list[str]:
-    found = _settings_in(board)
-    wrong = []
-    if found not in (_settings_after(page.progress), _settings_after(min(STEPS, page.progress + 1))):
-        wrong.append(f"after {page.progress} changes the file holds {found}")
-    board.start(progress=page.progress)
-    if _settings_in(board) != _settings_after(STEPS):
-        wrong.append(f"at the end the file holds {_settings_in(board)}")
-    return wrong
+class KilledUpdate(KilledBoard):
+    """The bootloader starts a new image, which is not confirmed."""
+
+    name = "firmware update, reverted"
+    flow = 1
+    confirms = False
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(build_update(folder), folder)
+
+    def _counter(self) -> int:
+        return security_counter(self.read("counter_0"), self.read("counter_1"))
+
+    def check(self, page: Page) -> list[str]:
+        """See :class:`KilledBoard`."""
+        programs, is_confirming = self.programs, self.confirms
+        trailer, counter = read_trailer(self.read("slot_1")[-PAGE_BYTES:]), self._counter()
+        wrong = []
+        if self.read("slot_0")[: len(programs.old)] != programs.old:
+            wrong.append("the image that ran was changed")
+        if counter > OLD_COUNTER and trailer.confirmed != SET:
+            wrong.append(f"the security counter is {counter} and the image that raises it is not confirmed")
+        may_run_new = trailer.is_requested and (trailer.tried == NOT_SET or trailer.confirmed == SET)
+        must_run_new = page.progress == 3 or (page.progress >= 1 and trailer.tried == NOT_SET)
+        if page.progress == 3 and trailer.confirmed != SET:
+            wrong.append("it was confirmed, and the file does not say so")
+        # A host repeats an update that it has no confirmation of; one that only tries the image does not.
+        after = self.start(progress=page.progress if page.progress == 3 or not is_confirming else 0)
+        ran_new = after.first == programs.markers[1]
+        if after.first not in programs.markers or after.running not in programs.markers:
+            wrong.append(f"something else runs: {after.first.hex()}, {after.running.hex()}")
+        if ran_new and self.read("slot_1")[: len(programs.new)] != programs.new:
+            wrong.append("slot 1 runs and is not byte by byte the image that was signed for it")
+        if ran_new and not may_run_new:
+            wrong.append("the new image runs, not asked for or a second time without a confirmation")
+        if not ran_new and must_run_new:
+            wrong.append("the old image runs after the new one was confirmed, or asked for and not yet tried")
+        if after.running != programs.markers[1 if is_confirming else 0]:
+            wrong.append("the wrong image runs at the end")
+        if self._counter() != (NEW_COUNTER if is_confirming else OLD_COUNTER) or self._counter() < counter:
+            wrong.append(f"the security counter is {self._counter()} at the end")
+        return wrong
 
 
-def _counter(board: KilledBoard) -> int:
-    return security_counter(board.read("counter_0"), board.read("counter_1"))
+class KilledConfirmedUpdate(KilledUpdate):
+    """The bootloader starts a new image, which is confirmed."""
 
-
-def _check_update(board: KilledBoard, page: Page) -> list[str]:
-    programs, is_confirming = board.programs, board.flow == UPDATE_CONFIRMED
-    trailer, counter = read_trailer(board.read("slot_1")[-PAGE_BYTES:]), _counter(board)
-    wrong = []
-    if board.read("slot_0")[: len(programs.old)] != programs.old:
-        wrong.append("the image that ran was changed")
-    if counter > OLD_COUNTER and trailer.confirmed != SET:
-        wrong.append(f"the security counter is {counter} and the image that raises it is not confirmed")
-    may_run_new = trailer.is_requested and (trailer.tried == NOT_SET or trailer.confirmed == SET)
-    must_run_new = page.progress == 3 or (page.progress >= 1 and trailer.tried == NOT_SET)
-    if page.progress == 3 and trailer.confirmed != SET:
-        wrong.append("it was confirmed, and the file does not say so")
-    # A host repeats an update that it has no confirmation of; one that only tries the image does not.
-    after = board.start(progress=page.progress if page.progress == 3 or not is_confirming else 0)
-    ran_new = after.first == programs.markers[1]
-    if after.first not in programs.markers or after.running not in programs.markers:
-        wrong.append(f"something else runs: {after.first.hex()}, {after.running.hex()}")
-    if ran_new and board.read("slot_1")[: len(programs.new)] != programs.new:
-        wrong.append("slot 1 runs and is not byte by byte the image that was signed for it")
-    if ran_new and not may_run_new:
-        wrong.append("the new image runs, not asked for or a second time without a confirmation")
-    if not ran_new and must_run_new:
-        wrong.append("the old image runs after the new one was confirmed, or asked for and not yet tried")
-    if after.running != programs.markers[1 if is_confirming else 0]:
-        wrong.append("the wrong image runs at the end")
-    if _counter(board) != (NEW_COUNTER if is_confirming else OLD_COUNTER) or _counter(board) < counter:
-        wrong.append(f"the security counter is {_counter(board)} at the end")
-    return wrong
+    name = "firmware update, confirmed"
+    flow = 2
+    confirms = True
 
 
 def sample_cuts(operations: int, count: int, seed: int) -> list[tuple[int, int]]:
