@@ -117,8 +117,9 @@ __attribute__((naked, noinline)) static void two_clamped_pixels(const uint32_t *
 
 /* Expand a window that does not leave the image and starts at `from`; `window` is for one that has to be copied before.
  */
-static inline void expand_inside(const tyf_conv2d_s8_params *p, const int8_t *from, int8_t *window, uint32_t *to) {
-    const int32_t row_bytes = p->window.kernel_w * p->input_c, image_row_bytes = p->window.input_w * p->input_c;
+static inline void expand_inside(const tyf_conv2d_s8_params *p, int32_t row_bytes, const int8_t *from, int8_t *window,
+                                 uint32_t *to) {
+    const int32_t image_row_bytes = p->window.input_w * p->input_c;
     int32_t rows = p->window.kernel_h;
     if (row_bytes % 4 == 0) {
         do {
@@ -127,20 +128,25 @@ static inline void expand_inside(const tyf_conv2d_s8_params *p, const int8_t *fr
             to += row_bytes;
         } while (--rows != 0);
     } else {
-        const int32_t middle = row_bytes < 8 ? 0 : 4; /* where the second word of a short row begins */
         int8_t *row = window;
-        do {
-            if (row_bytes >= 4 && row_bytes <= 12) {
-                /* Three words that may overlap: the first layers of many models have rows of nine bytes. */
-                tyf_store_word(row, tyf_load_word(from));
-                tyf_store_word(row + middle, tyf_load_word(from + middle));
-                tyf_store_word(row + row_bytes - 4, tyf_load_word(from + row_bytes - 4));
-            } else {
+        if (row_bytes >= 8 && row_bytes <= 12) {
+            /* Three words that may overlap: the first layers of many models have rows of nine bytes. */
+            do {
+                const uint32_t first = tyf_load_word(from), second = tyf_load_word(from + 4);
+                const int8_t *last = from + row_bytes - 4;
+                tyf_store_word(row, first);
+                tyf_store_word(row + 4, second);
+                row += row_bytes;
+                tyf_store_word(row - 4, tyf_load_word(last));
+                from += image_row_bytes;
+            } while (--rows != 0);
+        } else {
+            do {
                 tyf_copy_bytes(row, from, row_bytes);
-            }
-            from += image_row_bytes;
-            row += row_bytes;
-        } while (--rows != 0);
+                from += image_row_bytes;
+                row += row_bytes;
+            } while (--rows != 0);
+        }
         tyf_expand(window, (p->window.kernel_h * row_bytes + 3) / 4, to, 4);
     }
 }
@@ -182,7 +188,7 @@ __attribute__((noinline)) static void convolve(const tyf_conv2d_s8_params *p, co
                                                const uint32_t *stream, compute_fn *compute, tile *where, void *scratch,
                                                int8_t *output) {
     const tyf_window *win = &p->window;
-    const int32_t depth = win->kernel_h * win->kernel_w * p->input_c, groups = (depth + 3) / 4;
+    const int32_t row_bytes = win->kernel_w * p->input_c, depth = win->kernel_h * row_bytes, groups = (depth + 3) / 4;
     uint32_t *columns = scratch;
     int8_t *window = (int8_t *)(columns + 4 * groups);
     /* Bytes after the window meet weights of zero; they need only be defined. There is none for whole words a pixel. */
@@ -197,7 +203,7 @@ __attribute__((noinline)) static void convolve(const tyf_conv2d_s8_params *p, co
         int32_t x = -(int32_t)win->pad_w;
         for (int32_t ox = 0; ox < win->output_w; ox++, x += win->stride_w) {
             if (has_all_rows && x >= 0 && x + win->kernel_w <= win->input_w) {
-                expand_inside(p, input + (y * win->input_w + x) * p->input_c, window, column);
+                expand_inside(p, row_bytes, input + (y * win->input_w + x) * p->input_c, window, column);
             } else {
                 expand_at_edge(p, input, oy, ox, window, column);
             }
