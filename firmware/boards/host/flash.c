@@ -7,7 +7,6 @@
 
 #define PAGE TYF_FLASH_PAGE_BYTES
 #define UNIT TYF_FLASH_UNIT_BYTES
-#define LOG_ENTRIES 65536u
 
 enum { PROGRAMMED = 1, DAMAGED = 2 };
 
@@ -18,7 +17,6 @@ static uint32_t operations, violations, cut_operation, tear_seed;
 static tyf_host_flash_cut_at cut_how;
 static bool is_on, is_running;
 static jmp_buf end_of_power;
-static uint32_t log_offsets[LOG_ENTRIES];
 static uint8_t blank[PAGE];
 
 void tyf_host_flash_open(uint8_t *flash, uint32_t bytes) {
@@ -64,13 +62,6 @@ uint32_t tyf_host_flash_operations(void) {
     return operations;
 }
 
-uint32_t tyf_host_flash_log(uint32_t *offsets, uint32_t capacity) {
-    uint32_t count = operations < LOG_ENTRIES ? operations : LOG_ENTRIES;
-    count = count < capacity ? count : capacity;
-    memcpy(offsets, log_offsets, count * sizeof *offsets);
-    return count;
-}
-
 uint32_t tyf_host_flash_violations(void) {
     return violations;
 }
@@ -112,9 +103,6 @@ static bool is_inside(uint32_t offset, uint32_t bytes) {
 
 /* One operation: count bytes at offset become the wanted ones, unless power fails. */
 static tyf_status operate(uint32_t offset, const uint8_t *wanted, uint32_t count, uint8_t state) {
-    if (operations < LOG_ENTRIES) {
-        log_offsets[operations] = offset;
-    }
     operations++;
     const bool is_cut = operations == cut_operation;
     const tyf_host_flash_cut_at extent = is_cut ? cut_how : TYF_HOST_FLASH_AFTER;

@@ -50,10 +50,6 @@ bool tyf_host_flash_is_on(void);
 /** Operations since tyf_host_flash_cut(). */
 uint32_t tyf_host_flash_operations(void);
 
-/** Offset in memory of each operation since then, in order; at most capacity of them. For a harness that wants to know
- * what it cuts. @return how many */
-uint32_t tyf_host_flash_log(uint32_t *offsets, uint32_t capacity);
-
 /** What the program did against the rules since tyf_host_flash_open(): a unit programmed twice, a wrong alignment, a
  * place that is no flash. Each was refused. */
 uint32_t tyf_host_flash_violations(void);
