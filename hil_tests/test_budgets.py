@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,14 @@ def test_no_model_costs_more_than_its_budget(board: str, work_dir: Path) -> None
         warnings.warn(f"budgets hold for {compiler}, this is {compiler_version()}: " + "; ".join(found), stacklevel=1)
         return
     assert not found, f"{'; '.join(found)} (refresh with python -m hil_tests.budgets {board} when this is meant)"
+
+
+def test_each_model_needs_at_most_the_goal_share_of_the_baseline_ram() -> None:
+    # Tighter than the 3 %: image classification has 28 bytes to spare.
+    baseline = tomllib.loads((FILE.parent / "baseline.toml").read_text(encoding="utf-8"))["cortex-m4"]
+    for name, entry in baseline.items():
+        share = load_budgets()[1]["mps2_an386"][name].ram_bytes / entry["ram_bytes"]
+        assert share <= (0.65 if name == "ad" else 0.60), f"{name}: {share:.4f}"
 
 
 def test_a_budget_is_exceeded_above_three_percent_in_any_figure() -> None:
