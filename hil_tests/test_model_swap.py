@@ -46,6 +46,7 @@ from tinyfleet_codegen.errors import DeviceError
 from tinyfleet_codegen.firmware_tree import HOST_CLASS
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.target import load_target
+from tinyfleet_codegen.wire.crash import CONTEXT_LIVE, CRASH_MAGIC, CrashWhy, decode_crash
 from tinyfleet_codegen.wire.ids import ModelPhase, ModelPlace, Status
 from tinyfleet_codegen.wire.record import Record, decode_record
 
@@ -54,6 +55,7 @@ SEED = 2026
 A, B = dense_package("a", 2), dense_package("b", 3)
 BUDGET_MS = 20
 SHADOW = 8
+CRASH_OFFSET, CRASH_AREA_BYTES = 0xE000, 0x2000
 
 
 OTHER_BOARDS = ("mps2_an385_v6m", "mps2_an505", "mps3_an547")
@@ -295,6 +297,11 @@ def test_a_live_model_that_goes_bad_gives_its_place_back_over_a_reset(elf: Path,
 
     with EmulatedBoard.start(BOARD, elf, tmp_path / "board.nvm") as board:
         asyncio.run(run(board.url))
+    area = (tmp_path / "board.nvm").read_bytes()[CRASH_OFFSET : CRASH_OFFSET + CRASH_AREA_BYTES]
+    record = decode_crash(area[area.index(CRASH_MAGIC.to_bytes(4, "little")) :])
+    # The bad kernel traps, as our own assertions do.
+    assert record is not None and record.why == (CrashWhy.ASSERT if bad is Bad.FAULT_AT_TRIGGER else CrashWhy.HANG)
+    assert (record.context, record.model_generation, record.model_id) == (CONTEXT_LIVE, 3, B.model_id)
 
 
 @pytest.mark.timeout(300)
