@@ -41,6 +41,21 @@ MUTATIONS = {
     ("ARG_MAX", "arg_max_s8_ref.c"): ("] > values[", "] >= values["),
     ("SVDF", "svdf_s8_ref.c"): ("i + 1 < p->memory", "i + 2 < p->memory"),
     ("UNIDIRECTIONAL_SEQUENCE_LSTM", "lstm_s8_ref.c"): ("memcpy(hidden, before,", "memcpy(hidden, before - (p->steps - 1) * p->units,"),
+    ("CONV_2D", "conv2d_s16_ref.c"): ("oc / filters_per_group * p->filter_c", "0 * (oc / filters_per_group)"),
+    ("FULLY_CONNECTED", "fully_connected_s16_ref.c"): ("unit * p->depth", "0 * unit * p->depth"),
+    ("DEPTHWISE_CONV_2D", "depthwise_conv2d_s16_ref.c"): ("int64_t sum = 0", "int64_t sum = 1000"),
+    ("TRANSPOSE_CONV", "transpose_conv_s16_ref.c"): ("distance % stride == 0 &&", ""),
+    ("BATCH_MATMUL", "batch_matmul_s16_ref.c"): ("row * p->a_strides[2]", "row * p->a_strides[3]"),
+    ("AVERAGE_POOL_2D", "pool2d_s16_ref.c"): ("(sum - count / 2) / count", "sum / count"),
+    ("MAX_POOL_2D", "pool2d_s16_ref.c"): ("int32_t largest = INT16_MIN", "int32_t largest = INT8_MIN"),
+    ("ADD", "binary_s16_ref.c"): ("#define SUM_SHIFT 15", "#define SUM_SHIFT 14"),
+    ("MUL", "binary_s16_ref.c"): ("to_output(p, a * b)", "to_output(p, a * (int16_t)(b + 1))"),
+    ("SUM", "reduce_s16_ref.c"): ("k < p->reduced[2]", "k + 1 < p->reduced[2]"),
+    ("SELECT_V2", "select_s16_ref.c"): ("row[l * p->condition_strides[3]]", "row[0]"),
+    ("PAD", "pad_s16_ref.c"): ("position >= p->before[dimension]", "position > p->before[dimension]"),
+    ("LEAKY_RELU", "slopes_s16_ref.c"): ("input[i] >= 0", "input[i] >= -20000"),
+    ("LOGISTIC", "sigmoid_s16_ref.c"): ("+ half)", "+ half / 2)"),
+    ("SOFTMAX", "softmax_s16_ref.c"): ("(inside & 127) + 64", "(inside & 127)"),
 }
 
 

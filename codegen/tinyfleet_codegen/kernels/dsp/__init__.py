@@ -8,6 +8,7 @@ from tinyfleet_codegen.kernels.dsp.depthwise1d import Depthwise1DDsp
 from tinyfleet_codegen.kernels.dsp.depthwise3x3 import Depthwise3x3ClampedDsp, Depthwise3x3Dsp
 from tinyfleet_codegen.kernels.dsp.depthwise_conv2d import DepthwiseConv2DDsp
 from tinyfleet_codegen.kernels.dsp.fully_connected import FullyConnectedDsp, FullyConnectedWideDsp
+from tinyfleet_codegen.kernels.dsp.fully_connected_s16 import Conv2D1x1S16Dsp, FullyConnectedS16Dsp
 from tinyfleet_codegen.kernels.kernel import Kernel
 
 KERNELS: tuple[Kernel, ...] = (
@@ -23,4 +24,6 @@ KERNELS: tuple[Kernel, ...] = (
     DepthwiseConv2DDsp(),
     FullyConnectedDsp(),
     FullyConnectedWideDsp(),
+    Conv2D1x1S16Dsp(),
+    FullyConnectedS16Dsp(),
 )

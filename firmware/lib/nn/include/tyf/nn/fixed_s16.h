@@ -14,7 +14,7 @@
 
 /** x * multiplier / 2^right, ties up; |x| < 2^47, multiplier in [0, 2^15), right in [1, 62]. Wraps to int32. */
 static inline int32_t tyf_requantize_wide(int64_t x, int32_t multiplier, int32_t right) {
-    return (int32_t)((x * multiplier + (INT64_C(1) << (right - 1))) >> right);
+    return (int32_t)(((x * multiplier >> (right - 1)) + 1) >> 1);
 }
 
 /** Sum of products. */

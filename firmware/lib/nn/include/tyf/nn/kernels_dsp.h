@@ -237,4 +237,18 @@ typedef struct {
 void tyf_conv2d_add_s8_dsp(const tyf_dsp_conv2d_add *params, const int8_t *input, const uint32_t *stream,
                            const int8_t *residual, const int32_t *table, void *scratch, int8_t *output);
 
+/**
+ * Dense layer of int16 with int64 sums, as tyf_fully_connected_s16(); a 1x1 convolution is one whose rows are pixels.
+ *
+ * @param input      [rows, depth]
+ * @param weights    [units, (depth + 3) / 4]; of each four weights bytes 0, 2, 1 and 3, padded with zeros
+ * @param bias       [units]
+ * @param multiplier [units] Q15
+ * @param shift      [units] in [8, 46] to the right
+ * @param output     [rows, units]
+ */
+void tyf_fully_connected_s16_dsp(const tyf_fully_connected_s8_params *params, const int16_t *input,
+                                 const uint32_t *weights, const int64_t *bias, const int16_t *multiplier,
+                                 const int8_t *shift, int16_t *output);
+
 #endif
