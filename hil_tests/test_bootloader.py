@@ -19,8 +19,7 @@ from tinyfleet.device import connect, open_device
 from tinyfleet.elf import elf_symbols
 from tinyfleet.emulator import EmulatedBoard, create_nvm
 from tinyfleet.image import ImageFacts, sign_firmware, write_factory_slot
-from tinyfleet.ota import confirm_firmware, push_firmware, revert_firmware
-from tinyfleet.ota import test_firmware as try_firmware
+from tinyfleet.ota import confirm_firmware, push_firmware, revert_firmware, try_firmware
 from tinyfleet.platformio_build import SignedBuild, build_signed
 from tinyfleet.signing_keys import SigningKeys, new_keys
 from tinyfleet.stack_bound import EXCEPTION_FRAME_BYTES, stack_bound
