@@ -121,3 +121,10 @@ def test_an_output_over_the_output_state_is_refused() -> None:
     places[output] = (places[hidden] or 0) + 2
     with pytest.raises(Violation, match="hidden overlaps output"):
         step.contract.check(step.fields, sizes, places)
+
+
+def test_two_layers_share_the_table() -> None:
+    case = lstm_case("lstm_two_layers", layers=2)
+    model = compile_graph(ModelPackage(case.name, case.tflite), None)
+    assert model.source.model_c.count("table[256]") == 1
+    assert model.source.model_c.count("tyf_lstm_s8(") == 2

@@ -55,6 +55,8 @@ class _NodePrinter:
     plan: Plan
     node: Node
     step: int
+    functions: dict[tuple[str, bytes], str]
+    """Tables of functions that earlier nodes declared: each is declared once."""
     declarations: list[str] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
     kernel: str = ""
@@ -64,6 +66,10 @@ class _NodePrinter:
     def constant(self, name: str, c_type: str, values: npt.ArrayLike) -> str:
         symbol = f"{self.node.symbol}_{name}"
         array = np.asarray(values)
+        if constant_kind(name) is ConstantKind.CODE:
+            known = self.functions.setdefault((f"{c_type} {array.dtype} {array.shape}", array.tobytes()), symbol)
+            if known != symbol:
+                return known
         self.declarations.append(c_array(f"static const {c_type} {symbol}", array))
         sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int64_t": 8}
         self.constant_bytes[constant_kind(name)] += array.size * sizes.get(c_type, 4)
@@ -148,7 +154,8 @@ def print_c(graph: Graph, plan: Plan, package: ModelPackage, cpu_class: str) -> 
     Raises:
         QuantError: the front end's gains do not fit the input scale.
     """
-    printers = [_NodePrinter(graph, plan, node, step) for step, node in enumerate(graph.nodes)]
+    functions: dict[tuple[str, bytes], str] = {}
+    printers = [_NodePrinter(graph, plan, node, step, functions) for step, node in enumerate(graph.nodes)]
     for printer in printers:
         kernel = choose_kernel(graph, printer.node, cpu_class) or printer.node.op
         kernel.emit(graph, printer.node, printer)
