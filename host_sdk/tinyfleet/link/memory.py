@@ -36,7 +36,8 @@ _TAKE_BYTES = 65536
 _COMPILE_TIMEOUT_S = 120
 # What the firmware lacks shall be told here, with its name, not by the loader; macOS does so by itself.
 _LINKER = ("-Wl,--no-undefined",) if sys.platform == "linux" else ()
-_FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", *_LINKER)
+# Frames as large as those of emulated boards: this one has room.
+_FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-DTYF_CFG_SMP_FRAME_BYTES=4096", *_LINKER)
 _DECLARATIONS = """
 void tyf_host_power_on(uint8_t *nvm, uint32_t nvm_bytes);
 uint32_t tyf_host_feed(const uint8_t *data, uint32_t bytes);
