@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from tests.support.flash_library import AFTER, BEFORE, TORN
-from tests.support.settings_store import AREA_BYTES, AREAS, SettingsStore, build_settings
+from tests.support.settings_store import AREA_BYTES, AREAS, FLASH_BYTES, SettingsStore, build_settings
 from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.target import board_names, manifest_path
 from tinyfleet_codegen.wire.ids import Status
@@ -132,6 +132,16 @@ def test_log_of_a_newer_version_is_left_alone(mps2: SettingsStore) -> None:
     assert mps2.c.tyf_settings_start() == Status.ERR_VERSION
     assert mps2.c.tyf_settings_set(b"a", b"2", 1) == Status.ERR_VERSION == mps2.c.tyf_settings_delete(b"a")
     assert mps2.operations() == 0 and mps2.memory.raw == bytes(content)
+
+
+def test_last_generation_is_not_followed_by_the_first(mps2: SettingsStore) -> None:
+    head = struct.pack("<IHHI", 0x53465954, 1, 0, 0xFFFFFFFF)
+    content = bytearray(b"\xff" * FLASH_BYTES)
+    content[AREAS[0] : AREAS[0] + 16] = head + struct.pack("<I", zlib.crc32(head))
+    content[AREAS[0] + AREA_BYTES - 1] = 0  # Nothing may be written behind this log.
+    mps2.open(bytes(content))
+    assert mps2.c.tyf_settings_start() == Status.OK
+    assert mps2.c.tyf_settings_set(b"a", b"1", 1) == Status.ERR_STATE and mps2.operations() == 0
 
 
 def test_any_bytes_are_a_store(mps2: SettingsStore) -> None:

@@ -280,6 +280,9 @@ static tyf_status begin_new_log(const change *c) {
     if (end > area_bytes) {
         return TYF_ERR_TOO_LARGE;
     }
+    if (generation == 0) {
+        return TYF_ERR_STATE; /* used up, or made by somebody else: a log that counts from 0 would not be in force */
+    }
     tyf_status status = TYF_OK;
     for (uint32_t page = 0; page < area_bytes && status == TYF_OK; page += TYF_FLASH_PAGE_BYTES) {
         status = tyf_area_erase(area, page);

@@ -43,7 +43,7 @@ tyf_status tyf_settings_get(const char *key, void *value, uint32_t capacity, uin
  * @param value  0 .. TYF_SETTINGS_MAX_VALUE_BYTES bytes
  *
  * @return TYF_OK; TYF_ERR_ARG; TYF_ERR_TOO_LARGE: the store is full (the old value stays); TYF_ERR_FLASH: the flash
- *         refused (the old value or the new one is there)
+ *         refused (the old value or the new one is there); TYF_ERR_STATE: the flash is worn out long ago
  */
 tyf_status tyf_settings_set(const char *key, const void *value, uint32_t bytes);
 
