@@ -308,7 +308,7 @@ MUTATIONS: dict[str, tuple[list[tuple[str, str, str]], Callable[[Board], None]]]
     "an upload goes into the active slot": (
         [
             (IMAGES, "const uint32_t slot = 1u - tyf_boot_active();", "const uint32_t slot = tyf_boot_active();"),
-            (SLOTS_FILE, "if (active == TYF_BOOT_NO_SLOT || active == slot) {", "if (active == TYF_BOOT_NO_SLOT) {"),
+            (SLOTS_FILE, "if (active == TYF_BOOT_NO_SLOT || active == slot) {", "if (active == TYF_BOOT_NO_SLOT || slot > 1u) {"),
         ],
         test_first_chunk_tells_what_cannot_become_an_image,
     ),
