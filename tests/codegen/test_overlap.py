@@ -21,7 +21,7 @@ from tinyfleet_codegen.firmware_tree import HOST_CLASS, firmware_dir, kernel_sou
 from tinyfleet_codegen.ir import Graph, Node
 from tinyfleet_codegen.overlap import ANYWHERE, Overlap, elementwise_overlap, forward_overlap
 from tinyfleet_codegen.package import ModelPackage
-from tinyfleet_codegen.plan import Plan
+from tinyfleet_codegen.plan import Part, Plan
 from tinyfleet_codegen.text import c_identifier
 
 CASES = [case for cases in all_cases().values() for case in cases]
@@ -37,7 +37,7 @@ def plan_apart(graph: Graph, plan: Plan) -> Plan:
     for tensor in plan.offsets:
         offsets[tensor] = end
         end += -(-graph.tensors[tensor].bytes // 16) * 16
-    return Plan(end, end, offsets, {}, ())
+    return Plan(end, offsets, {}, (), (Part(0, end),))
 
 
 class Recorder:

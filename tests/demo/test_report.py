@@ -15,7 +15,7 @@ from hil_tests.conftest import small_package
 from tinyfleet.demo.plots import arena_plot, confusion_plot, timeline_plot
 from tinyfleet.demo.report import DemoFigures, DemoReport, check_figures
 from tinyfleet_codegen.compile import compile_graph
-from tinyfleet_codegen.plan import Allocation
+from tinyfleet_codegen.plan import Allocation, Part
 
 GOOD = DemoFigures(
     float_accuracy=0.88,
@@ -101,7 +101,7 @@ def test_confusion_matrix_shows_each_count_once() -> None:
 def test_arena_plot_has_one_box_per_allocation() -> None:
     compiled = compile_graph(small_package(), None)
     borrowed = Allocation(32, 64, first=0, last=0, tensors=())
-    plan = dataclasses.replace(compiled.plan, arena_bytes=96, allocations=(*compiled.plan.allocations, borrowed))
+    plan = dataclasses.replace(compiled.plan, parts=(Part(0, 96),), allocations=(*compiled.plan.allocations, borrowed))
     svg = ET.fromstring(arena_plot(dataclasses.replace(compiled, plan=plan)))
     assert len([box for box in svg.iter("rect") if box.get("class") != "scratch"]) == len(compiled.plan.allocations)
     assert [title.text for title in svg.iter("title")].count("scratch of op 0 (RESHAPE): 64 bytes at 32") == 1

@@ -39,7 +39,7 @@ def test_reset_answers_before_it_resets_and_takes_parameters_of_stock_clients(bo
     assert int.from_bytes(board.ask("R"), "little") == 1
 
 
-@pytest.mark.parametrize(("op", "group", "command"), [(READ, 0, 99), (READ, 1, 0), (WRITE, 64, 0), (READ, 64, 200), (READ, 65535, 255)])
+@pytest.mark.parametrize(("op", "group", "command"), [(READ, 0, 99), (READ, 1, 99), (WRITE, 64, 0), (READ, 64, 200), (READ, 65535, 255)])
 def test_unknown_commands_get_a_generic_error(board: FirmwareProgram, op: int, group: int, command: int) -> None:
     for version in (0, 1):
         assert board.command(op, group, command, {}, version=version) == {"rc": ENOTSUP}
