@@ -1,25 +1,9 @@
 /* AVERAGE_POOL_2D and MAX_POOL_2D, int8, portable. */
 #include "tyf/nn/fixed.h"
 #include "tyf/nn/kernels.h"
+#include "tyf/nn/pool_span.h"
 
-/* The part of one window that lies inside the image. */
-typedef struct {
-    int32_t y0, y1, x0, x1;
-} span;
-
-static span clip_window(const tyf_window *win, int32_t oy, int32_t ox) {
-    const int32_t y = oy * win->stride_h - win->pad_h;
-    const int32_t x = ox * win->stride_w - win->pad_w;
-    const span inside = {
-        .y0 = y < 0 ? 0 : y,
-        .y1 = y + win->kernel_h > win->input_h ? win->input_h : y + win->kernel_h,
-        .x0 = x < 0 ? 0 : x,
-        .x1 = x + win->kernel_w > win->input_w ? win->input_w : x + win->kernel_w,
-    };
-    return inside;
-}
-
-static int32_t span_mean(const tyf_pool2d_s8_params *p, const int8_t *input, span s) {
+static int32_t span_mean(const tyf_pool2d_s8_params *p, const int8_t *input, tyf_pool_span s) {
     int32_t sum = 0;
     for (int32_t y = s.y0; y < s.y1; y++) {
         for (int32_t x = s.x0; x < s.x1; x++) {
@@ -30,7 +14,7 @@ static int32_t span_mean(const tyf_pool2d_s8_params *p, const int8_t *input, spa
     return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
 }
 
-static int32_t span_max(const tyf_pool2d_s8_params *p, const int8_t *input, span s) {
+static int32_t span_max(const tyf_pool2d_s8_params *p, const int8_t *input, tyf_pool_span s) {
     int32_t largest = INT8_MIN;
     for (int32_t y = s.y0; y < s.y1; y++) {
         for (int32_t x = s.x0; x < s.x1; x++) {
@@ -42,10 +26,10 @@ static int32_t span_max(const tyf_pool2d_s8_params *p, const int8_t *input, span
 }
 
 static void pool(const tyf_pool2d_s8_params *p, const int8_t *input, int8_t *output,
-                 int32_t (*reduce)(const tyf_pool2d_s8_params *, const int8_t *, span)) {
+                 int32_t (*reduce)(const tyf_pool2d_s8_params *, const int8_t *, tyf_pool_span)) {
     for (int32_t oy = 0; oy < p->window.output_h; oy++) {
         for (int32_t ox = 0; ox < p->window.output_w; ox++) {
-            const span inside = clip_window(&p->window, oy, ox);
+            const tyf_pool_span inside = tyf_clip_window(&p->window, oy, ox);
             for (int32_t c = 0; c < p->channels; c++) {
                 *output++ = (int8_t)tyf_clamp(reduce(p, input + c, inside), p->activation_min, p->activation_max);
             }
