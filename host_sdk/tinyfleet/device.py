@@ -121,9 +121,11 @@ class Device:
         Raises:
             AccessError: it takes none of them.
         """
-        for index, key in enumerate(keys):
-            from tinyfleet.smp.sealed_link import open_session  # noqa: PLC0415 - most hosts never need cryptography
+        if not keys:
+            return
+        from tinyfleet.smp.sealed_link import open_session  # noqa: PLC0415 - most hosts never need cryptography
 
+        for index, key in enumerate(keys):
             try:
                 async with asyncio.timeout(self._timeout_s):
                     sealed = await open_session(link, key, device_id)
