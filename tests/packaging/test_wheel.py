@@ -29,6 +29,12 @@ EXTRAS = {
     "verify": ["tinyfleet.oracle", "tflite_micro"],
     "build": ["tinyfleet.platformio_build", "platformio", "SCons"],
     "cloud": ["tinyfleet.cloud", "fastapi", "uvicorn"],
+    "gateway": ["tinyfleet.gateway", "prometheus_client", "datasketches"],
+    "mqtt": ["aiomqtt", "paho.mqtt", "google.protobuf"],
+    "kafka": ["confluent_kafka"],
+    "opcua": ["asyncua"],
+    "parquet": ["pyarrow.parquet"],
+    "sim": ["bumble.controller"],
 }
 """What must be importable where one extra alone is installed."""
 
