@@ -11,11 +11,11 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from tinyfleet.new_file import new_file, sync_folder
 from tinyfleet_codegen.errors import StoreError
 from tinyfleet_codegen.wire.session import PSK_BYTES
 
 ENVIRONMENT = "TINYFLEET_KEYS"
-_PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
 
 
@@ -50,16 +50,11 @@ def new_key(device_id: bytes) -> Iterator[bytes]:
     try:
         path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
         _next(path).unlink(missing_ok=True)
-        descriptor = os.open(_next(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
-        try:
-            os.write(descriptor, key.hex().encode() + b"\n")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        _sync(path.parent)
+        with new_file(_next(path)) as file:
+            file.write(key.hex().encode() + b"\n")
         yield key
         _next(path).replace(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise StoreError(f"the key file {path} cannot be written: {error.strerror}", hint=f"set {ENVIRONMENT} to another folder") from error
 
@@ -89,11 +84,3 @@ def key_path(device_id: bytes) -> Path:
 
 def _next(path: Path) -> Path:
     return path.with_suffix(".next")
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,10 +14,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinyfleet.new_file import new_file
 from tinyfleet_codegen.errors import ConfigError, SetupError, UsageError
 from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.wire.image import KEY_BYTES, SPKI_PREFIX
@@ -167,17 +167,11 @@ def _write_key(path: Path, mark: str) -> None:
     except ImportError as error:
         raise SetupError("keys need the package cryptography", hint="pip install 'tinyfleet[build]'") from error
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
+        with new_file(path) as file:
             # Text before the key: every reader of PEM skips it.
             file.write((f"{mark}\n" if mark else "").encode() + pem)
-        try:
-            os.link(draft, path)  # It appears whole, and replaces nothing.
-        finally:
-            draft.unlink()
     except FileExistsError:
         raise
     except OSError as error:

@@ -9,6 +9,7 @@ import secrets
 from pathlib import Path
 
 from tinyfleet.board import load_board
+from tinyfleet.new_file import new_file
 from tinyfleet_codegen.errors import StoreError, UsageError
 from tinyfleet_codegen.wire.nvm import DEVICE_ID_BYTES, ENTROPY_BYTES, IDENTITY_BYTES, IDENTITY_OFFSET, Identity, read_identity
 
@@ -65,20 +66,11 @@ def lock_nvm(path: Path) -> int:
 
 
 def _write_new(path: Path, nvm_bytes: int, identity: Identity) -> None:
-    """Write the whole file under another name, then link it: it appears complete or not at all, and replaces nothing."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with draft.open("xb") as file:
-            file.seek(IDENTITY_OFFSET)
-            file.write(identity.encode())
-            file.truncate(nvm_bytes)
-            file.flush()
-            os.fsync(file.fileno())
-        # Another process may have been faster; its file is as good.
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    # Another process may have been faster; its file is as good.
+    with contextlib.suppress(FileExistsError), new_file(path) as file:
+        file.seek(IDENTITY_OFFSET)
+        file.write(identity.encode())
+        file.truncate(nvm_bytes)
 
 
 def _read_intact(path: Path, nvm_bytes: int) -> bytes:
