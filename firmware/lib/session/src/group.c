@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "tyf/core/bytes.h"
 #include "tyf/crypto/software.h"
 #include "tyf/session/session.h"
 #include "tyf/settings/settings.h"
@@ -30,7 +31,7 @@ static void take_setting(void) {
         (void)tyf_session_provision(&state.session, kept); /* the key store has room for one session and a key */
         state.is_locked = kept[LOCK_AT] != 0;
     }
-    memset(kept, 0, sizeof kept);
+    tyf_wipe(kept, sizeof kept);
 }
 
 void tyf_session_start(const tyf_smp_registry *registry, const tyf_identity *identity) {
@@ -54,7 +55,7 @@ static int provision(tyf_smp_exchange *exchange) {
     memcpy(kept, request->psk.data, TYF_SESSION_PSK_BYTES);
     kept[LOCK_AT] = request->lock || state.is_locked; /* a lock stays */
     const tyf_status status = tyf_settings_set(SETTING, kept, sizeof kept);
-    memset(kept, 0, sizeof kept);
+    tyf_wipe(kept, sizeof kept);
     return status;
 }
 

@@ -50,4 +50,12 @@ static inline uint32_t tyf_get_u32_be(const uint8_t *bytes) {
     return (uint32_t)tyf_get_u16_be(bytes) << 16 | tyf_get_u16_be(bytes + 2);
 }
 
+/** Clear what must not stay in memory, as a key: unlike memset before the end of a scope, no compiler drops it. */
+static inline void tyf_wipe(void *data, uint32_t bytes) {
+    volatile uint8_t *at = data;
+    while (bytes-- > 0) {
+        *at++ = 0;
+    }
+}
+
 #endif
