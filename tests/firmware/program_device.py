@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from tests.firmware.program_process import FirmwareProgram
 from tinyfleet.device import Device
-from tinyfleet.link import Link
+from tinyfleet.link.link import ConsoleLink
 from tinyfleet.smp.client import DeviceClient
 from tinyfleet_codegen.errors import LinkTimeout
 
@@ -50,7 +50,7 @@ class ProgramPipe:
 @asynccontextmanager
 async def program_device(pipe: ProgramPipe) -> AsyncIterator[Device]:
     """The device behind a pipe."""
-    link = Link("program", pipe)
+    link = ConsoleLink("program", pipe)
     try:
         device = Device("program", DeviceClient(link, 5.0), 5.0)
         await device.params()

@@ -15,6 +15,7 @@ from smp.header import OP, CommandId, GroupId, Header, Version
 
 from tinyfleet.link import Link, open_link
 from tinyfleet.link.framing import FrameDecoder, encode_message
+from tinyfleet.link.link import ConsoleLink
 from tinyfleet.link.memory import MemoryPipe
 
 BUF_SIZE = 2048
@@ -169,7 +170,7 @@ async def open_memory(board: PythonBoard) -> AsyncIterator[Link]:
     with mmap.mmap(-1, 4096) as nvm:
         pipe = MemoryPipe(ffi, LoadedBoard(board, ffi), nvm)
         try:
-            yield Link("memory://", pipe)
+            yield ConsoleLink("memory://", pipe)
         finally:
             await pipe.close()
 

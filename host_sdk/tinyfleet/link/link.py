@@ -1,4 +1,4 @@
-"""An SMP transport over any byte pipe."""
+"""An SMP transport to one device: what all links share, and the one over bytes with console framing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ FIRST_MESSAGE_BYTES = 124
 """Largest message that may be sent before the server said how large its buffer is."""
 MOST_UNDER_WAY = 64
 """A message's sequence number must tell it from all that are under way."""
-_FRAME_OVERHEAD_BYTES = 4  # Length and CRC share the server's buffer with the message.
 
 
 class Link(SMPTransport):
@@ -24,22 +23,23 @@ class Link(SMPTransport):
 
     Args:
         url: Device URL, for messages to people.
-        pipe: The open byte stream; the link closes it.
     """
 
-    def __init__(self, url: str, pipe: BytePipe) -> None:
+    needs_session = False
+    """Whether strangers can reach the device on such a link: then it is used in a session only."""
+    frame_overhead_bytes = 0
+    """What shares the server's buffer with the message."""
+
+    def __init__(self, url: str) -> None:
         self.url = url
-        self.pipe = pipe
-        self._decoder = FrameDecoder()
-        self._messages: deque[bytes] = deque()
-        self._is_settled = True
+        self._is_settled = True  # no request is without its answer
 
     async def connect(self, address: str, timeout_s: float) -> None:
         """Nothing to do: a link is made open. Part of smpclient's interface."""
 
     async def disconnect(self) -> None:
         """Close the link."""
-        await self.pipe.close()
+        raise NotImplementedError
 
     async def send(self, data: bytes) -> None:
         """Send one message.
@@ -47,10 +47,7 @@ class Link(SMPTransport):
         Raises:
             LinkClosed: the device is gone.
         """
-        # After a request that got no answer half a line may stand in the device's buffer; a line end clears it.
-        prefix = b"" if self._is_settled else b"\n"
-        self._is_settled = False
-        await self.pipe.write(prefix + encode_message(data))
+        raise NotImplementedError
 
     async def receive(self) -> bytes:
         """Wait for the next whole message; text and damaged frames between are passed over.
@@ -58,9 +55,7 @@ class Link(SMPTransport):
         Raises:
             LinkClosed: the device is gone.
         """
-        while not self._messages:
-            self._messages.extend(self._decoder.feed(await self.pipe.read()))
-        return self._messages.popleft()
+        raise NotImplementedError
 
     async def send_and_receive(self, data: bytes) -> bytes:
         """Send a request and return its reply; late replies to requests given up are passed over.
@@ -95,12 +90,52 @@ class Link(SMPTransport):
         """Largest message in bytes, header included."""
         if self._smp_server_transport_buffer_size is None:
             return FIRST_MESSAGE_BYTES
-        return self._smp_server_transport_buffer_size - _FRAME_OVERHEAD_BYTES
+        return self._smp_server_transport_buffer_size - self.frame_overhead_bytes
 
     @property
     def most_under_way(self) -> int:
         """Requests that may be sent before the first of them is answered, as far as the link is concerned."""
         return MOST_UNDER_WAY
+
+    @property
+    def dropped_frames(self) -> int:
+        """Replies that arrived damaged so far."""
+        return 0
+
+
+class ConsoleLink(Link):
+    """Messages as lines of text in a byte stream.
+
+    Args:
+        url: Device URL, for messages to people.
+        pipe: The open byte stream; the link closes it.
+    """
+
+    frame_overhead_bytes = 4
+    """Length and CRC."""
+
+    def __init__(self, url: str, pipe: BytePipe) -> None:
+        super().__init__(url)
+        self._pipe = pipe
+        self._decoder = FrameDecoder()
+        self._messages: deque[bytes] = deque()
+
+    async def disconnect(self) -> None:
+        """Close the link."""
+        await self._pipe.close()
+
+    async def send(self, data: bytes) -> None:
+        """See :class:`Link`."""
+        # After a request that got no answer half a line may stand in the device's buffer; a line end clears it.
+        prefix = b"" if self._is_settled else b"\n"
+        self._is_settled = False
+        await self._pipe.write(prefix + encode_message(data))
+
+    async def receive(self) -> bytes:
+        """See :class:`Link`."""
+        while not self._messages:
+            self._messages.extend(self._decoder.feed(await self._pipe.read()))
+        return self._messages.popleft()
 
     @property
     def dropped_frames(self) -> int:

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyfleet.link.link import Link
+from tinyfleet.link.link import ConsoleLink, Link
 from tinyfleet.link.memory import MemoryPipe
 from tinyfleet.link.pipe import BytePipe
 from tinyfleet.link.serial import DEFAULT_BAUD, SerialPipe
@@ -45,7 +45,7 @@ async def open_link(url: str, *, timeout_s: float = 5.0) -> AsyncIterator[Link]:
         LinkTimeout: it could not be opened in time.
     """
     async with open_pipe(url, timeout_s=timeout_s) as pipe:
-        yield Link(url, pipe)
+        yield ConsoleLink(url, pipe)
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ class SealedLink(Link):
     """Seals what is sent and opens what comes back. Use :func:`open_session`; the link below stays the caller's to close."""
 
     def __init__(self, link: Link, session: Session) -> None:
-        super().__init__(link.url, link.pipe)
+        super().__init__(link.url)
         self._link = link
         self._session = session
         self._sequence = 0
