@@ -26,7 +26,10 @@ TOOLS_VARIABLE = "TINYFLEET_TOOLS"
 
 _ARM_GCC = "arm-none-eabi-gcc"
 _QEMU = "qemu-system-arm"
-_APT_PACKAGES = {_ARM_GCC: "gcc-arm-none-eabi libnewlib-arm-none-eabi", _QEMU: "qemu-system-arm"}
+_MOSQUITTO = "mosquitto"
+_APT_PACKAGES = {_ARM_GCC: "gcc-arm-none-eabi libnewlib-arm-none-eabi", _QEMU: "qemu-system-arm", _MOSQUITTO: "mosquitto"}
+_SYSTEM_FOLDER = "/usr/sbin"
+"""Where Debian puts servers; an ordinary user's PATH does not name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,15 @@ def find_qemu() -> Qemu:
     return Qemu(path, env)
 
 
+def find_mosquitto() -> Path:
+    """The MQTT broker ``mosquitto``.
+
+    Raises:
+        SetupError: there is none.
+    """
+    return _find(_MOSQUITTO)
+
+
 def find_host_cc() -> list[str]:
     """Command (program and leading arguments) of the host's C compiler: ``$CC``, cc, gcc, clang, else pip's ziglang.
 
@@ -111,7 +123,7 @@ def _find(program: str) -> Path:
         if os.access(candidate, os.X_OK):
             return candidate
         places.append(str(candidate.parent))
-    found = shutil.which(program)
+    found = shutil.which(program) or shutil.which(program, path=_SYSTEM_FOLDER)
     if found is not None:
         return Path(found)
     places.append("PATH")

@@ -9,6 +9,7 @@ import hmac
 import importlib.resources
 import logging
 import re
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -20,10 +21,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 
 from tinyfleet import __version__
-from tinyfleet.cloud.messages import BatchMessage, DeviceIdHex, ModelMessage
+from tinyfleet.cloud.intake import take_batch, take_events
+from tinyfleet.cloud.messages import BatchMessage, DeviceIdHex, GatewayId, ModelMessage
 from tinyfleet.cloud.store import CloudStore, StoredRecord
-from tinyfleet.telemetry import TELEMETRY_VERSION, Envelope, OutputMeaning, format_utc
-from tinyfleet_codegen.errors import ConfigError, ProtocolError, StoreError
+from tinyfleet.cloud_events import Encoding
+from tinyfleet.telemetry import TELEMETRY_VERSION, OutputMeaning, format_utc
+from tinyfleet_codegen.errors import ConfigError, StoreError
 from tinyfleet_codegen.wire.record import decode_record
 
 log = logging.getLogger(__name__)
@@ -31,8 +34,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
+JSON_TYPE = "application/json"
+_EVENT_ENCODINGS = {encoding.batch_type: encoding for encoding in Encoding}
 MAX_BODY_BYTES = 4 * 2**20
-"""Largest body of a request; a full batch of the largest records is cut smaller by the gateway."""
+"""Largest body of a request, packed or unpacked; a full batch of the largest records is cut smaller by the gateway."""
 BODY_TIMEOUT_S = 30.0
 """Time in which a body must be there."""
 RETRY_AFTER_S = 10
@@ -61,24 +66,11 @@ def create_app(store: CloudStore, *, token: str | None = None) -> FastAPI:
     guarded = [Depends(authorize)]
 
     @app.post("/v1/records", dependencies=guarded)
-    async def post_records(request: Request) -> JSONResponse:
-        batch = await _read_message(request, BatchMessage)
-        outbox_id = bytes.fromhex(batch.outbox_id)
-        envelopes: list[Envelope] = []
-        refused: list[dict[str, Any]] = []
-        for index, message in enumerate(batch.records):
-            try:
-                envelopes.append(message.envelope(batch.gateway_id, outbox_id))
-            except ProtocolError as error:
-                refused.append({"index": index, "reason": str(error)})
-        reports = [r.report() for r in batch.reports]
-        result = await call(
-            lambda: store.ingest(envelopes, reports, gateway_id=batch.gateway_id, outbox_id=outbox_id, refused=len(refused))
-        )
-        if result.alarms or refused:
-            log.warning("records clash or are refused gateway=%s alarms=%d refused=%d", batch.gateway_id, result.alarms, len(refused))
-        answer = {"version": TELEMETRY_VERSION, **asdict(result), "acknowledged": _ranges(envelopes), "refused": refused}
-        return JSONResponse(answer, status_code=422 if refused and not envelopes else 200)
+    async def post_records(request: Request, gateway: GatewayId | None = None) -> JSONResponse:
+        kind, body = await _read_body(request, (JSON_TYPE, *_EVENT_ENCODINGS))
+        if kind == JSON_TYPE:
+            return JSONResponse(*await take_batch(store, call, _checked(body, BatchMessage)))
+        return JSONResponse(*await take_events(store, call, body, _EVENT_ENCODINGS[kind], gateway))
 
     @app.get("/v1/summary", dependencies=guarded)
     async def get_summary() -> dict[str, Any]:
@@ -154,11 +146,28 @@ def create_app(store: CloudStore, *, token: str | None = None) -> FastAPI:
 
 
 async def _read_message(request: Request, kind: type[M]) -> M:
-    """The body of a request, with a bound on its size and on the time that it takes."""
+    """A request's body as a message."""
+    return _checked((await _read_body(request, (JSON_TYPE,)))[1], kind)
+
+
+def _checked(body: bytes, kind: type[M]) -> M:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "body"
+        raise HTTPException(422, f"{where}: {first['msg']}") from error
+
+
+async def _read_body(request: Request, allowed: tuple[str, ...]) -> tuple[str, bytes]:
+    """Type and body of a request, unpacked, with a bound on its size and on the time that it takes."""
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if content_type != "application/json":
-        # It also keeps foreign web pages out: they cannot send this type without asking first.
-        raise HTTPException(415, "the body must be application/json")
+    if content_type not in allowed:
+        # It also keeps foreign web pages out: they cannot send these types without asking first.
+        raise HTTPException(415, f"the body must be {' or '.join(allowed)}")
+    packing = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if packing not in ("identity", "gzip"):
+        raise HTTPException(415, "the body must be packed with gzip, or not packed")
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
@@ -168,24 +177,21 @@ async def _read_message(request: Request, kind: type[M]) -> M:
                     raise HTTPException(413, f"a body may have {MAX_BODY_BYTES} bytes", headers={"Connection": "close"})
     except TimeoutError as error:
         raise HTTPException(408, f"the body took more than {BODY_TIMEOUT_S:.0f} s", headers={"Connection": "close"}) from error
+    return content_type, _unpacked(bytes(body)) if packing == "gzip" else bytes(body)
+
+
+def _unpacked(body: bytes) -> bytes:
+    """Undo gzip, up to the limit of a body."""
+    inflate = zlib.decompressobj(wbits=31)
     try:
-        return kind.model_validate_json(bytes(body))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "body"
-        raise HTTPException(422, f"{where}: {first['msg']}") from error
-
-
-def _ranges(envelopes: list[Envelope]) -> list[dict[str, Any]]:
-    """Neighbouring records of one boot, named as first .. last."""
-    ranges: list[dict[str, Any]] = []
-    for i in sorted(e.identity for e in envelopes):
-        last = ranges[-1] if ranges else None
-        if last and (last["device_id"], last["boot_id"]) == (i.device_id.hex(), i.boot_id) and i.seq <= last["last"] + 1:
-            last["last"] = i.seq
-        else:
-            ranges.append({"device_id": i.device_id.hex(), "boot_id": i.boot_id, "first": i.seq, "last": i.seq})
-    return ranges
+        data = inflate.decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error as error:
+        raise HTTPException(400, f"the body is not gzip: {error}") from error
+    if len(data) > MAX_BODY_BYTES:
+        raise HTTPException(413, f"a body may have {MAX_BODY_BYTES} bytes, unpacked too", headers={"Connection": "close"})
+    if not inflate.eof:
+        raise HTTPException(400, "the body is cut short")
+    return data
 
 
 def _shown(row: StoredRecord, models: dict[bytes, OutputMeaning]) -> dict[str, Any]:

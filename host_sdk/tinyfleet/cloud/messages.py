@@ -21,6 +21,7 @@ Uint32 = Annotated[int, Field(ge=0, lt=2**32)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 DeviceIdHex = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Sha256Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+GatewayId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -83,7 +84,7 @@ class BatchMessage(_Message):
     """The body of ``POST /v1/records``."""
 
     version: Version
-    gateway_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    gateway_id: GatewayId
     outbox_id: DeviceIdHex
     records: Annotated[list[RecordMessage], Field(max_length=MAX_BATCH_RECORDS)]
     reports: Annotated[list[ReportMessage], Field(max_length=MAX_BATCH_RECORDS)] = []

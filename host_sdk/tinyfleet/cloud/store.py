@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tinyfleet.cloud_events import LossEvent
 from tinyfleet.database import explained, open_database, transaction
-from tinyfleet.telemetry import Envelope, LossReport, OutputMeaning, RecordIdentity
+from tinyfleet.telemetry import Envelope, OutputMeaning, RecordIdentity
 from tinyfleet_codegen.errors import ConfigError
 from tinyfleet_codegen.wire.ids import DType
 
@@ -136,16 +137,12 @@ class CloudStore:
         """Close the database; the file stays."""
         self._db.close()
 
-    def ingest(
-        self, envelopes: Sequence[Envelope], reports: Sequence[LossReport], *, gateway_id: str, outbox_id: bytes, refused: int
-    ) -> Ingested:
+    def ingest(self, envelopes: Sequence[Envelope], losses: Sequence[LossEvent], *, refused: int) -> Ingested:
         """Store a batch in one transaction. When this returns, all of it is on the disk.
 
         Args:
             envelopes: Records that were checked.
-            reports: What the outbox says it will never deliver.
-            gateway_id: Who delivers.
-            outbox_id: From which outbox.
+            losses: What outboxes say they will never deliver.
             refused: Records of the delivery that were not acceptable; only counted.
         """
         now_us = time.time_ns() // 1000
@@ -156,7 +153,7 @@ class CloudStore:
             self._db.executemany(
                 "INSERT INTO loss VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
                 " SET lost = max(lost, excluded.lost), dropped = max(dropped, excluded.dropped)",
-                [(outbox_id, r.device_id, r.boot_id, gateway_id, r.lost, r.dropped) for r in reports],
+                [(e.outbox_id, r.device_id, r.boot_id, e.gateway_id, r.lost, r.dropped) for e in losses for r in (e.report,)],
             )
             for name, count in (("redelivered", counts["redelivered"]), ("duplicated", counts["duplicated"]), ("refused", refused)):
                 if count:

@@ -1,0 +1,253 @@
+"""The record schema, version 1: what a gateway says to the world, as CloudEvents 1.0 in JSON or CBOR.
+
+One record, derived record or loss report is one event; a delivery is a batch of them. Attribute by attribute:
+``docs/spec/telemetry.md``::
+
+    body = encode_events([record_event(envelope, Encoding.JSON)], Encoding.JSON)
+    for event in decode_events(body, Encoding.JSON):
+        read_event(event, Encoding.JSON)  # Envelope or LossEvent, checked
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import enum
+import io
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import cbor2
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from tinyfleet.telemetry import Envelope, LossReport, RecordIdentity, format_utc, parse_utc
+from tinyfleet_codegen.errors import ProtocolError
+from tinyfleet_codegen.wire.record import HEADER_BYTES, MAX_OUTPUT_BYTES, decode_record
+
+SCHEMA = "urn:tinyfleet:telemetry:1"
+"""``dataschema`` of every event: the schema and its version."""
+RECORD_TYPE = "tinyfleet.record.v1"
+LOSS_TYPE = "tinyfleet.loss.v1"
+
+_RECORD_LIMIT_BYTES = HEADER_BYTES + MAX_OUTPUT_BYTES
+
+
+class Encoding(enum.StrEnum):
+    """How events are written."""
+
+    JSON = "json"
+    CBOR = "cbor"
+
+    @property
+    def event_type(self) -> str:
+        """Media type of one event."""
+        return f"application/cloudevents+{self.value}"
+
+    @property
+    def batch_type(self) -> str:
+        """Media type of a batch."""
+        return f"application/cloudevents-batch+{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class LossEvent:
+    """A loss report and whose it is."""
+
+    report: LossReport
+    gateway_id: str
+    outbox_id: bytes
+
+
+def record_event(envelope: Envelope, encoding: Encoding) -> dict[str, Any]:
+    """One record as an event, its bytes unchanged in ``data.record``, and what they say beside them."""
+    e, i = envelope, envelope.identity
+    record = decode_record(e.record)
+    device = i.device_id.hex()
+    event: dict[str, Any] = {
+        "specversion": "1.0",
+        "type": RECORD_TYPE,
+        "source": f"urn:tinyfleet:device:{device}",
+        "id": f"{i.boot_id}/{i.seq}",
+        "dataschema": SCHEMA,
+    }
+    if e.time_utc_us is not None:
+        event["time"] = format_utc(e.time_utc_us)
+    event["data"] = {
+        "gateway_id": e.gateway_id,
+        "outbox_id": e.outbox_id.hex(),
+        "entry": e.entry,
+        "device_id": device,
+        "boot_id": i.boot_id,
+        "seq": i.seq,
+        "time_error_us": e.time_error_us,
+        "model_id": None if e.model_id is None else e.model_id.hex(),
+        "stream": record.stream,
+        "sample_index": record.sample_index,
+        "latency_us": record.latency_us,
+        "uptime_us": record.uptime_us,
+        "top": record.top,
+        "record": _bytes(e.record, encoding),
+    }
+    return event
+
+
+def loss_event(loss: LossEvent) -> dict[str, Any]:
+    """Totals of what one outbox will never deliver of one boot; a later one replaces an earlier one."""
+    r = loss.report
+    outbox, device = loss.outbox_id.hex(), r.device_id.hex()
+    return {
+        "specversion": "1.0",
+        "type": LOSS_TYPE,
+        "source": f"urn:tinyfleet:outbox:{outbox}",
+        "id": f"loss/{device}/{r.boot_id}/{r.lost}/{r.dropped}",
+        "dataschema": SCHEMA,
+        "data": {
+            "gateway_id": loss.gateway_id,
+            "outbox_id": outbox,
+            "device_id": device,
+            "boot_id": r.boot_id,
+            "lost": r.lost,
+            "dropped": r.dropped,
+        },
+    }
+
+
+def encode_event(event: dict[str, Any], encoding: Encoding) -> bytes:
+    """One event in structured mode."""
+    return to_json(event) if encoding is Encoding.JSON else cbor2.dumps(event)
+
+
+def encode_events(events: list[dict[str, Any]], encoding: Encoding) -> bytes:
+    """A batch of events."""
+    return to_json(events) if encoding is Encoding.JSON else cbor2.dumps(events)
+
+
+def decode_events(body: bytes, encoding: Encoding) -> list[Any]:
+    """Undo :func:`encode_events`; the events are not looked at.
+
+    Raises:
+        ProtocolError: the bytes are no list in that encoding.
+    """
+    try:
+        events = from_json(body) if encoding is Encoding.JSON else _from_cbor(body)
+    except (ValueError, cbor2.CBORDecodeError, RecursionError) as error:
+        raise ProtocolError(f"not {encoding.value}: {error}") from error
+    if not isinstance(events, list):
+        raise ProtocolError("a batch of events is a list")
+    return events
+
+
+def read_event(event: Any, encoding: Encoding) -> Envelope | LossEvent:
+    """Check one decoded event.
+
+    Raises:
+        ProtocolError: it is not of this schema, its bytes are no record, or it names another identity than they do.
+    """
+    try:
+        message = _EVENT.validate_python(event)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise ProtocolError(f"{'.'.join(str(part) for part in first['loc']) or 'event'}: {first['msg']}") from error
+    return message.item(encoding)
+
+
+def _bytes(data: bytes, encoding: Encoding) -> bytes | str:
+    return data if encoding is Encoding.CBOR else base64.b64encode(data).decode("ascii")
+
+
+def _from_cbor(body: bytes) -> Any:
+    stream = io.BytesIO(body)
+    value = cbor2.CBORDecoder(stream).decode()
+    if stream.tell() != len(body) and stream.read(1):
+        raise ValueError("bytes after the batch")
+    return value
+
+
+_Uint32 = Annotated[int, Field(ge=0, lt=2**32)]
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+_Hex32 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_GatewayId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+
+class _Checked(BaseModel):
+    # Unknown keys are ignored: a newer gateway of the same version may say more.
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class _RecordData(_Checked):
+    gateway_id: _GatewayId
+    outbox_id: _Hex16
+    entry: _Count
+    device_id: _Hex16
+    boot_id: _Uint32
+    seq: _Uint32
+    time_error_us: _Count | None = None
+    model_id: _Hex32 | None = None
+    record: Annotated[str, Field(max_length=4 * ((_RECORD_LIMIT_BYTES + 2) // 3))] | Annotated[bytes, Field(max_length=_RECORD_LIMIT_BYTES)]
+
+
+class _LossData(_Checked):
+    gateway_id: _GatewayId
+    outbox_id: _Hex16
+    device_id: _Hex16
+    boot_id: _Uint32
+    lost: _Count
+    dropped: _Count
+
+
+class _Event(_Checked):
+    specversion: Literal["1.0"]
+    source: str
+    id: str
+    dataschema: Literal["urn:tinyfleet:telemetry:1"]
+
+    def expect(self, source: str, event_id: str) -> None:
+        """The event's own name must follow from what is in it: consumers that only look outside decide the same."""
+        if (self.source, self.id) != (source, event_id):
+            raise ProtocolError(f"event {self.source[:80]} {self.id[:80]} holds {source} {event_id}")
+
+
+class _RecordEvent(_Event):
+    type: Literal["tinyfleet.record.v1"]
+    time: Annotated[str, Field(max_length=40)] | None = None
+    data: _RecordData
+
+    def item(self, encoding: Encoding) -> Envelope:
+        """The record in its envelope."""
+        d = self.data
+        self.expect(f"urn:tinyfleet:device:{d.device_id}", f"{d.boot_id}/{d.seq}")
+        if isinstance(d.record, bytes) is not (encoding is Encoding.CBOR):
+            raise ProtocolError("data.record is base64 in JSON and a byte string in CBOR")
+        try:
+            data = d.record if isinstance(d.record, bytes) else base64.b64decode(d.record, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise ProtocolError(f"record is not base64: {error}") from error
+        record = decode_record(data)
+        if (record.boot_id, record.seq) != (d.boot_id, d.seq):
+            raise ProtocolError(f"record {record.boot_id}/{record.seq} in the envelope of {d.boot_id}/{d.seq}")
+        return Envelope(
+            identity=RecordIdentity(bytes.fromhex(d.device_id), d.boot_id, d.seq),
+            record=data,
+            time_utc_us=None if self.time is None else parse_utc(self.time),
+            time_error_us=d.time_error_us,
+            model_id=None if d.model_id is None else bytes.fromhex(d.model_id),
+            gateway_id=d.gateway_id,
+            outbox_id=bytes.fromhex(d.outbox_id),
+            entry=d.entry,
+        )
+
+
+class _LossEvent(_Event):
+    type: Literal["tinyfleet.loss.v1"]
+    data: _LossData
+
+    def item(self, _encoding: Encoding) -> LossEvent:
+        """The report as the store takes it."""
+        d = self.data
+        self.expect(f"urn:tinyfleet:outbox:{d.outbox_id}", f"loss/{d.device_id}/{d.boot_id}/{d.lost}/{d.dropped}")
+        return LossEvent(LossReport(bytes.fromhex(d.device_id), d.boot_id, d.lost, d.dropped), d.gateway_id, bytes.fromhex(d.outbox_id))
+
+
+_EVENT: TypeAdapter[_RecordEvent | _LossEvent] = TypeAdapter(Annotated[_RecordEvent | _LossEvent, Field(discriminator="type")])
