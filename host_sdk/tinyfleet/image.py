@@ -27,6 +27,8 @@ from tinyfleet_codegen.wire.image import ImageTlv
 VENDOR = "tinyfleet.invalid"
 """Domain that names who made the board; imgtool makes the vendor's and the class's UUID from it and the board's id."""
 SLOTS = ("slot_0", "slot_1")
+WITNESS_MARK = b"tyf-witness-build"
+"""Stands in test builds that write a trace of their records (``firmware/lib/telemetry/src/witness.h``)."""
 _TIMEOUT_S = 60
 
 
@@ -117,13 +119,15 @@ def sign_firmware(raw: Path, target: Path, facts: ImageFacts, key: Path) -> Imag
 
     Raises:
         UsageError: the board has no such slot.
-        ImageError: it does not fit into the slot, was linked for another place, or imgtool refuses.
+        ImageError: it does not fit into the slot, was linked for another place, is a test build, or imgtool refuses.
         SetupError: imgtool is not installed.
     """
     board = load_board(facts.board)
     board.require_updates()
     area = board.require_area(SLOTS[facts.slot])
     program = raw.read_bytes()
+    if WITNESS_MARK in program:
+        raise ImageError(f"{raw} is a test build with a witness; it is not signed", hint="build it without TYF_CFG_WITNESS")
     _require_linked_for(program, area.address + wire.FIRMWARE_HEADER_BYTES, area.bytes, raw, facts)
     arguments: list[str | Path] = ["sign", "--header-size", str(wire.FIRMWARE_HEADER_BYTES), "--pad-header"]
     # The slot's room is checked below: imgtool would reserve more of it than direct-XIP needs.

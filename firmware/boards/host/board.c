@@ -14,6 +14,7 @@
 #include "tyf/port/system.h"
 #include "tyf/port/time.h"
 #include "tyf/port/uart.h"
+#include "tyf/port/witness.h"
 #include "tyf/sensor/sensor.h"
 
 const char tyf_smp_application[] = "sensor host";
@@ -93,6 +94,27 @@ uint32_t tyf_host_take(uint8_t *data, uint32_t capacity) {
     memmove(board.output, board.output + count, board.output_bytes);
     return count;
 }
+
+#if TYF_CFG_WITNESS
+static struct {
+    uint32_t bytes;
+    uint8_t text[262144];
+} witness;
+
+void tyf_port_witness_write(const uint8_t *data, uint32_t bytes) {
+    TYF_ASSERT(bytes <= sizeof witness.text - witness.bytes);
+    memcpy(witness.text + witness.bytes, data, bytes);
+    witness.bytes += bytes;
+}
+
+uint32_t tyf_host_take_witness(uint8_t *data, uint32_t capacity) {
+    const uint32_t count = witness.bytes < capacity ? witness.bytes : capacity;
+    memcpy(data, witness.text, count);
+    witness.bytes -= count;
+    memmove(witness.text, witness.text + count, witness.bytes);
+    return count;
+}
+#endif
 
 void tyf_host_advance_us(uint64_t us) {
     const uint64_t end_us = board.uptime_us + us;

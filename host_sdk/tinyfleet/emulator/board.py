@@ -71,6 +71,7 @@ class EmulatedBoard:
         pty: bool = False,
         halted: bool = False,
         block_log: Path | None = None,
+        witness: Path | None = None,
         timeout_s: float = 10.0,
     ) -> EmulatedBoard:
         """Boot a firmware; returns when QEMU runs it.
@@ -83,6 +84,7 @@ class EmulatedBoard:
             pty: Offer the UART as a pseudo-terminal instead of a TCP port.
             halted: Stand at the reset, for ``debugger`` to step it.
             block_log: File for a line about every block of instructions that is executed, some 80 bytes each.
+            witness: File that a test build's trace of records (UART2) is appended to; kept over starts and kills.
             timeout_s: Deadline for QEMU's start.
 
         Raises:
@@ -114,6 +116,8 @@ class EmulatedBoard:
                 *("-chardev", f"socket,id=qmp,fd={qemu_control.fileno()}", "-mon", "chardev=qmp,mode=control"),
                 *("-kernel", str(elf.absolute())),
             ]
+            if witness is not None:
+                command += ["-chardev", f"file,id=witness,path={_escaped(witness)},append=on", "-serial", "chardev:witness"]
             # QEMU inherits the lock's descriptor: the file stays locked exactly as long as the board runs.
             board_fds = [lock, qemu_control.fileno(), *([] if pty else [listener.fileno()])]
             if block_log is not None:

@@ -6,10 +6,15 @@
 
 #include "tyf/core/assert.h"
 #include "tyf/core/bytes.h"
+#include "tyf/core/config.h"
+#include "witness.h"
 
 void tyf_telemetry_ring_init(tyf_telemetry_ring *ring, uint8_t *memory, uint32_t capacity) {
     TYF_ASSERT(capacity >= TYF_RECORD_HEADER_BYTES + TYF_RECORD_MAX_OUTPUT_BYTES);
     *ring = (tyf_telemetry_ring){.memory = memory, .capacity = capacity};
+#if TYF_CFG_WITNESS
+    tyf_telemetry_witness_start();
+#endif
 }
 
 static uint32_t wrap(const tyf_telemetry_ring *ring, uint32_t offset) {
@@ -67,6 +72,9 @@ void tyf_telemetry_ring_append(tyf_telemetry_ring *ring, const tyf_telemetry_fie
     tyf_put_u64_le(header + TYF_RECORD_UPTIME_US_OFFSET, fields->uptime_us);
     header[TYF_RECORD_MODEL_GENERATION_OFFSET] = fields->model_generation;
     header[TYF_RECORD_TOP_OFFSET] = fields->top;
+#if TYF_CFG_WITNESS
+    tyf_telemetry_witness_record(header, output, output_bytes);
+#endif
     copy_in(ring, header, sizeof header);
     copy_in(ring, output, output_bytes);
     ring->next_seq++;

@@ -44,7 +44,7 @@ def defines(board_id, build, facts):
     for memory, place in (("FLASH", facts["memory"]["flash"]), ("RAM", ram_memories(facts)[0])):
         macros |= {f"TYF_BOARD_MEMORY_{memory}_ORIGIN": place["origin"], f"TYF_BOARD_MEMORY_{memory}_BYTES": place["bytes"]}
     for index, uart in enumerate(facts["uarts"]):
-        prefix = "TYF_BOARD_UART" if index == 0 else f"TYF_BOARD_UART{index}"
+        prefix = "TYF_BOARD_UART" if index == 0 else f"TYF_BOARD_{uart['use'].upper()}"
         macros |= {f"{prefix}_{key.upper()}": value for key, value in uart.items() if key != "use"}
     per_tick = instructions_per_tick(facts)
     macros["TYF_BOARD_INSTRUCTIONS_NUMERATOR"] = per_tick.numerator

@@ -33,6 +33,13 @@ uint32_t tyf_host_feed(const uint8_t *data, uint32_t bytes);
 /** Take bytes that the board has sent. @return how many were written to data */
 uint32_t tyf_host_take(uint8_t *data, uint32_t capacity);
 
+/**
+ * Take what a test build (TYF_CFG_WITNESS) says of its records; there is room for some 9000 of them.
+ *
+ * @return how many bytes were written to data
+ */
+uint32_t tyf_host_take_witness(uint8_t *data, uint32_t capacity);
+
 /** Let the board's time go on; live inferences that fall due run, each at its own moment. */
 void tyf_host_advance_us(uint64_t us);
 

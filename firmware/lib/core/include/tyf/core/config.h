@@ -122,6 +122,17 @@
 #error "TYF_CFG_FLASH_CUT must be 0 or 1"
 #endif
 
+/**
+ * 1: a test build writes each record's identity to a UART of its own before the record enters the ring
+ * (tyf/port/witness.h), and nobody signs it; 0: in every program that is used.
+ */
+#ifndef TYF_CFG_WITNESS
+#define TYF_CFG_WITNESS 0
+#endif
+#if TYF_CFG_WITNESS != 0 && TYF_CFG_WITNESS != 1
+#error "TYF_CFG_WITNESS must be 0 or 1"
+#endif
+
 /** 1: check our own assumptions at run time (tests, debug builds); 0: trust them. */
 #ifndef TYF_CFG_ASSERT
 #define TYF_CFG_ASSERT 0
