@@ -1,4 +1,4 @@
-"""A telemetry record on its way up: the envelope that the gateway puts around a device's bytes, and what people read in it.
+"""Telemetry on its way up: the envelope around a device's bytes, what the gateway derives from records, and what people read in them.
 
 The record's own bytes travel unchanged from the device's ring to the cloud. JSON form, version 1: ``docs/spec/rest.md``.
 """
@@ -6,7 +6,7 @@ The record's own bytes travel unchanged from the device's ring to the cloud. JSO
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +19,9 @@ from tinyfleet_codegen.wire.record import TOP_NONE, Record
 
 TELEMETRY_VERSION = 1
 """Version of the batch and of the answer to it."""
+
+PRIORITY_SHIFT = 50
+"""An entry's number, shifted right by this, is its priority: 0 is normal, higher goes first. Below 2**53, so that JSON keeps it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -74,22 +77,120 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
+class DerivedEnvelope:
+    """What a gateway says itself: an aggregate, an event, a gap, an alarm. Its identity is (outbox_id, kind, number).
+
+    Attributes:
+        kind: ``gap``, ``window``, ... : 1 to 32 of a-z and '_'.
+        number: Counted up per kind in one outbox, never used again.
+        device_id: The device that it is about; None: about the gateway.
+        boot_id: The boot that it is about; None with ``device_id``.
+        first_seq: First record of the range that it covers; None when it covers none.
+        last_seq: Last record of that range (included); None when there is no range, or its end is not known.
+        count: How many records of the range it stands for: they are not delivered themselves.
+        body: A JSON object in UTF-8; what is in it depends on ``kind``.
+        time_utc_us: See :class:`Envelope`.
+        time_error_us: See :class:`Envelope`.
+        model_id: See :class:`Envelope`.
+        gateway_id: See :class:`Envelope`.
+        outbox_id: See :class:`Envelope`.
+        entry: See :class:`Envelope`; one numbering with the records.
+    """
+
+    kind: str
+    number: int
+    device_id: bytes | None
+    boot_id: int | None
+    first_seq: int | None
+    last_seq: int | None
+    count: int
+    body: bytes
+    time_utc_us: int | None
+    time_error_us: int | None
+    model_id: bytes | None
+    gateway_id: str
+    outbox_id: bytes
+    entry: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The derived record's object in a batch."""
+        return {
+            "entry": self.entry,
+            "kind": self.kind,
+            "number": self.number,
+            "device_id": None if self.device_id is None else self.device_id.hex(),
+            "boot_id": self.boot_id,
+            "first_seq": self.first_seq,
+            "last_seq": self.last_seq,
+            "count": self.count,
+            "time_utc": None if self.time_utc_us is None else format_utc(self.time_utc_us),
+            "time_error_us": self.time_error_us,
+            "model_id": None if self.model_id is None else self.model_id.hex(),
+            "body": json.loads(self.body),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class LossReport:
-    """What one outbox will never deliver of one boot of one device; totals, so that a report may be repeated.
+    """What one outbox will never deliver to one sink of one boot of one device; totals, so that a report may be repeated.
 
     Attributes:
         lost: Overwritten in the device's ring before the gateway could pull them.
-        dropped: Removed from the outbox because it was full.
+        dropped: Removed from the outbox because it was full or they were too old.
+        filtered: Left out on purpose, by the gateway's configuration.
     """
 
     device_id: bytes
     boot_id: int
     lost: int
     dropped: int
+    filtered: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The report's object in a batch."""
-        return {"device_id": self.device_id.hex(), "boot_id": self.boot_id, "lost": self.lost, "dropped": self.dropped}
+        return {
+            "device_id": self.device_id.hex(),
+            "boot_id": self.boot_id,
+            "lost": self.lost,
+            "dropped": self.dropped,
+            "filtered": self.filtered,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One delivery of one outbox to one sink.
+
+    Attributes:
+        envelopes: Records and derived records, in the order in which they were committed within a device and a priority.
+        reports: May be repeated; a sink without a place for them ignores them.
+    """
+
+    gateway_id: str
+    outbox_id: bytes
+    envelopes: tuple[Envelope | DerivedEnvelope, ...]
+    reports: tuple[LossReport, ...] = ()
+
+    @property
+    def records(self) -> list[Envelope]:
+        """The devices' own records."""
+        return [e for e in self.envelopes if isinstance(e, Envelope)]
+
+    @property
+    def derived(self) -> list[DerivedEnvelope]:
+        """What the gateway made of them."""
+        return [e for e in self.envelopes if isinstance(e, DerivedEnvelope)]
+
+    def to_json(self) -> dict[str, Any]:
+        """The body of one delivery to a tinyfleet cloud."""
+        return {
+            "version": TELEMETRY_VERSION,
+            "gateway_id": self.gateway_id,
+            "outbox_id": self.outbox_id.hex(),
+            "records": [e.to_json() for e in self.records],
+            "derived": [e.to_json() for e in self.derived],
+            "reports": [r.to_json() for r in self.reports],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +224,6 @@ class OutputMeaning:
             return []
         values = (np.frombuffer(record.output, kind).astype(np.float64) - self.zero_point) * self.scale
         return [round(float(v), 6) for v in values] if bool(np.isfinite(values).all()) else []
-
-
-def batch_to_json(envelopes: Sequence[Envelope], reports: Sequence[LossReport], *, gateway_id: str, outbox_id: bytes) -> dict[str, Any]:
-    """The body of one delivery."""
-    return {
-        "version": TELEMETRY_VERSION,
-        "gateway_id": gateway_id,
-        "outbox_id": outbox_id.hex(),
-        "records": [e.to_json() for e in envelopes],
-        "reports": [r.to_json() for r in reports],
-    }
 
 
 def format_utc(time_utc_us: int) -> str:

@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 
 from tinyfleet.gateway.config import GatewayConfig, load_config
+from tinyfleet.gateway.service import check_sinks
+from tinyfleet.gateway.sinks.http import HttpSinkSettings
+from tinyfleet.gateway.sinks.sink import SinkContext
+from tinyfleet.telemetry import Envelope
 from tinyfleet_codegen.errors import ConfigError
 
 GOOD = """
@@ -32,9 +36,10 @@ def load(folder: Path, text: str) -> GatewayConfig:
 def test_smallest_configuration_has_sensible_defaults(tmp_path: Path) -> None:
     config = load(tmp_path, GOOD)
     assert config.data_dir == tmp_path / "data"
-    assert config.sink[0].url == "http://127.0.0.1:8080"
+    (sink,) = config.sink
+    assert isinstance(sink, HttpSinkSettings)
+    assert (sink.url, sink.label, sink.holds) == ("http://127.0.0.1:8080", "http", True)
     assert config.outbox.when_full == "drop_oldest"
-    assert config.token() is None
 
 
 @pytest.mark.parametrize(
@@ -53,9 +58,13 @@ def test_smallest_configuration_has_sensible_defaults(tmp_path: Path) -> None:
         ("[gateway]", '[outbox]\nwhen_full = "panic"\n[gateway]', "outbox.when_full = 'panic': allowed: 'drop_oldest' or 'stop_pulling'"),
         ("[gateway]", "[outbox]\nmax_bytes = 10\n[gateway]", "outbox.max_bytes = 10: allowed: bytes of the database, 262144"),
         ("[gateway]", "[extra]\n[gateway]", "extra: unknown key; allowed: version, gateway, device, sink, outbox"),
-        ("version = 1", "", "version: missing; allowed: 1"),
-        ("version = 1", 'version = "1"', "version = '1': allowed: 1"),
-        ("version = 1", "version = 2", "version = 2: this code reads up to 1"),
+        ("version = 1", "", "version: missing; allowed: 1 or 2"),
+        ("version = 1", 'version = "1"', "version = '1': allowed: 1 or 2"),
+        ("version = 1", "version = 3", "version = 3: this code reads up to 2"),
+        ("[[sink]]", '[[sink]]\ntype = "http"\nname = "b"\nurl = "http://b"\n[[sink]]', "version = 1: allowed: 2 where there is"),
+        ("[[sink]]", '[[sink]]\ntype = "http"\nurl = "http://b"\n[[sink]]', "sink[1].name = 'http': allowed: each one once"),
+        ('type = "http"', "", "sink[0].type: missing; allowed: 'http'"),
+        ('type = "http"', 'type = "http"\nulr = "x"', "sink[0].ulr: unknown key; did you mean url?"),
         ("version = 1", "version = [", "is not valid TOML"),
         ("[[sink]]", '[[sink]]\ntoken_file = "t"\ntoken_env = "T"', "allowed: not together with token_file"),
         ("[[device]]", '[[device]]\nurl = "tcp://127.0.0.1:5555"\n[[device]]', "device[1].url = 'tcp://127.0.0.1:5555': allowed: each"),
@@ -80,16 +89,21 @@ def test_absent_file_is_a_configuration_error(tmp_path: Path) -> None:
         load_config(tmp_path / "absent.toml")
 
 
-def test_token_comes_from_file_or_environment_and_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_token_comes_from_file_or_environment_and_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "token").write_text("s3cret\n", encoding="utf-8")
     config = load(tmp_path, GOOD.replace("[[sink]]", '[[sink]]\ntoken_file = "token"'))
-    token = config.token()
-    assert token is not None and token.get_secret_value() == "s3cret"
-    assert "s3cret" not in repr(token) and "s3cret" not in repr(config)
+    await check_sinks(config)
+    assert "s3cret" not in repr(config) and "s3cret" not in config.model_dump_json()
     config = load(tmp_path, GOOD.replace("[[sink]]", '[[sink]]\ntoken_env = "MY_TOKEN"'))
     monkeypatch.delenv("MY_TOKEN", raising=False)
-    with pytest.raises(ConfigError, match="environment variable MY_TOKEN holds no access token"):
-        config.token()
+    with pytest.raises(ConfigError, match="sink http: token: environment variable MY_TOKEN holds no secret"):
+        await check_sinks(config)
     monkeypatch.setenv("MY_TOKEN", "from-env")
-    token = config.token()
-    assert token is not None and token.get_secret_value() == "from-env"
+    await check_sinks(config)
+    context = SinkContext("gw", bytes(16), tmp_path, no_history)
+    token = context.secret("t", file=None, env="MY_TOKEN")
+    assert token is not None and token.get_secret_value() == "from-env" and "from-env" not in repr(token)
+
+
+async def no_history(_device_id: bytes, _first_utc_us: int, _last_utc_us: int, _limit: int) -> list[Envelope]:
+    return []

@@ -52,7 +52,7 @@ async def _run(config: GatewayConfig, json: bool) -> None:
             "gateway_id": config.gateway.id,
             "data_dir": str(config.data_dir),
             "devices": [d.url for d in config.device],
-            "sink": config.sink[0].url,
+            "sinks": [s.describe() for s in config.sink],
         }
         announce(facts, json)
 
@@ -63,13 +63,14 @@ async def _run(config: GatewayConfig, json: bool) -> None:
 def check(config_path: ConfigArgument, json: JsonFlag = False) -> None:
     """Validate the configuration and look at the outbox; changes nothing, contacts nobody."""
     from tinyfleet.gateway.config import load_config  # noqa: PLC0415
+    from tinyfleet.gateway.service import check_sinks  # noqa: PLC0415
     from tinyfleet.gateway.status import check_data_dir  # noqa: PLC0415
 
     config = load_config(config_path)
-    token = config.token()
+    asyncio.run(check_sinks(config))
     waiting = check_data_dir(config.data_dir)
     if json:
-        print_json({"ok": True, "config": config.model_dump(mode="json"), "has_token": token is not None, "waiting": waiting})
+        print_json({"ok": True, "config": config.model_dump(mode="json"), "waiting": waiting})
         return
     print_facts(
         [
@@ -77,7 +78,7 @@ def check(config_path: ConfigArgument, json: JsonFlag = False) -> None:
             ("data", str(config.data_dir)),
             *(("device", f"{d.url}, {d.timeout_s:g} s a request") for d in config.device),
             ("outbox", f"{waiting} waiting, bound {config.outbox.max_bytes / 2**20:.1f} MiB, then {config.outbox.when_full}"),
-            ("sink", f"{config.sink[0].url}, {'with' if token else 'without'} token"),
+            *(("sink", f"{s.label}: {s.describe()}, {s.delivery}") for s in config.sink),
         ]
     )
 

@@ -1,7 +1,7 @@
 """The relay between devices and the cloud: pulls records, keeps them on disk, delivers them until the cloud says it has them.
 
 ``config`` (one TOML file), ``outbox`` (the durable queue), ``clock`` (device time to UTC), ``puller`` (one per device),
-``sink`` and ``http_sink`` (where the queue drains to), ``service`` (all of it in one process), ``status``.
+``sinks`` (where the queue drains to), ``service`` (all of it in one process), ``status``.
 """
 
 from tinyfleet.gateway.config import GatewayConfig, load_config

@@ -6,37 +6,29 @@ Each field's ``description`` says what is allowed; it is what an error shows and
 from __future__ import annotations
 
 import difflib
-import os
-import re
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 from pydantic_core import ErrorDetails
 
 from tinyfleet.gateway.outbox import WhenFull
+from tinyfleet.gateway.sinks import SINKS
+from tinyfleet.gateway.sinks.sink import SinkSettings
 from tinyfleet.link.opening import OPENERS
 from tinyfleet_codegen.errors import ConfigError
 
-CONFIG_VERSION = 1
-
-
-_KEYS_HINT = "docs/spec/config.md lists every key"
+CONFIG_VERSION = 2
+"""Version 1 had exactly one sink, of type ``http``, and fewer keys; such a file means today what it meant then."""
 
 
 def _device_url(url: str) -> str:
     if urlsplit(url).scheme not in OPENERS:
         raise ValueError("unknown scheme")
     return url
-
-
-def _http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-        raise ValueError("not such a URL")
-    return url.rstrip("/")
 
 
 class _Table(BaseModel):
@@ -71,65 +63,26 @@ class OutboxSettings(_Table):
     when_full: Annotated[WhenFull, Field(strict=False)] = Field(default=WhenFull.DROP_OLDEST, description="'drop_oldest' or 'stop_pulling'")
 
 
-class HttpSinkSettings(_Table):
-    """``[[sink]]`` of type ``http``: a tinyfleet cloud endpoint."""
-
-    type: Literal["http"] = Field(description="'http'")
-    url: Annotated[str, AfterValidator(_http_url)] = Field(description="http://HOST:PORT or https://HOST, without user and password")
-    token_file: str | None = Field(
-        default=None, min_length=1, description="a file with the access token, relative to the configuration file"
-    )
-    token_env: str | None = Field(
-        default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="name of an environment variable with the access token"
-    )
-    timeout_s: float = Field(default=10.0, ge=0.1, le=600, description="seconds for one delivery, 0.1 to 600")
-    batch_records: int = Field(default=500, ge=1, le=5000, description="records in one delivery, 1 to 5000")
-    retry_max_s: float = Field(default=30.0, ge=0.05, le=3600, description="longest pause between two attempts in seconds, 0.05 to 3600")
-
-
 class GatewayConfig(_Table):
     """The whole file."""
 
-    version: int = Field(ge=1, description="1")
+    version: int = Field(ge=1, description="1 or 2")
     gateway: GatewaySettings = Field(description="a [gateway] table")
     device: tuple[DeviceSettings, ...] = Field(min_length=1, strict=False, description="at least one [[device]] table")
-    sink: tuple[HttpSinkSettings, ...] = Field(min_length=1, max_length=1, strict=False, description="exactly one [[sink]] table")
+    sink: tuple[SerializeAsAny[SinkSettings], ...] = Field(min_length=1, strict=False, description="at least one [[sink]] table")
     outbox: OutboxSettings = Field(default=OutboxSettings(), description="an [outbox] table")
 
     _folder: Path = Path()
 
-    def path(self, name: str) -> Path:
-        """A path from the file, relative to the file's folder."""
-        return self._folder / name
+    @property
+    def folder(self) -> Path:
+        """The file's folder, which paths in it are relative to."""
+        return self._folder
 
     @property
     def data_dir(self) -> Path:
         """Where outbox and status are kept."""
-        return self.path(self.gateway.data_dir)
-
-    def token(self) -> SecretStr | None:
-        """The sink's access token, never shown in logs; None when none is configured.
-
-        Raises:
-            ConfigError: the file cannot be read, the variable is not set, or it is empty.
-        """
-        sink = self.sink[0]
-        if sink.token_file is not None:
-            path = self.path(sink.token_file)
-            try:
-                text = path.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConfigError(
-                    f"sink[0].token_file: cannot read {path}: {error}", hint="write the access token into that file"
-                ) from error
-            source = str(path)
-        elif sink.token_env is not None:
-            text, source = os.environ.get(sink.token_env, ""), f"environment variable {sink.token_env}"
-        else:
-            return None
-        if not re.fullmatch(r"[!-~]+", text.strip()):
-            raise ConfigError(f"sink[0]: {source} holds no access token", hint="a token is printable ASCII without spaces")
-        return SecretStr(text.strip())
+        return self._folder / self.gateway.data_dir
 
 
 def load_config(path: Path) -> GatewayConfig:
@@ -148,39 +101,71 @@ def load_config(path: Path) -> GatewayConfig:
     version = data.get("version")
     if isinstance(version, int) and not isinstance(version, bool) and version > CONFIG_VERSION:
         raise ConfigError(f"{path}: version = {version}: this code reads up to {CONFIG_VERSION}", hint="update tinyfleet on this gateway")
+    sinks, lines = _sinks(data.get("sink"))
     try:
-        config = GatewayConfig.model_validate(data)
+        config = GatewayConfig.model_validate(data | ({"sink": sinks} if sinks or lines else {}))
     except ValidationError as error:
-        lines = "\n".join(f"  {_explain(e)}" for e in error.errors())
-        raise ConfigError(f"{path}:\n{lines}", hint=_KEYS_HINT) from error
-    if config.sink[0].token_file is not None and config.sink[0].token_env is not None:
-        raise ConfigError(
-            f"{path}:\n  sink[0].token_env = {config.sink[0].token_env!r}: allowed: not together with token_file", hint=_KEYS_HINT
-        )
-    urls = [device.url for device in config.device]
-    for index, url in enumerate(urls):
-        if url in urls[:index]:
-            raise ConfigError(f"{path}:\n  device[{index}].url = {url!r}: allowed: each port once", hint=_KEYS_HINT)
+        lines += [_explain(e) for e in error.errors() if not (lines and e["loc"] == ("sink",))]
+    else:
+        lines += _contradictions(config)
+    if lines:
+        raise ConfigError(f"{path}:\n" + "\n".join(f"  {line}" for line in lines), hint="docs/spec/config.md lists every key")
     config._folder = path.resolve().parent
     return config
 
 
-def _explain(error: ErrorDetails) -> str:
+def _sinks(tables: Any) -> tuple[list[SinkSettings], list[str]]:
+    """Each table as what its type says it is, and what is wrong with those that are not."""
+    known = {_sink_type(settings): settings for settings in SINKS}
+    sinks: list[SinkSettings] = []
+    lines: list[str] = []
+    for index, table in enumerate(tables if isinstance(tables, list) else []):
+        kind = table.get("type") if isinstance(table, dict) else None
+        settings = known.get(kind) if isinstance(kind, str) else None
+        if settings is None:
+            shown = ": missing;" if kind is None else f" = {_shown(kind)}:"
+            lines.append(f"sink[{index}].type{shown} allowed: {', '.join(repr(name) for name in known)}")
+            continue
+        try:
+            sinks.append(settings.model_validate(table))
+        except ValidationError as error:
+            lines += [_explain(e, prefix=("sink", index), tables={"sink": settings}) for e in error.errors()]
+    return sinks, lines
+
+
+def _sink_type(settings: type[SinkSettings]) -> str:
+    """The word that chooses a sink: the one value of its ``type``."""
+    (word,) = get_args(settings.model_fields["type"].annotation)
+    return str(word)
+
+
+def _contradictions(config: GatewayConfig) -> list[str]:
+    """What is wrong between keys that are each right."""
+    lines = [f"sink[{index}].{problem}" for index, sink in enumerate(config.sink) if (problem := sink.problem())]
+    if config.version == 1 and len(config.sink) > 1:
+        lines.append("version = 1: allowed: 2 where there is more than one sink")
+    for key, values in (("device[{}].url", [d.url for d in config.device]), ("sink[{}].name", [s.label for s in config.sink])):
+        lines += [f"{key.format(i)} = {v!r}: allowed: each one once" for i, v in enumerate(values) if v in values[:i]]
+    return lines
+
+
+def _explain(error: ErrorDetails, *, prefix: tuple[int | str, ...] = (), tables: Mapping[str, type[BaseModel]] | None = None) -> str:
     """One line: key, value, what is allowed."""
-    location = error["loc"]
+    location = prefix + error["loc"]
     key = _key(location)
+    table = _table_at(location[:-1], tables or _TABLES)
+    field = table.model_fields.get(str(location[-1])) if table and isinstance(location[-1], str) else None
     if error["type"] == "extra_forbidden":
-        table = _table_at(location[:-1])
         names = list(table.model_fields) if table else []
         close = difflib.get_close_matches(str(location[-1]), names, n=1)
         return f"{key}: unknown key; {f'did you mean {close[0]}?' if close else 'allowed: ' + ', '.join(names)}"
-    allowed = _allowed(location) or error["msg"]
+    allowed = field.description if field and field.description else error["msg"]
     if error["type"] == "missing":
         return f"{key}: missing; allowed: {allowed}"
     return f"{key} = {_shown(error['input'])}: allowed: {allowed}"
 
 
-def _key(location: tuple[int | str, ...]) -> str:
+def _key(location: Sequence[int | str]) -> str:
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -192,22 +177,8 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-_TABLES: dict[str, type[_Table]] = {
-    "gateway": GatewaySettings,
-    "device": DeviceSettings,
-    "sink": HttpSinkSettings,
-    "outbox": OutboxSettings,
-}
+_TABLES: Mapping[str, type[BaseModel]] = {"gateway": GatewaySettings, "device": DeviceSettings, "outbox": OutboxSettings}
 
 
-def _table_at(location: tuple[int | str, ...]) -> type[_Table] | None:
-    return _TABLES.get(str(location[0])) if location else GatewayConfig
-
-
-def _allowed(location: tuple[int | str, ...]) -> str | None:
-    """The description of the field at an error's location."""
-    names = [str(part) for part in location if isinstance(part, str)]
-    if len(names) == 1:
-        return GatewayConfig.model_fields[names[0]].description if names[0] in GatewayConfig.model_fields else None
-    table = _TABLES.get(names[0]) if names else None
-    return table.model_fields[names[1]].description if table and names[1] in table.model_fields else None
+def _table_at(location: tuple[int | str, ...], tables: Mapping[str, type[BaseModel]]) -> type[BaseModel] | None:
+    return tables.get(str(location[0])) if location else GatewayConfig

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyfleet.database import explained, give_back_free_pages, open_database, open_read_only, transaction, used_bytes
-from tinyfleet.telemetry import Envelope, LossReport, RecordIdentity
+from tinyfleet.telemetry import Batch, Envelope, LossReport, RecordIdentity
 from tinyfleet_codegen.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -230,6 +230,10 @@ class Outbox:
             envelopes.append(Envelope(identity, record, time_utc_us, time_error_us, model_id, self._gateway_id, self.outbox_id, entry))
         self._in_flight = envelopes[-1].entry if envelopes else 0
         return envelopes
+
+    def batch(self, max_records: int, max_bytes: int) -> Batch:
+        """The next delivery."""
+        return Batch(self._gateway_id, self.outbox_id, tuple(self.oldest(max_records, max_bytes)), tuple(self.unreported_losses()))
 
     def release(self) -> None:
         """The last batch got no answer; its records wait again and may be dropped."""

@@ -8,10 +8,10 @@ import logging
 import time
 
 from tinyfleet.gateway.backoff import Backoff
-from tinyfleet.gateway.sink import BatchTooLarge, RetryLater, Sink
+from tinyfleet.gateway.sinks.sink import BatchTooLarge, RetryLater, Sink
 from tinyfleet.gateway.status import SinkStatus
 from tinyfleet.gateway.store_thread import StoreThread
-from tinyfleet.telemetry import Envelope, LossReport
+from tinyfleet.telemetry import Batch
 from tinyfleet_codegen.errors import SinkError, StoreError, TinyfleetError
 
 log = logging.getLogger(__name__)
@@ -89,21 +89,21 @@ class Sender:
 
     async def _deliver_once(self) -> bool:
         """Offer the oldest batch; False when there is nothing to deliver."""
-        envelopes, reports = await self._store.call(lambda outbox: (outbox.oldest(self._limit, BATCH_BYTES), outbox.unreported_losses()))
-        if not envelopes and not reports:
+        batch = await self._store.call(lambda outbox: outbox.batch(self._limit, BATCH_BYTES))
+        if not batch.envelopes and not batch.reports:
             if self._status.state == "delivering":
                 await self._store.call(lambda outbox: outbox.settle())
             return False
         self._status.state = "delivering"
         self._status.attempts += 1
         try:
-            delivery = await self._sink.deliver(envelopes, reports)
+            delivery = await self._sink.deliver(batch)
         except BatchTooLarge:
-            await self._shrink_batch(envelopes, reports)
+            await self._shrink_batch(batch)
             return True
-        if envelopes and not delivery.accepted and not delivery.refused:
-            raise SinkError(f"{self._sink.name} answered, but named none of {len(envelopes)} records", retryable=True)
-        await self._store.call(lambda outbox: outbox.acknowledge(delivery.accepted, refused=delivery.refused, reports=reports))
+        if batch.envelopes and not delivery.accepted and not delivery.refused:
+            raise SinkError(f"{self._sink.name} answered, but named none of {len(batch.envelopes)} records", retryable=True)
+        await self._store.call(lambda outbox: outbox.acknowledge(delivery.accepted, refused=delivery.refused, reports=batch.reports))
         self._backoff.reset()
         self._limit = min(self._batch_records, self._limit * 2)
         self._status.delivered += len(delivery.accepted)
@@ -114,13 +114,13 @@ class Sender:
             log.error("record refused, kept in the outbox entry=%d reason=%s", entry, reason)
         return True
 
-    async def _shrink_batch(self, envelopes: list[Envelope], reports: list[LossReport]) -> None:
+    async def _shrink_batch(self, batch: Batch) -> None:
         """The sink takes less at once than was offered."""
-        if len(envelopes) <= 1:
-            entries = [(e.entry, "too large for the sink") for e in envelopes]
-            log.error("record too large for the sink, kept in the outbox count=%d reports=%d", len(entries), len(reports))
+        if len(batch.envelopes) <= 1:
+            entries = [(e.entry, "too large for the sink") for e in batch.envelopes]
+            log.error("record too large for the sink, kept in the outbox count=%d reports=%d", len(entries), len(batch.reports))
             await self._store.call(lambda outbox: outbox.acknowledge((), refused=entries))
             if not entries:
                 raise SinkError(f"{self._sink.name} takes not even a loss report", retryable=True)
             return
-        self._limit = len(envelopes) // 2
+        self._limit = len(batch.envelopes) // 2

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from tinyfleet.data_dir import held_data_dir
 from tinyfleet.gateway.config import GatewayConfig
-from tinyfleet.gateway.http_sink import HttpSink
 from tinyfleet.gateway.outbox import OUTBOX_FILE, Outbox
 from tinyfleet.gateway.puller import DeviceOpener, Puller
 from tinyfleet.gateway.sender import Sender
+from tinyfleet.gateway.sinks.sink import SinkContext
 from tinyfleet.gateway.status import DeviceStatus, GatewayStatus, SinkStatus
 from tinyfleet.gateway.store_thread import StoreThread
+from tinyfleet.telemetry import Envelope
+from tinyfleet_codegen.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +54,13 @@ class Gateway:
             StoreError: the data folder or the outbox cannot be used, or another gateway uses it.
         """
         config = self._config
-        token = config.token()
+        if len(config.sink) > 1:
+            raise ConfigError("one sink in this version", hint="remove the others")
         with held_data_dir(config.data_dir, what="gateway"):
             outbox = open_outbox(config)
             store = StoreThread(outbox)
             settings = config.sink[0]
-            sink = HttpSink(settings, token=token, gateway_id=config.gateway.id, outbox_id=outbox.outbox_id)
+            sink = settings.open(SinkContext(config.gateway.id, outbox.outbox_id, config.folder, _no_history))
             status = GatewayStatus(config.gateway.id, sinks=[SinkStatus(sink.name)])
             sender = Sender(sink, store, status.sinks[0], batch_records=settings.batch_records, retry_max_s=settings.retry_max_s)
             claims: dict[bytes, str] = {}
@@ -98,6 +101,22 @@ def open_outbox(config: GatewayConfig) -> Outbox:
         max_bytes=config.outbox.max_bytes,
         when_full=config.outbox.when_full,
     )
+
+
+async def check_sinks(config: GatewayConfig) -> None:
+    """Open every sink and close it again: secrets and keys are read, nobody is contacted.
+
+    Raises:
+        ConfigError: a secret or key cannot be had.
+        SetupError: a sink needs a package that is not installed.
+    """
+    for settings in config.sink:
+        sink = settings.open(SinkContext(config.gateway.id, bytes(16), config.folder, _no_history))
+        await sink.close()
+
+
+async def _no_history(_device_id: bytes, _first_utc_us: int, _last_utc_us: int, _limit: int) -> list[Envelope]:
+    return []
 
 
 async def _write_status(status: GatewayStatus, data_dir: Path) -> None:

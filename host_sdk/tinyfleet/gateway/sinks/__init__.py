@@ -1,0 +1,15 @@
+"""Where an outbox drains to: one file a sink, registered in the one table below.
+
+``sink`` has the protocol. A sink's file holds its settings (the ``[[sink]]`` table of its ``type``) and its class; packages that it
+needs beyond the base are imported when it is opened, so that the table can be read without them.
+"""
+
+from __future__ import annotations
+
+from tinyfleet.gateway.sinks.http import HttpSinkSettings
+from tinyfleet.gateway.sinks.sink import SinkSettings
+
+SINKS: tuple[type[SinkSettings], ...] = (HttpSinkSettings,)
+"""Every kind of sink; a new one is one entry here."""
+
+__all__ = ["SINKS"]
