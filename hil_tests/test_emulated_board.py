@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,8 +18,12 @@ import pytest
 from hil_tests.conftest import BOARD, StartBoard
 from tinyfleet.device import connect, open_device
 from tinyfleet.emulator import EmulatedBoard
+from tinyfleet.link import open_link
+from tinyfleet.link.framing import encode_message
 from tinyfleet.platformio_build import FirmwareBuild
-from tinyfleet_codegen.errors import LinkClosed, LinkTimeout, StoreError
+from tinyfleet.smp.client import DeviceClient
+from tinyfleet.smp.requests import ParamsRequest
+from tinyfleet_codegen.errors import LinkClosed, LinkTimeout, ProtocolError, StoreError
 
 IDLE_S = 60.0
 
@@ -78,6 +83,30 @@ async def test_echo_of_every_size_comes_back_from_real_firmware(start_board: Sta
         for size in (0, 1, 23, 24, 88, 89, 90, 91, 255, 256, largest):
             text = ("0123456789" * (size // 10 + 1))[:size]
             assert await device.echo(text) == text
+
+
+@pytest.mark.timeout(60)
+def test_request_sent_before_the_board_listens_is_answered(firmware: Callable[[str], FirmwareBuild], tmp_path: Path) -> None:
+    """QEMU holds bytes for a UART that is off; without its first read of DATA the board would see them with the next request only."""
+    with EmulatedBoard.start(BOARD, firmware(BOARD).elf, tmp_path / "board.nvm", halted=True) as board:
+        assert board.debugger is not None
+        port = int(board.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10.0) as host:
+            host.sendall(encode_message(ParamsRequest().BYTES))
+            # Each question to the debugger is a turn of the loop that takes a byte from the host.
+            with pytest.raises(ProtocolError):
+                board.debugger.instructions_until(2, limit=100)
+            board.debugger.go()
+            assert host.recv(1) == b"\x06"
+
+
+@pytest.mark.timeout(60)
+async def test_no_byte_of_a_host_is_a_command_to_the_emulator(start_board: StartBoard) -> None:
+    """0x01 is QEMU's escape by default: with x behind it the board would be gone, and any other pair would not arrive."""
+    async with open_link(start_board().url) as link:
+        for byte in range(256):
+            await link.pipe.write(bytes([1, byte]))
+        assert await DeviceClient(link, 5.0).ask(ParamsRequest(), repeatable=True)
 
 
 @pytest.mark.timeout(60)

@@ -50,6 +50,7 @@ void tyf_mps2_uart_start(void) {
     tyf_uart_ring_clear();
     BAUD_DIVIDER = TYF_BOARD_CLOCK_HZ / TYF_BOARD_UART_BAUD;
     CTRL = CTRL_TX_RX | CTRL_RX_INTERRUPT;
+    (void)DATA; /* what an emulator took while the UART was off comes with a read, or else not before more is sent */
     tyf_cortex_m_enable_irq(TYF_BOARD_UART_RX_IRQ);
     tyf_cortex_m_enable_irq(TYF_BOARD_UART_TX_IRQ);
 }

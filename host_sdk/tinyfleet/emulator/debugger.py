@@ -37,6 +37,10 @@ class Debugger:
             self._ask("s")
         raise ProtocolError(f"the board did not reach {address:#x} within {limit} instructions; it stands at {self._pc():#x}")
 
+    def go(self) -> None:
+        """Let the board run; it cannot be stepped afterwards."""
+        self._ask("D")
+
     def _pc(self) -> int:
         registers = bytes.fromhex(self._ask("g"))
         return int.from_bytes(registers[_PC_OFFSET : _PC_OFFSET + 4], "little")
