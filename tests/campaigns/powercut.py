@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.campaigns.campaign import Campaign, campaign_parser, start_campaign
-from tests.support.powercut.firmware_flows import CounterFlow, ManagedUpdateFlow, UpdateFlow
-from tests.support.powercut.kills import BOARD, KilledBoard, KilledConfirmedUpdate, KilledSettings, KilledUpdate, sample_cuts
+from tests.support.powercut.firmware_flows import CounterFlow, ManagedUpdateFlow, Rotation, UpdateFlow
+from tests.support.powercut.kills import BOARD, OTHER_BOARD, KilledBoard, KilledConfirmedUpdate, KilledSettings, KilledUpdate, sample_cuts
 from tests.support.powercut.model_flow import ModelFlow
 from tests.support.powercut.model_kills import KilledModels
 from tests.support.powercut.settings_flow import SettingsFlow
@@ -27,6 +27,10 @@ FLOWS: tuple[Callable[[Path], Flow], ...] = (
     lambda folder: UpdateFlow(folder, confirm=False),
     lambda folder: UpdateFlow(folder, confirm=True, new=0),
     lambda folder: UpdateFlow(folder, confirm=False, new=0),
+    lambda folder: UpdateFlow(folder, confirm=True, rotation=Rotation.OFFERED),
+    lambda folder: UpdateFlow(folder, confirm=False, rotation=Rotation.OFFERED),
+    lambda folder: UpdateFlow(folder, confirm=True, rotation=Rotation.TAKEN),
+    lambda folder: UpdateFlow(folder, confirm=False, rotation=Rotation.TAKEN),
     lambda folder: ManagedUpdateFlow(folder, confirm=True),
     lambda folder: ManagedUpdateFlow(folder, confirm=False),
     ModelFlow,
@@ -34,8 +38,11 @@ FLOWS: tuple[Callable[[Path], Flow], ...] = (
 """What is cut; each is made with a folder of its own."""
 DOUBLE_CUTS = 100
 """Of each flow, at least."""
-KILLED: tuple[Callable[[Path], KilledBoard], ...] = (KilledSettings, KilledUpdate, KilledConfirmedUpdate, KilledModels)
-"""What is cut on an emulated board; each is made in the same folder."""
+KILLED: dict[str, tuple[Callable[[Path, str], KilledBoard], ...]] = {
+    BOARD: (KilledSettings, KilledUpdate, KilledConfirmedUpdate, KilledModels),
+    OTHER_BOARD: (KilledUpdate, KilledConfirmedUpdate, KilledModels),
+}
+"""Emulated board -> what is cut there; each is made in the same folder."""
 
 
 def sweep_all(campaign: Campaign, report: Report) -> None:
@@ -59,13 +66,13 @@ def sweep_all(campaign: Campaign, report: Report) -> None:
 def kill_boards(campaign: Campaign, report: Report, kills: int) -> None:
     """Emulated boards, each flow its share of the kills."""
     with tempfile.TemporaryDirectory(prefix="tinyfleet-") as name:
-        for number, make in enumerate(KILLED):
-            board = make(Path(name))
-            for cut_at, how in sample_cuts(board.start().operations, -(-kills // len(KILLED)), campaign.seed + number):
-                wrong = board.kill_and_check(cut_at, how)
+        killed = [make(Path(name), board) for board, flows in KILLED.items() for make in flows]
+        for number, flow in enumerate(killed):
+            for cut_at, how in sample_cuts(flow.start().operations, -(-kills // len(killed)), campaign.seed + number):
+                wrong = flow.kill_and_check(cut_at, how)
                 report.kills += 1
-                report.violations += [f"{BOARD}: {board.name}: {MANNERS[how]} operation {cut_at}: {text}" for text in wrong]
-                campaign.progress(f"{BOARD}: {board.name}: {report.kills} kills, {len(report.violations)} violations")
+                report.violations += [f"{flow.board}: {flow.name}: {MANNERS[how]} operation {cut_at}: {text}" for text in wrong]
+                campaign.progress(f"{flow.board}: {flow.name}: {report.kills} kills, {len(report.violations)} violations")
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.campaigns.powercut import FLOWS
 from tests.support.flash_library import BEFORE
-from tests.support.powercut.firmware_flows import CounterFlow, UpdateFlow
+from tests.support.powercut.firmware_flows import CounterFlow, Rotation, UpdateFlow
 from tests.support.powercut.sweep import Cut, Flow, Report, Sweep
 from tinyfleet_codegen.firmware_tree import firmware_dir
 
@@ -40,6 +40,10 @@ def test_cut_that_does_not_happen_is_a_violation(tmp_path: Path) -> None:
 
 def confirmed(folder: Path, firmware: Path) -> Flow:
     return UpdateFlow(folder, confirm=True, body_bytes=400, firmware=firmware)
+
+
+def key_taken(folder: Path, firmware: Path) -> Flow:
+    return UpdateFlow(folder, confirm=True, rotation=Rotation.TAKEN, body_bytes=400, firmware=firmware)
 
 
 def reverted(folder: Path, firmware: Path) -> Flow:
@@ -80,6 +84,20 @@ MUTANTS: dict[str, tuple[Callable[[Path, Path], Flow], str, tuple[str, ...]]] = 
         reverted,
         "slots.c",
         ("is_pending(candidate, &states[candidate]) && set_flag(candidate, TYF_TRAILER_TRIED_FROM_END) != TYF_OK", "false"),
+    ),
+    "old key dropped before the confirmation": (
+        key_taken,
+        "slots.c",
+        (
+            "set_flag(active, TYF_TRAILER_CONFIRMED_FROM_END);\n    return",
+            "tyf_security_advance(&state.image);\n    if (status == TYF_OK && !state.is_confirmed) {\n"
+            "        return set_flag(active, TYF_TRAILER_CONFIRMED_FROM_END);\n    }\n    return",
+        ),
+    ),
+    "what a confirmation left undone stays so": (
+        key_taken,
+        "slots.c",
+        ("            (void)tyf_security_advance(&image); /* what a cut after the confirmation left undone */\n", ""),
     ),
     "one area for the counter": (
         CounterFlow,

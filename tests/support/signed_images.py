@@ -43,13 +43,14 @@ def make_image(
     *,
     counter: int = 0,
     key: Ed25519PrivateKey | None = None,
+    next_key: bytes = b"",
     class_id: bytes = HOST_CLASS,
 ) -> bytes:
     """A signed image that is linked for a slot of the host board."""
     # Stack and entry, as every program begins: the entry must lie in the body.
     entry = SLOT_ADDRESSES[slot] + wire.FIRMWARE_HEADER_BYTES + 9
     body = (0x20001000).to_bytes(4, "little") + entry.to_bytes(4, "little") + body
-    return sign_body(body, SLOT_ADDRESSES[slot], version, counter=counter, key=key, class_id=class_id)
+    return sign_body(body, SLOT_ADDRESSES[slot], version, counter=counter, key=key, next_key=next_key, class_id=class_id)
 
 
 def sign_body(
@@ -59,10 +60,11 @@ def sign_body(
     *,
     counter: int = 0,
     key: Ed25519PrivateKey | None = None,
+    next_key: bytes = b"",
     class_id: bytes = HOST_CLASS,
 ) -> bytes:
-    """A signed image of a program that is linked for the slot that begins at ``address``."""
-    entries = firmware_entries(counter, CLASS=class_id)
+    """A signed image of a program that is linked for the slot that begins at ``address``; ``next_key``: the one that it vouches for."""
+    entries = firmware_entries(counter, CLASS=class_id, **({"NEXT_KEY": next_key} if next_key else {}))
     return Sketch(load_address=address, body=body, version=version, protected=entries, signer=key or firmware_key()).build()
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import random
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from tests.support.flash_library import FlashLibrary, build_flash_library
 from tests.support.host_board import HostBoard, Mutant, build_host_board
-from tests.support.powercut.flash_bytes import NOT_SET, PAGE_BYTES, SET, confirmed_trailer, security_counter
+from tests.support.images import key, public
+from tests.support.powercut.flash_bytes import NOT_SET, PAGE_BYTES, SET, Security, confirmed_trailer, newest_security
 from tests.support.powercut.sweep import Flow
 from tests.support.signed_images import image_digest, keys_header, make_image
 from tinyfleet_codegen.firmware_tree import firmware_dir
@@ -26,6 +28,7 @@ FLASH_BYTES = 0x340000
 CHUNK_BYTES = 480
 """Of an upload, as a host sends them."""
 OLD_COUNTER, NEW_COUNTER = 3, 5
+NO_KEY = b"\xff" * wire.KEY_BYTES
 WRITE, STATE, UPLOAD = 2, 0, 1
 """SMP's operation, and commands of its group image."""
 
@@ -46,10 +49,20 @@ def build_boot(folder: Path, firmware: Path | None = None) -> FlashLibrary:
     )
 
 
-def counter_in(flash: FlashLibrary) -> int:
-    """The security counter as its bytes say."""
+def security_in(flash: FlashLibrary) -> Security:
+    """What the security log says, by its bytes."""
     first, second = (flash.read(begin, COUNTER_BYTES) for begin in COUNTERS)
-    return security_counter(first, second)
+    return newest_security(first, second)
+
+
+class Rotation(StrEnum):
+    """What an update does to the firmware key."""
+
+    NONE = "none"
+    OFFERED = "the next key offered"
+    """The new image, signed with the key of today, vouches for the next one: both are valid once it is confirmed."""
+    TAKEN = "the next key taken"
+    """The new image is signed with the next key, which the old one vouched for: the old key goes when it is confirmed."""
 
 
 class SecurityStruct(ctypes.Structure):
@@ -67,20 +80,47 @@ class UpdateFlow(Flow):
     """A board on one slot gets another firmware into the other one.
 
     What is checked stands in the bytes: a board that starts runs an image that is byte by byte one that was signed for that
-    slot; the new one only after it was asked for; without a confirmation only once; with one always. The counter never
-    goes back, and rises only when the new image is confirmed.
+    slot; the new one only after it was asked for; without a confirmation only once; with one always. The security counter and
+    the keys are those of before or those of after, all of them; they change only when the new image is confirmed, and never back.
     """
 
-    def __init__(self, folder: Path, *, confirm: bool, new: int = 1, body_bytes: int = 4200, firmware: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        confirm: bool,
+        new: int = 1,
+        rotation: Rotation = Rotation.NONE,
+        body_bytes: int = 4200,
+        firmware: Path | None = None,
+    ) -> None:
         self.name = f"firmware update of slot {new}, {'confirmed' if confirm else 'reverted'}"
+        if rotation is not Rotation.NONE:
+            self.name += f", {rotation}"
         self.confirm = confirm
         self.old, self.new = 1 - new, new
         self.flash = self._build(folder, firmware)
         body = random.Random(7).randbytes
+        today, following = key("firmware"), key("next")
+        is_offered_before = rotation is Rotation.TAKEN
+        offer = public(following)
+        # With one counter it is the key alone that shuts the old image out.
+        new_counter = OLD_COUNTER if is_offered_before else NEW_COUNTER
         self.images = {
-            self.old: make_image(self.old, (1, 0, 0, 0), body(body_bytes), counter=OLD_COUNTER),
-            self.new: make_image(self.new, (1, 1, 0, 0), body(body_bytes), counter=NEW_COUNTER),
+            self.old: make_image(
+                self.old, (1, 0, 0, 0), body(body_bytes), counter=OLD_COUNTER, next_key=offer if is_offered_before else b""
+            ),
+            self.new: make_image(
+                self.new,
+                (1, 1, 0, 0),
+                body(body_bytes),
+                counter=new_counter,
+                key=following if is_offered_before else today,
+                next_key=offer if rotation is Rotation.OFFERED else b"",
+            ),
         }
+        self.before = Security(OLD_COUNTER, public(today), offer if is_offered_before else NO_KEY)
+        self.after = Security(new_counter, offer if is_offered_before else public(today), offer if rotation is Rotation.OFFERED else NO_KEY)
         memory = bytearray(FLASH_BYTES)
         memory[COUNTERS[0] : COUNTERS[1] + COUNTER_BYTES] = b"\xff" * (2 * COUNTER_BYTES)
         self._put(memory, self.old, self.images[self.old])
@@ -95,7 +135,7 @@ class UpdateFlow(Flow):
         assert self._boot() == self.old, "the first start"
         assert self.flash.c.tyf_boot_confirm() == Status.OK
         self._base = self.flash.memory.raw
-        assert counter_in(self.flash) == OLD_COUNTER
+        assert security_in(self.flash) == self.before
         self._forget()
 
     def _build(self, folder: Path, firmware: Path | None) -> FlashLibrary:
@@ -105,7 +145,7 @@ class UpdateFlow(Flow):
         self.is_asked_for = self.is_requested = self.is_confirming = self.is_confirmed = False
         self.problems: list[str] = []
         self.tries = 0
-        self.counter = OLD_COUNTER
+        self.security = self.before
 
     @staticmethod
     def _put(memory: bytearray, slot: int, image: bytes) -> None:
@@ -140,7 +180,7 @@ class UpdateFlow(Flow):
 
     def _start(self) -> tuple[int | None, list[str]]:
         """Start the board and look at what runs; None when the power went off again."""
-        must_run_new, wrong = self._must_run_new(), self._counter()
+        must_run_new, wrong = self._must_run_new(), self._security()
         slot = self._boot()
         if slot is None:
             return None, wrong
@@ -155,22 +195,26 @@ class UpdateFlow(Flow):
                 wrong.append("an image that was not confirmed runs a second time")
         elif must_run_new:
             wrong.append("the old image runs after the new one was confirmed, or asked for and not yet tried")
-        wrong += self._counter()
+        wrong += self._security()
+        if slot == self.new and self._flag(wire.TRAILER_CONFIRMED_FROM_END) == SET and self.security != self.after:
+            wrong.append(f"the new image is confirmed, was started again, and the security log says {self.security}")
         if slot == self.old:
             self.is_confirming = False
-            if self.counter != OLD_COUNTER:
-                wrong.append(f"the old image runs with the security counter at {self.counter}")
+            if self.security != self.before:
+                wrong.append(f"the old image runs with what is to be after it: {self.security}")
         return slot, wrong
 
-    def _counter(self) -> list[str]:
-        now = counter_in(self.flash)
+    def _security(self) -> list[str]:
+        now = security_in(self.flash)
         wrong = []
-        if now < self.counter:
-            wrong.append(f"the security counter went back from {self.counter} to {now}")
+        if now not in (self.before, self.after):
+            wrong.append(f"the security log says {now}, which nothing that was confirmed asks for")
+        if now != self.after and self.security == self.after:
+            wrong.append(f"the security log went back from {self.security} to {now}")
         differing = int.from_bytes(self._flag(wire.TRAILER_CONFIRMED_FROM_END), "little") ^ int.from_bytes(SET, "little")
-        if now > OLD_COUNTER and differing.bit_count() > 1:  # One bit may be wrong.
-            wrong.append(f"the security counter is {now} and the image that raises it is not confirmed")
-        self.counter = max(self.counter, now)
+        if now != self.before and differing.bit_count() > 1:  # One bit may be wrong.
+            wrong.append(f"the security log says {now} and the image that asks for it is not confirmed")
+        self.security = now if self.security == self.before else self.security
         return wrong
 
     def begin(self) -> None:
@@ -251,8 +295,10 @@ class UpdateFlow(Flow):
             wrong += more
             if slot != (self.new if self.confirm else self.old):
                 wrong.append(f"slot {slot} runs at the end")
-        if self.counter != (NEW_COUNTER if self.confirm else OLD_COUNTER):
-            wrong.append(f"the security counter is {self.counter} at the end")
+        if self.security != (self.after if self.confirm else self.before):
+            wrong.append(f"the security log says {self.security} at the end")
+        if self.confirm and self.before.key != self.after.key and self.flash.c.tyf_boot_mark_test(self.old) != Status.ERR_SIGNATURE:
+            wrong.append("what the old key signed may run again")
         return wrong
 
 
@@ -340,7 +386,7 @@ class CounterFlow(Flow):
 
     def verify(self) -> list[str]:
         """See :class:`Flow`."""
-        now = counter_in(self.flash)
+        now = security_in(self.flash).counter
         security = SecurityStruct()
         self.flash.c.tyf_security_read(ctypes.byref(security))
         wrong = [] if security.counter == now else [f"the board says {security.counter}, its flash {now}"]

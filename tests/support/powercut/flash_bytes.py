@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tinyfleet_codegen.wire import image as wire
 
@@ -42,14 +43,22 @@ def confirmed_trailer(order: int) -> bytes:
     return bytes(page)
 
 
-def security_counter(first: bytes, second: bytes) -> int:
-    """Of the newest intact record in the two areas; 0 without one."""
-    newest = (0, 0)
+class Security(NamedTuple):
+    """A record of the security log."""
+
+    counter: int = 0
+    key: bytes = b"\xff" * wire.KEY_BYTES
+    next_key: bytes = b"\xff" * wire.KEY_BYTES
+
+
+def newest_security(first: bytes, second: bytes) -> Security:
+    """The newest intact record in the two areas; without one that of a new board."""
+    newest, newest_sequence = Security(), 0
     stride = -(-wire.SECURITY_STRUCT.size // UNIT_BYTES) * UNIT_BYTES
     for area in (first, second):
         for at in range(0, len(area) - stride + 1, stride):
             record = area[at : at + wire.SECURITY_STRUCT.size]
-            version, sequence, counter, _, _, crc = wire.SECURITY_STRUCT.unpack(record)
-            if version == wire.SECURITY_VERSION and zlib.crc32(record[:-4]) == crc:
-                newest = max(newest, (sequence, counter))
-    return newest[1]
+            version, sequence, counter, key, next_key, crc = wire.SECURITY_STRUCT.unpack(record)
+            if version == wire.SECURITY_VERSION and zlib.crc32(record[:-4]) == crc and sequence > newest_sequence:
+                newest, newest_sequence = Security(counter, key, next_key), sequence
+    return newest

@@ -20,7 +20,17 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.support.powercut.flash_bytes import NOT_SET, PAGE_BYTES, SET, UNIT_BYTES, confirmed_trailer, read_trailer, security_counter
+from tests.support.images import key, public
+from tests.support.powercut.flash_bytes import (
+    NOT_SET,
+    PAGE_BYTES,
+    SET,
+    UNIT_BYTES,
+    Security,
+    confirmed_trailer,
+    newest_security,
+    read_trailer,
+)
 from tests.support.signed_images import HOST_VENDOR, keys_header, sign_body
 from tinyfleet.board import load_board
 from tinyfleet.emulator import EmulatedBoard, create_nvm
@@ -30,6 +40,8 @@ from tinyfleet_codegen.wire.nvm import read_boot_id
 from tinyfleet_codegen.wire.settings import read_settings
 
 BOARD = "mps2_an386"
+OTHER_BOARD = "mps2_an505"
+"""ARMv8-M, with memory protection of its own."""
 APP = Path(__file__).parent / "board_app"
 PAGE_OFFSET, PAGE_MAGIC = 0x3000, 0x43465954
 PAGE = struct.Struct("<8I16s16s")
@@ -37,6 +49,9 @@ MAILBOX_OFFSET = 0x400000
 MARKER = b"tinyfleet marker"
 BEFORE, TORN, AFTER = range(3)
 OLD_COUNTER, NEW_COUNTER = 3, 5
+BEFORE_UPDATE = Security(OLD_COUNTER, public(key("firmware")))
+AFTER_UPDATE = Security(NEW_COUNTER, public(key("firmware")), public(key("next")))
+"""The new image vouches for the next key."""
 STEPS = 120
 """Changes of settings; they fill more than an area."""
 _TIMEOUT_S = 60.0
@@ -64,27 +79,30 @@ class Programs:
     markers: tuple[bytes, ...] = ()
 
 
-def build_direct(folder: Path) -> Programs:
+def build_direct(folder: Path, board: str) -> Programs:
     """The program that works off flows, started without a bootloader."""
-    return Programs(build_firmware(BOARD, None, _output(folder), app=str(_app(folder, APP)), name="direct").elf)
+    return Programs(build_firmware(board, None, _output(folder, board), app=str(_app(folder, APP)), name="direct").elf)
 
 
 @cache
-def build_update(folder: Path) -> Programs:
+def build_update(folder: Path, board: str) -> Programs:
     """The bootloader, and the program as an image for each slot, signed with the tests' key; built once for a folder."""
-    facts = load_board(BOARD)
-    class_id = uuid.uuid5(uuid.UUID(bytes=HOST_VENDOR), BOARD).bytes
+    facts, output = load_board(board), _output(folder, board)
+    class_id = uuid.uuid5(uuid.UUID(bytes=HOST_VENDOR), board).bytes
     markers, images = (secrets.token_bytes(16), secrets.token_bytes(16)), []
-    for slot, (version, counter) in enumerate((((1, 0, 0, 0), OLD_COUNTER), ((1, 1, 0, 0), NEW_COUNTER))):
-        built = build_firmware(BOARD, None, _output(folder), app=str(_app(folder, APP)), area=f"slot_{slot}", name=f"slot{slot}")
+    for slot, (version, security) in enumerate((((1, 0, 0, 0), BEFORE_UPDATE), ((1, 1, 0, 0), AFTER_UPDATE))):
+        built = build_firmware(board, None, output, app=str(_app(folder, APP)), area=f"slot_{slot}", name=f"slot{slot}")
         body = built.image.read_bytes()
         assert body.count(MARKER) == 1
         address = facts.require_area(f"slot_{slot}").address
-        images.append(sign_body(body.replace(MARKER, markers[slot]), address, version, counter=counter, class_id=class_id))
-    output = folder / "boot_out"
-    output.mkdir()
-    bootloader = build_firmware(BOARD, None, output, app=str(_app(folder, firmware_dir() / "apps/bootloader")), name="bootloader").elf
-    return Programs(bootloader, images[0], images[1], markers)
+        body = body.replace(MARKER, markers[slot])
+        next_key = security.next_key if slot == 1 else b""
+        images.append(sign_body(body, address, version, counter=security.counter, next_key=next_key, class_id=class_id))
+    # In a folder of its own: it is another app, which the builder would take for a change of the first one.
+    bootloader = build_firmware(
+        board, None, _output(folder, f"{board}_boot"), app=str(_app(folder, firmware_dir() / "apps/bootloader")), name="bootloader"
+    )
+    return Programs(bootloader.elf, images[0], images[1], markers)
 
 
 def _app(folder: Path, source: Path) -> Path:
@@ -98,9 +116,10 @@ def _app(folder: Path, source: Path) -> Path:
     return app
 
 
-def _output(folder: Path) -> Path:
-    (folder / "out").mkdir(exist_ok=True)
-    return folder / "out"
+def _output(folder: Path, name: str) -> Path:
+    output = folder / f"out_{name}"
+    output.mkdir(exist_ok=True)
+    return output
 
 
 class KilledBoard(ABC):
@@ -108,6 +127,7 @@ class KilledBoard(ABC):
 
     Attributes:
         name: Of the flow, for people.
+        board: Id of the board.
         flow: Number of it, which tells the program what to do.
         kills: How often the emulator was killed.
     """
@@ -115,11 +135,12 @@ class KilledBoard(ABC):
     name: str
     flow: int
 
-    def __init__(self, programs: Programs, folder: Path) -> None:
+    def __init__(self, programs: Programs, folder: Path, board: str) -> None:
         self.programs = programs
-        self.nvm = folder / f"{self.flow}.nvm"
-        self._facts = load_board(BOARD)
-        create_nvm(self.nvm, BOARD)
+        self.board = board
+        self.nvm = folder / f"{board}.{self.flow}.nvm"
+        self._facts = load_board(board)
+        create_nvm(self.nvm, board)
         self._put_images()
         with self._memory() as memory:
             self._base = bytes(memory)
@@ -157,7 +178,7 @@ class KilledBoard(ABC):
         """
         with self._memory() as memory:
             self._write_page(memory, cut_at, how, progress)
-            with EmulatedBoard.start(BOARD, self.programs.elf, self.nvm) as board:
+            with EmulatedBoard.start(self.board, self.programs.elf, self.nvm) as board:
                 deadline = time.monotonic() + _TIMEOUT_S
                 while not (page := self._page(memory)).stopped and not page.done:
                     assert time.monotonic() < deadline and board.is_running, f"{self.name}: neither stopped nor done: {page}"
@@ -221,8 +242,8 @@ class KilledSettings(KilledBoard):
     name = "settings"
     flow = 0
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(build_direct(folder), folder)
+    def __init__(self, folder: Path, board: str = BOARD) -> None:
+        super().__init__(build_direct(folder, board), folder, board)
 
     def _values(self) -> dict[bytes, bytes]:
         return read_settings((self.read("settings_0"), self.read("settings_1")), UNIT_BYTES)
@@ -246,21 +267,21 @@ class KilledUpdate(KilledBoard):
     flow = 1
     confirms = False
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(build_update(folder), folder)
+    def __init__(self, folder: Path, board: str = BOARD) -> None:
+        super().__init__(build_update(folder, board), folder, board)
 
-    def _counter(self) -> int:
-        return security_counter(self.read("counter_0"), self.read("counter_1"))
+    def _security(self) -> Security:
+        return newest_security(self.read("counter_0"), self.read("counter_1"))
 
     def check(self, page: Page) -> list[str]:
         """See :class:`KilledBoard`."""
         programs, is_confirming = self.programs, self.confirms
-        trailer, counter = read_trailer(self.read("slot_1")[-PAGE_BYTES:]), self._counter()
+        trailer, security = read_trailer(self.read("slot_1")[-PAGE_BYTES:]), self._security()
         wrong = []
         if self.read("slot_0")[: len(programs.old)] != programs.old:
             wrong.append("the image that ran was changed")
-        if counter > OLD_COUNTER and trailer.confirmed != SET:
-            wrong.append(f"the security counter is {counter} and the image that raises it is not confirmed")
+        if security not in (Security(), BEFORE_UPDATE) and (security != AFTER_UPDATE or trailer.confirmed != SET):
+            wrong.append(f"the security log says {security}, and no image that asks for it is confirmed")
         may_run_new = trailer.is_requested and (trailer.tried == NOT_SET or trailer.confirmed == SET)
         must_run_new = page.progress == 3 or (page.progress >= 1 and trailer.tried == NOT_SET)
         if page.progress == 3 and trailer.confirmed != SET:
@@ -278,8 +299,8 @@ class KilledUpdate(KilledBoard):
             wrong.append("the old image runs after the new one was confirmed, or asked for and not yet tried")
         if after.running != programs.markers[1 if is_confirming else 0]:
             wrong.append("the wrong image runs at the end")
-        if self._counter() != (NEW_COUNTER if is_confirming else OLD_COUNTER) or self._counter() < counter:
-            wrong.append(f"the security counter is {self._counter()} at the end")
+        if self._security() != (AFTER_UPDATE if is_confirming else BEFORE_UPDATE):
+            wrong.append(f"the security log says {self._security()} at the end")
         return wrong
 
 

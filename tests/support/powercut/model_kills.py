@@ -30,19 +30,19 @@ class KilledModels(KilledBoard):
     name = "model swap over the UART"
     flow = 3
 
-    def __init__(self, folder: Path) -> None:
-        model = folder / "swap_model"
-        compiled = compile_model(BUILT_IN, BOARD, model, swap_arena_bytes=ARENA_BYTES)
+    def __init__(self, folder: Path, board: str = BOARD) -> None:
+        model = folder / f"swap_model_{board}"
+        compiled = compile_model(BUILT_IN, board, model, swap_arena_bytes=ARENA_BYTES)
         write_swap_files(model, compiled.cpu_class, ARENA_BYTES, FLASH_CUT=1)
-        output = folder / "swap_out"
+        output = folder / f"swap_out_{board}"
         output.mkdir()
-        elf = build_firmware(BOARD, model, output).elf
+        elf = build_firmware(board, model, output).elf
         key = write_key(folder)
-        self.packages = [good_package(package, BOARD, key) for package in MODELS]
+        self.packages = [good_package(package, board, key) for package in MODELS]
         self.input = some_input(1)
         self.answers = [answer(good_package(package, "host", key), self.input) for package in MODELS]
         self.is_confirming = self.is_confirmed = False
-        super().__init__(Programs(elf), folder)
+        super().__init__(Programs(elf), folder, board)
         self._run(0, BEFORE, 0)
         with self._memory() as memory:
             self._base = bytes(memory)
@@ -70,7 +70,7 @@ class KilledModels(KilledBoard):
 
         with self._memory() as memory:
             self._write_page(memory, cut_at, how)
-            with EmulatedBoard.start(BOARD, self.programs.elf, self.nvm) as board:
+            with EmulatedBoard.start(self.board, self.programs.elf, self.nvm) as board:
                 page = asyncio.run(until_stopped(board.url))
                 board.kill()
         self.kills += 1
