@@ -7,7 +7,7 @@ import contextlib
 import os
 import tty
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import cbor2
@@ -21,6 +21,8 @@ from tinyfleet.link.memory import MemoryPipe
 BUF_SIZE = 2048
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 """From a request's map to the reply's; None: no answer."""
+Peer = Callable[["PythonBoard"], AbstractAsyncContextManager[tuple[str, Callable[[], object]]]]
+"""Serves the board; yields its URL and what cuts the connection."""
 
 
 class PythonBoard:
@@ -47,35 +49,38 @@ class PythonBoard:
         self.are_silent_replies_late = False
         self.requests: list[tuple[int, int]] = []
         self.ignored_one = asyncio.Event()
-        self._late = b""
+        self._late: list[bytes] = []
         self._decoder = FrameDecoder()
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes from the host; returns pieces to send."""
-        sent = b"".join(self._answer(message) for message in self._decoder.feed(data))
+        """Take bytes from the host, as lines of a console; returns pieces to send."""
+        sent = b"".join(self._on_console(self.answer(message)) for message in self._decoder.feed(data))
         size = self.piece_bytes or max(1, len(sent))
         return [sent[start : start + size] for start in range(0, len(sent), size)]
 
-    def _answer(self, message: bytes) -> bytes:
+    def _on_console(self, replies: list[bytes]) -> bytes:
+        lines = b"".join(map(encode_message, replies))
+        return self.noise + lines.replace(b"\n", b"\n" + self.noise) if self.noise and lines else lines
+
+    def answer(self, message: bytes) -> list[bytes]:
+        """The messages that it sends upon a request: its reply, behind those that are late; or none."""
         header = Header.loads(message[: Header.SIZE])
         self.requests.append((int(header.group_id), int(header.command_id)))
         handler = self.handlers.get((header.op, int(header.group_id), int(header.command_id)), lambda _: {"rc": 8})
         reply = handler(cbor2.loads(message[Header.SIZE :]))
         if reply is None:
-            return b""
+            return []
         body = cbor2.dumps(reply)
         op = OP.READ_RSP if header.op == OP.READ else OP.WRITE_RSP
         reply_header = Header(op, Version.V2, header.flags, len(body), header.group_id, header.sequence, header.command_id)
-        lines = encode_message(bytes(reply_header) + body)
-        if self.noise:
-            lines = self.noise + lines.replace(b"\n", b"\n" + self.noise)
+        answer = bytes(reply_header) + body
         if self.silent_requests:
             self.silent_requests -= 1
             self.ignored_one.set()
-            self._late += lines if self.are_silent_replies_late else b""
-            return b""
-        late, self._late = self._late, b""
-        return late + lines
+            self._late += [answer] if self.are_silent_replies_late else []
+            return []
+        late, self._late = self._late, []
+        return [*late, answer]
 
 
 @asynccontextmanager
@@ -176,12 +181,14 @@ async def open_memory(board: PythonBoard) -> AsyncIterator[Link]:
 
 
 @asynccontextmanager
-async def open_to(kind: str, board: PythonBoard) -> AsyncIterator[tuple[Link, Callable[[], None] | None]]:
+async def open_to(kind: str, board: PythonBoard) -> AsyncIterator[tuple[Link, Callable[[], object] | None]]:
     """An open link of this kind to the board, and what takes the board away (None: it cannot go)."""
     if kind == "memory":
         async with open_memory(board) as link:
             yield link, None
         return
-    peer = {"tcp": tcp_peer, "serial": pty_peer}[kind]
-    async with peer(board) as (url, cut), open_link(url) as link:
+    from tests.host.ble_peer import ble_peer  # noqa: PLC0415
+
+    peers: dict[str, Peer] = {"tcp": tcp_peer, "serial": pty_peer, "ble": ble_peer}
+    async with peers[kind](board) as (url, cut), open_link(url) as link:
         yield link, cut

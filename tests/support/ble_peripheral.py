@@ -20,6 +20,8 @@ from bumble.transport.tcp_client import open_tcp_client_transport
 from smp import header as smp_header
 from smp import os_management as smp_os
 
+from tinyfleet.link.reassembly import Reassembly
+
 SMP_SERVICE = "8d53dc1d-1db7-4cd3-868b-8a527460aa84"
 SMP_CHARACTERISTIC = "da2e7828-fbce-4e01-ae9e-261174997c48"
 PLAIN_SERVICE = "6e0a0001-0000-4000-8000-00000000ab1e"
@@ -43,6 +45,9 @@ class ReferencePeripheral:
         address: Its own, as a scanner sees it.
         written: What was written to SINK, in order.
         requests: SMP requests so far, whole.
+        swallow: How many of the next pieces of requests get lost.
+        noise: A notification that comes before each SMP reply; empty: none.
+        piece_bytes: Most bytes of a reply in one notification; None: what fits.
         device: Bumble's.
     """
 
@@ -52,7 +57,10 @@ class ReferencePeripheral:
         self.written: list[bytes] = []
         self.requests: list[bytes] = []
         self._answer = answer
-        self._partial: dict[int, bytearray] = {}
+        self.swallow = 0
+        self.noise = b""
+        self.piece_bytes: int | None = None
+        self._partials: dict[int, Reassembly] = {}
         kinds, readable, writeable = Characteristic.Properties, Characteristic.READABLE, Characteristic.WRITEABLE
         self._smp = Characteristic(
             SMP_CHARACTERISTIC, kinds.WRITE_WITHOUT_RESPONSE | kinds.NOTIFY, writeable, CharacteristicValue(write=self._take_smp)
@@ -84,18 +92,26 @@ class ReferencePeripheral:
         self.written.append(bytes(value))
 
     async def _take_smp(self, connection: Connection, value: bytes) -> None:
-        partial = self._partial.setdefault(connection.handle, bytearray())
-        partial += value
-        size = smp_header.Header.SIZE
-        while len(partial) >= size and len(partial) >= size + int.from_bytes(partial[2:4], "big"):
-            whole = size + int.from_bytes(partial[2:4], "big")
-            message = bytes(partial[:whole])
-            del partial[:whole]
+        if self.swallow:
+            self.swallow -= 1
+            return
+        most = connection.att_mtu - 3
+        partial = self._partials.setdefault(connection.handle, Reassembly())
+        for message in partial.feed(value, asyncio.get_running_loop().time()):
             self.requests.append(message)
             reply = self._answer(message)
-            for start in range(0, len(reply or b""), connection.att_mtu - 3):
-                assert reply is not None
-                await self.device.notify_subscriber(connection, self._smp, reply[start : start + connection.att_mtu - 3])
+            if reply is None:
+                continue
+            size = min(most, self.piece_bytes or most)
+            pieces = [self.noise[start : start + most] for start in range(0, len(self.noise), most)]
+            pieces += [reply[start : start + size] for start in range(0, len(reply), size)]
+            for piece in pieces:
+                await self.device.notify_subscriber(connection, self._smp, piece)
+
+    async def drop(self) -> None:
+        """End the connections from this side."""
+        for connection in list(self.device.connections.values()):
+            await connection.disconnect()
 
     async def notify(self, value: bytes) -> None:
         """Send a notification of TICKER to whoever subscribed."""

@@ -44,16 +44,21 @@ async def open_link(url: str, *, timeout_s: float = 5.0) -> AsyncIterator[Link]:
         LinkClosed: nobody is there.
         LinkTimeout: it could not be opened in time.
     """
-    async with open_pipe(url, timeout_s=timeout_s) as pipe:
-        yield ConsoleLink(url, pipe)
+    scheme, parsed = _parse(url)
+    async with AsyncExitStack() as stack:
+        link = await OPENERS[scheme](parsed, timeout_s, stack)
+        stack.push_async_callback(link.disconnect)
+        yield link
 
 
 @asynccontextmanager
 async def open_pipe(url: str, *, timeout_s: float = 5.0) -> AsyncIterator[BytePipe]:
     """The bytes below a link, for who wants to see them all; otherwise as :func:`open_link`."""
     scheme, parsed = _parse(url)
+    if scheme not in PIPES:
+        raise UsageError(f"{url} carries messages and no text", hint=f"a console has {', '.join(f'{name}://' for name in sorted(PIPES))}")
     async with AsyncExitStack() as stack:
-        pipe = await OPENERS[scheme](parsed, timeout_s, stack)
+        pipe = await PIPES[scheme](parsed, timeout_s, stack)
         stack.push_async_callback(pipe.close)
         yield pipe
 
@@ -92,16 +97,35 @@ async def _open_memory(url: _DeviceUrl, _timeout_s: float, stack: AsyncExitStack
     return await asyncio.to_thread(MemoryPipe.open, model_dir, url.option_path("nvm"), stack)
 
 
-_Opener = Callable[[_DeviceUrl, float, AsyncExitStack], Awaitable[BytePipe]]
+async def _open_ble(url: _DeviceUrl, timeout_s: float, _stack: AsyncExitStack) -> Link:
+    from tinyfleet.link.ble import named_air, open_ble  # noqa: PLC0415 - other links need no bleak
 
-OPENERS: dict[str, _Opener] = {"serial": _open_serial, "tcp": _open_tcp, "emu": _open_emulated, "memory": _open_memory}
-"""How each scheme is opened: the parsed URL, the deadline, and a stack that undoes what opening did."""
+    return await open_ble(url.text, url.host, named_air(url.options.get("air")), timeout_s)
+
+
+_PipeOpener = Callable[[_DeviceUrl, float, AsyncExitStack], Awaitable[BytePipe]]
+_LinkOpener = Callable[[_DeviceUrl, float, AsyncExitStack], Awaitable[Link]]
+
+
+def _on_a_console(open_bytes: _PipeOpener) -> _LinkOpener:
+    async def opener(url: _DeviceUrl, timeout_s: float, stack: AsyncExitStack) -> Link:
+        return ConsoleLink(url.text, await open_bytes(url, timeout_s, stack))
+
+    return opener
+
+
+PIPES: dict[str, _PipeOpener] = {"serial": _open_serial, "tcp": _open_tcp, "emu": _open_emulated, "memory": _open_memory}
+"""How each scheme with a byte stream is opened: the parsed URL, the deadline, and a stack that undoes what opening did."""
+
+OPENERS: dict[str, _LinkOpener] = {**{scheme: _on_a_console(open_bytes) for scheme, open_bytes in PIPES.items()}, "ble": _open_ble}
+"""How a link of each scheme is opened."""
 
 _OPTIONS: dict[str, frozenset[str]] = {
     "serial": frozenset({"baud"}),
     "tcp": frozenset(),
     "emu": frozenset({"elf", "nvm"}),
     "memory": frozenset({"model", "nvm"}),
+    "ble": frozenset({"air"}),
 }
 
 
@@ -115,6 +139,7 @@ def _parse(url: str) -> tuple[str, _DeviceUrl]:
                 f"{url} has an unknown option {unknown[0]!r}", hint=f"known: {', '.join(sorted(_OPTIONS[parts.scheme])) or 'none'}"
             )
         if parts.scheme in OPENERS:
-            host = parts.netloc if parts.scheme == "serial" else (parts.hostname or "")
+            # Others have a name there, in which capitals count: a port's, a device's.
+            host = (parts.hostname or "") if parts.scheme in ("tcp", "emu", "memory") else urllib.parse.unquote(parts.netloc)
             return parts.scheme, _DeviceUrl(url, host, parts.port, urllib.parse.unquote(parts.path), options)
     raise UsageError(f"not a device URL: {url!r}", hint=f"it begins with {', '.join(f'{scheme}://' for scheme in sorted(OPENERS))}")
