@@ -3,9 +3,9 @@
 One record, derived record or loss report is one event; a delivery is a batch of them. Attribute by attribute:
 ``docs/spec/telemetry.md``::
 
-    body = encode_events([record_event(envelope, Encoding.JSON)], Encoding.JSON)
+    body = encode_events(batch_events(batch, Encoding.JSON), Encoding.JSON)
     for event in decode_events(body, Encoding.JSON):
-        read_event(event, Encoding.JSON)  # Envelope or LossEvent, checked
+        read_event(event, Encoding.JSON)  # Envelope, DerivedEnvelope or LossEvent, checked
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import base64
 import binascii
 import enum
 import io
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -21,15 +22,18 @@ import cbor2
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from tinyfleet.telemetry import Envelope, LossReport, RecordIdentity, format_utc, parse_utc
+from tinyfleet.telemetry import Batch, DerivedEnvelope, Envelope, LossReport, RecordIdentity, format_utc, parse_utc
 from tinyfleet_codegen.errors import ProtocolError
 from tinyfleet_codegen.wire.record import HEADER_BYTES, MAX_OUTPUT_BYTES, decode_record
 
 SCHEMA = "urn:tinyfleet:telemetry:1"
 """``dataschema`` of every event: the schema and its version."""
 RECORD_TYPE = "tinyfleet.record.v1"
+DERIVED_TYPE = "tinyfleet.derived.v1"
 LOSS_TYPE = "tinyfleet.loss.v1"
 
+DERIVED_LIMIT_BYTES = 256 * 2**10
+"""Longest body of a derived record, written as JSON: a raw window fits."""
 _RECORD_LIMIT_BYTES = HEADER_BYTES + MAX_OUTPUT_BYTES
 
 
@@ -57,6 +61,17 @@ class LossEvent:
     report: LossReport
     gateway_id: str
     outbox_id: bytes
+
+
+def batch_events(batch: Batch, encoding: Encoding) -> list[dict[str, Any]]:
+    """All of a delivery: first the envelopes in their order, then the loss reports."""
+    events = [envelope_event(envelope, encoding) for envelope in batch.envelopes]
+    return events + [loss_event(LossEvent(report, batch.gateway_id, batch.outbox_id)) for report in batch.reports]
+
+
+def envelope_event(envelope: Envelope | DerivedEnvelope, encoding: Encoding) -> dict[str, Any]:
+    """A record or a derived record as an event."""
+    return record_event(envelope, encoding) if isinstance(envelope, Envelope) else derived_event(envelope)
 
 
 def record_event(envelope: Envelope, encoding: Encoding) -> dict[str, Any]:
@@ -92,6 +107,37 @@ def record_event(envelope: Envelope, encoding: Encoding) -> dict[str, Any]:
     return event
 
 
+def derived_event(envelope: DerivedEnvelope) -> dict[str, Any]:
+    """A derived record as an event."""
+    e = envelope
+    outbox = e.outbox_id.hex()
+    event: dict[str, Any] = {
+        "specversion": "1.0",
+        "type": DERIVED_TYPE,
+        "source": f"urn:tinyfleet:outbox:{outbox}",
+        "id": f"{e.kind}/{e.number}",
+        "dataschema": SCHEMA,
+    }
+    if e.time_utc_us is not None:
+        event["time"] = format_utc(e.time_utc_us)
+    event["data"] = {
+        "gateway_id": e.gateway_id,
+        "outbox_id": outbox,
+        "entry": e.entry,
+        "kind": e.kind,
+        "number": e.number,
+        "device_id": None if e.device_id is None else e.device_id.hex(),
+        "boot_id": e.boot_id,
+        "first_seq": e.first_seq,
+        "last_seq": e.last_seq,
+        "count": e.count,
+        "time_error_us": e.time_error_us,
+        "model_id": None if e.model_id is None else e.model_id.hex(),
+        "body": from_json(e.body),
+    }
+    return event
+
+
 def loss_event(loss: LossEvent) -> dict[str, Any]:
     """Totals of what one outbox will never deliver of one boot; a later one replaces an earlier one."""
     r = loss.report
@@ -100,7 +146,7 @@ def loss_event(loss: LossEvent) -> dict[str, Any]:
         "specversion": "1.0",
         "type": LOSS_TYPE,
         "source": f"urn:tinyfleet:outbox:{outbox}",
-        "id": f"loss/{device}/{r.boot_id}/{r.lost}/{r.dropped}",
+        "id": f"loss/{device}/{r.boot_id}/{r.lost}/{r.dropped}/{r.filtered}",
         "dataschema": SCHEMA,
         "data": {
             "gateway_id": loss.gateway_id,
@@ -109,6 +155,7 @@ def loss_event(loss: LossEvent) -> dict[str, Any]:
             "boot_id": r.boot_id,
             "lost": r.lost,
             "dropped": r.dropped,
+            "filtered": r.filtered,
         },
     }
 
@@ -138,7 +185,7 @@ def decode_events(body: bytes, encoding: Encoding) -> list[Any]:
     return events
 
 
-def read_event(event: Any, encoding: Encoding) -> Envelope | LossEvent:
+def read_event(event: Any, encoding: Encoding) -> Envelope | DerivedEnvelope | LossEvent:
     """Check one decoded event.
 
     Raises:
@@ -188,6 +235,22 @@ class _RecordData(_Checked):
     record: Annotated[str, Field(max_length=4 * ((_RECORD_LIMIT_BYTES + 2) // 3))] | Annotated[bytes, Field(max_length=_RECORD_LIMIT_BYTES)]
 
 
+class _DerivedData(_Checked):
+    gateway_id: _GatewayId
+    outbox_id: _Hex16
+    entry: _Count
+    kind: Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")]
+    number: _Count
+    device_id: _Hex16 | None = None
+    boot_id: _Uint32 | None = None
+    first_seq: _Uint32 | None = None
+    last_seq: _Uint32 | None = None
+    count: _Count
+    time_error_us: _Count | None = None
+    model_id: _Hex32 | None = None
+    body: dict[str, Any]
+
+
 class _LossData(_Checked):
     gateway_id: _GatewayId
     outbox_id: _Hex16
@@ -195,6 +258,7 @@ class _LossData(_Checked):
     boot_id: _Uint32
     lost: _Count
     dropped: _Count
+    filtered: _Count = 0
 
 
 class _Event(_Checked):
@@ -239,6 +303,42 @@ class _RecordEvent(_Event):
         )
 
 
+class _DerivedEvent(_Event):
+    type: Literal["tinyfleet.derived.v1"]
+    time: Annotated[str, Field(max_length=40)] | None = None
+    data: _DerivedData
+
+    def item(self, _encoding: Encoding) -> DerivedEnvelope:
+        """The derived record, its body written in one way."""
+        d = self.data
+        self.expect(f"urn:tinyfleet:outbox:{d.outbox_id}", f"{d.kind}/{d.number}")
+        if (d.device_id is None) is not (d.boot_id is None):
+            raise ProtocolError("a derived record names a device and its boot, or neither")
+        try:
+            # A float that is no number, or bytes from CBOR, cannot be written.
+            body = json.dumps(d.body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ProtocolError(f"data.body is not JSON: {error}") from error
+        if len(body) > DERIVED_LIMIT_BYTES:
+            raise ProtocolError(f"data.body has {len(body)} bytes, {DERIVED_LIMIT_BYTES} are allowed")
+        return DerivedEnvelope(
+            kind=d.kind,
+            number=d.number,
+            device_id=None if d.device_id is None else bytes.fromhex(d.device_id),
+            boot_id=d.boot_id,
+            first_seq=d.first_seq,
+            last_seq=d.last_seq,
+            count=d.count,
+            body=body,
+            time_utc_us=None if self.time is None else parse_utc(self.time),
+            time_error_us=d.time_error_us,
+            model_id=None if d.model_id is None else bytes.fromhex(d.model_id),
+            gateway_id=d.gateway_id,
+            outbox_id=bytes.fromhex(d.outbox_id),
+            entry=d.entry,
+        )
+
+
 class _LossEvent(_Event):
     type: Literal["tinyfleet.loss.v1"]
     data: _LossData
@@ -246,8 +346,10 @@ class _LossEvent(_Event):
     def item(self, _encoding: Encoding) -> LossEvent:
         """The report as the store takes it."""
         d = self.data
-        self.expect(f"urn:tinyfleet:outbox:{d.outbox_id}", f"loss/{d.device_id}/{d.boot_id}/{d.lost}/{d.dropped}")
-        return LossEvent(LossReport(bytes.fromhex(d.device_id), d.boot_id, d.lost, d.dropped), d.gateway_id, bytes.fromhex(d.outbox_id))
+        report = LossReport(bytes.fromhex(d.device_id), d.boot_id, d.lost, d.dropped, d.filtered)
+        self.expect(f"urn:tinyfleet:outbox:{d.outbox_id}", f"loss/{d.device_id}/{d.boot_id}/{d.lost}/{d.dropped}/{d.filtered}")
+        return LossEvent(report, d.gateway_id, bytes.fromhex(d.outbox_id))
 
 
-_EVENT: TypeAdapter[_RecordEvent | _LossEvent] = TypeAdapter(Annotated[_RecordEvent | _LossEvent, Field(discriminator="type")])
+_AnyEvent = _RecordEvent | _DerivedEvent | _LossEvent
+_EVENT: TypeAdapter[_AnyEvent] = TypeAdapter(Annotated[_AnyEvent, Field(discriminator="type")])

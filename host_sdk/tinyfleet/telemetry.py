@@ -146,16 +146,6 @@ class LossReport:
     dropped: int
     filtered: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """The report's object in a batch."""
-        return {
-            "device_id": self.device_id.hex(),
-            "boot_id": self.boot_id,
-            "lost": self.lost,
-            "dropped": self.dropped,
-            "filtered": self.filtered,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -180,17 +170,6 @@ class Batch:
     def derived(self) -> list[DerivedEnvelope]:
         """What the gateway made of them."""
         return [e for e in self.envelopes if isinstance(e, DerivedEnvelope)]
-
-    def to_json(self) -> dict[str, Any]:
-        """The body of one delivery to a tinyfleet cloud."""
-        return {
-            "version": TELEMETRY_VERSION,
-            "gateway_id": self.gateway_id,
-            "outbox_id": self.outbox_id.hex(),
-            "records": [e.to_json() for e in self.records],
-            "derived": [e.to_json() for e in self.derived],
-            "reports": [r.to_json() for r in self.reports],
-        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def test_answer_names_what_is_stored_and_a_listing_shows_it(client: Client) -> N
     answer = client.post("/v1/records", json=batch(message(0), message(1), message(3)))
     assert answer.status_code == 200
     assert answer.json() == {
-        "version": 1, "stored": 3, "redelivered": 0, "duplicated": 0, "alarms": 0, "refused": [],
+        "version": 1, "stored": 3, "derived": 0, "redelivered": 0, "duplicated": 0, "alarms": 0, "refused": [],
         "acknowledged": [
             {"device_id": DEVICE.hex(), "boot_id": 1, "first": 0, "last": 1},
             {"device_id": DEVICE.hex(), "boot_id": 1, "first": 3, "last": 3},

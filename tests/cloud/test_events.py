@@ -16,8 +16,8 @@ from tests.cloud.test_app import Client
 from tinyfleet.cloud import app as app_module
 from tinyfleet.cloud.app import create_app
 from tinyfleet.cloud.store import CLOUD_FILE, CloudStore
-from tinyfleet.cloud_events import Encoding, LossEvent, encode_events, loss_event, record_event
-from tinyfleet.telemetry import Envelope, LossReport, RecordIdentity
+from tinyfleet.cloud_events import Encoding, LossEvent, encode_events, envelope_event, loss_event, record_event
+from tinyfleet.telemetry import DerivedEnvelope, Envelope, LossReport, RecordIdentity
 
 BOTH = pytest.mark.parametrize("encoding", list(Encoding))
 
@@ -48,11 +48,11 @@ def post(client: Client, events: list[Any], encoding: Encoding = Encoding.JSON, 
 
 @BOTH
 def test_answer_names_the_entries_that_are_stored(client: Client, encoding: Encoding) -> None:
-    loss = loss_event(LossEvent(LossReport(DEVICE, 1, lost=3, dropped=1), "gw", bytes.fromhex(OUTBOX)))
+    loss = loss_event(LossEvent(LossReport(DEVICE, 1, lost=3, dropped=1, filtered=7), "gw", bytes.fromhex(OUTBOX)))
     answer = post(client, [event(s, encoding) for s in (0, 1, 3)] + [loss, event(0, encoding, outbox=OTHER_OUTBOX)], encoding)
     assert answer.status_code == 200
     assert answer.json() == {
-        "version": 1, "stored": 3, "redelivered": 0, "duplicated": 1, "alarms": 0, "reports": 1, "refused": [],
+        "version": 1, "stored": 3, "derived": 0, "redelivered": 0, "duplicated": 1, "alarms": 0, "reports": 1, "refused": [],
         "acknowledged": [
             {"outbox_id": OUTBOX, "first": 1, "last": 2}, {"outbox_id": OUTBOX, "first": 4, "last": 4},
             {"outbox_id": OTHER_OUTBOX, "first": 1, "last": 1},
@@ -62,7 +62,43 @@ def test_answer_names_the_entries_that_are_stored(client: Client, encoding: Enco
     assert (again["stored"], again["redelivered"]) == (0, 1)
     rows = client.get("/v1/records").json()["records"]
     assert [(r["seq"], r["time_utc"][:10], r["model_id"]) for r in rows] == [(s, "2001-09-09", MODEL) for s in (0, 1, 3)]
-    assert (client.get("/v1/summary").json()["lost"], client.get("/v1/summary").json()["dropped"]) == (3, 1)
+    summary = client.get("/v1/summary").json()
+    assert (summary["lost"], summary["dropped"], summary["filtered"]) == (3, 1, 7)
+
+
+def derived(number: int, encoding: Encoding = Encoding.JSON, *, entry: int = 90, count: int = 4, **body: Any) -> dict[str, Any]:
+    """A gap, as a gateway would declare it."""
+    about = (DEVICE, 1, 10, 13, count, json.dumps({"reason": "restart"} | body).encode(), 10**15, 900, None)
+    return envelope_event(DerivedEnvelope("gap", number, *about, "gw", bytes.fromhex(OUTBOX), entry), encoding)
+
+
+@BOTH
+def test_derived_record_is_stored_by_its_own_identity_and_listed(client: Client, encoding: Encoding) -> None:
+    answer = post(client, [derived(1, encoding), event(0, encoding), derived(2, encoding, entry=91)], encoding).json()
+    assert (answer["stored"], answer["derived"]) == (1, 2)
+    assert [(r["first"], r["last"]) for r in answer["acknowledged"]] == [(1, 1), (90, 91)]
+    assert post(client, [derived(1, encoding)], encoding).json()["redelivered"] == 1
+    assert post(client, [derived(1, encoding, entry=99)], encoding).json()["duplicated"] == 1
+    assert post(client, [derived(1, encoding, count=5)], encoding).json()["alarms"] == 1
+    assert post(client, [derived(1, encoding, more=1)], encoding).json()["alarms"] == 1
+    rows = client.get("/v1/derived?after=1").json()["derived"]
+    assert [(r["number"], r["device_id"], r["first_seq"], r["last_seq"], r["count"]) for r in rows] == [(2, DEVICE.hex(), 10, 13, 4)]
+    assert (rows[0]["body"], rows[0]["gateway_id"]) == ({"reason": "restart"}, "gw")
+    summary = client.get("/v1/summary").json()
+    assert (summary["derived"], summary["covered"], summary["alarms"]) == (2, 8, 2)
+
+
+@pytest.mark.parametrize(
+    "change", [{"kind": "Gap"}, {"number": -1}, {"boot_id": None}, {"count": None}, {"body": []}, {"first_seq": 2**32}]
+)
+def test_wrong_derived_record_is_refused(client: Client, change: dict[str, Any]) -> None:
+    assert post(client, [changed(derived(1), **change)]).status_code == 422
+
+
+def test_body_of_a_derived_record_must_be_writable_as_json(client: Client) -> None:
+    for value in (float("nan"), b"bytes"):
+        wrong = changed(derived(1, Encoding.CBOR), body={"x": value})
+        assert post(client, [wrong], Encoding.CBOR).json()["refused"][0]["reason"].startswith("data.body is not JSON")
 
 
 def test_both_forms_of_a_batch_are_the_same_records(client: Client) -> None:

@@ -52,7 +52,7 @@ def test_newer_database_is_refused_and_not_touched(tmp_path: Path) -> None:
     connection.execute("PRAGMA user_version = 7")
     connection.close()
     before = (tmp_path / CLOUD_FILE).read_bytes()
-    assert_one_error(serve("--data", str(tmp_path), "--port", "0"), "has version 7", "knows up to 1", "update tinyfleet")
+    assert_one_error(serve("--data", str(tmp_path), "--port", "0"), "has version 7", "knows up to 2", "update tinyfleet")
     assert (tmp_path / CLOUD_FILE).read_bytes() == before
 
 

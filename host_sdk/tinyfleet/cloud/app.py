@@ -98,6 +98,22 @@ def create_app(store: CloudStore, *, token: str | None = None) -> FastAPI:
         rows, models = await call(read)
         return {"version": TELEMETRY_VERSION, "records": [_shown(row, models) for row in rows], "next": rows[-1].id if rows else after}
 
+    @app.get("/v1/derived", dependencies=guarded)
+    async def get_derived(
+        after: Annotated[int, Query(ge=0, lt=2**63)] = 0, limit: Annotated[int, Query(ge=1, le=5000)] = 500
+    ) -> dict[str, Any]:
+        rows = await call(lambda: store.derived(after=after, limit=limit))
+        return {
+            "version": TELEMETRY_VERSION,
+            "derived": [
+                row.envelope.to_json()
+                | {"id": row.id, "gateway_id": row.envelope.gateway_id, "outbox_id": row.envelope.outbox_id.hex()}
+                | {"received_utc": format_utc(row.received_utc_us)}
+                for row in rows
+            ],
+            "next": rows[-1].id if rows else after,
+        }
+
     @app.get("/v1/alarms", dependencies=guarded)
     async def get_alarms() -> dict[str, Any]:
         rows = await call(store.alarms)

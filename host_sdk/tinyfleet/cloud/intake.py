@@ -13,7 +13,7 @@ from fastapi import HTTPException
 from tinyfleet.cloud.messages import MAX_BATCH_RECORDS, BatchMessage
 from tinyfleet.cloud.store import CloudStore
 from tinyfleet.cloud_events import Encoding, LossEvent, decode_events, read_event
-from tinyfleet.telemetry import TELEMETRY_VERSION, Envelope
+from tinyfleet.telemetry import TELEMETRY_VERSION, DerivedEnvelope, Envelope
 from tinyfleet_codegen.errors import ProtocolError
 
 log = logging.getLogger(__name__)
@@ -82,13 +82,13 @@ async def take_batch(store: CloudStore, call: StoreCall, batch: BatchMessage) ->
 
 def _read_events(
     events: list[Any], encoding: Encoding, gateway_id: str | None
-) -> tuple[list[Envelope], list[LossEvent], list[dict[str, Any]]]:
+) -> tuple[list[Envelope | DerivedEnvelope], list[LossEvent], list[dict[str, Any]]]:
     """Check the events of a batch, each for itself: ``(items, losses, refused)``.
 
     Args:
         gateway_id: The only gateway that may have made them; None: any.
     """
-    items: list[Envelope] = []
+    items: list[Envelope | DerivedEnvelope] = []
     losses: list[LossEvent] = []
     refused: list[dict[str, Any]] = []
     for index, event in enumerate(events):
@@ -106,7 +106,7 @@ def _read_events(
     return items, losses, refused
 
 
-def _entry_ranges(items: list[Envelope]) -> list[dict[str, Any]]:
+def _entry_ranges(items: list[Envelope | DerivedEnvelope]) -> list[dict[str, Any]]:
     """Neighbouring entries of one outbox, named as first .. last."""
     ranges: list[dict[str, Any]] = []
     for outbox, entry in sorted((e.outbox_id.hex(), e.entry) for e in items):
