@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,8 +40,21 @@ class Process:
         self._process = process
 
     @classmethod
-    def start(cls, name: str, words: list[str], log_path: Path, *, timeout_s: float = START_TIMEOUT_S) -> Process:
+    def start(
+        cls,
+        name: str,
+        words: list[str],
+        log_path: Path,
+        *,
+        timeout_s: float = START_TIMEOUT_S,
+        program: Sequence[str] = (sys.executable, "-m", "tinyfleet"),
+        env: Mapping[str, str] | None = None,
+    ) -> Process:
         """Start it and wait until it is ready.
+
+        Args:
+            program: What takes ``WORDS --json`` in the place of ``tinyfleet``.
+            env: Added to this process's environment.
 
         Raises:
             SetupError: it ended, or was not ready in time; the message holds its last line.
@@ -49,7 +63,7 @@ class Process:
         read_end, write_end = os.pipe()
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         with os.fdopen(write_end, "wb") as output:
-            process = spawn_tied([sys.executable, "-m", "tinyfleet", *words, "--json"], env=dict(os.environ), pass_fds=[], output=output)
+            process = spawn_tied([*program, *words, "--json"], env={**os.environ, **(env or {})}, pass_fds=[], output=output)
         copy = threading.Thread(target=_copy, args=(os.fdopen(read_end, "rb"), log_path, lines), name=f"log of {name}", daemon=True)
         copy.start()
         last = b""

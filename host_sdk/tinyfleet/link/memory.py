@@ -42,6 +42,8 @@ _DECLARATIONS = """
 void tyf_host_power_on(uint8_t *nvm, uint32_t nvm_bytes);
 uint32_t tyf_host_feed(const uint8_t *data, uint32_t bytes);
 uint32_t tyf_host_take(uint8_t *data, uint32_t capacity);
+uint32_t tyf_host_take_witness(uint8_t *data, uint32_t capacity);
+void tyf_host_advance_us(uint64_t us);
 """
 
 
@@ -136,6 +138,20 @@ class MemoryPipe:
         ffi = cffi.FFI()
         ffi.cdef(_DECLARATIONS)
         return cls(ffi, ffi.dlopen(str(library)), memory)
+
+    def advance(self, us: int) -> None:
+        """Let the board's time go on; what its own sensor measures meanwhile becomes records."""
+        self._board.tyf_host_advance_us(us)
+
+    def restart(self) -> None:
+        """Power off and on: what its memory held is gone, its flash stays."""
+        self._sent = b""
+        self._board.tyf_host_power_on(self._nvm, len(self._nvm))
+
+    def take_witness(self) -> bytes:
+        """What a test build (``TYF_CFG_WITNESS``) has said of its records since the last call."""
+        count = self._board.tyf_host_take_witness(self._buffer, _TAKE_BYTES)
+        return bytes(self._ffi.buffer(self._buffer, count))
 
     async def write(self, data: bytes) -> None:
         """See :class:`~tinyfleet.link.pipe.BytePipe`. The board works the bytes off at once."""

@@ -1,0 +1,120 @@
+"""The bugs that the no-loss campaign must see: ``tinyfleet`` with one of them, as a process of its own.
+
+::
+
+    python -m tests.campaigns.chaos_mutants cursor_first gateway run gateway.toml --json
+
+Each opens a window in which a kill loses records. The file that ``TINYFLEET_MUTANT_DIES`` names, while it is there, makes the process
+die by SIGKILL in that window, once: then a test needs no luck.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+WINDOW_S = 0.03
+
+
+def window() -> None:
+    """A moment in which a kill does damage."""
+    trigger = os.environ.get("TINYFLEET_MUTANT_DIES")
+    if trigger and Path(trigger).exists():
+        Path(trigger).unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(WINDOW_S)
+
+
+def cursor_first() -> None:
+    """The gateway moves a device's cursor, and commits the records after that."""
+    from tinyfleet.gateway.outbox import Outbox  # noqa: PLC0415
+
+    intact = Outbox.append
+
+    def append(self: Outbox, device_id: bytes, boot_id: int, records: Sequence[Any], *, since: int, next_seq: int, lost: int) -> Any:
+        intact(self, device_id, boot_id, [], since=since, next_seq=next_seq, lost=lost)
+        if records:
+            window()
+        return intact(self, device_id, boot_id, records, since=next_seq, next_seq=next_seq, lost=0)
+
+    Outbox.append = append  # type: ignore[method-assign]
+
+
+def freed_before_ack() -> None:
+    """The gateway frees what it is about to deliver."""
+    from tinyfleet.gateway.sinks.http import HttpSink  # noqa: PLC0415
+    from tinyfleet.gateway.sinks.sink import Delivered  # noqa: PLC0415
+    from tinyfleet.telemetry import Batch  # noqa: PLC0415
+
+    intact = HttpSink.deliver
+    tasks = set()
+
+    async def late(self: HttpSink, batch: Batch) -> None:
+        await asyncio.sleep(WINDOW_S)
+        if batch.records:
+            window()
+        await intact(self, batch)
+
+    async def deliver(self: HttpSink, batch: Batch) -> Delivered:
+        task = asyncio.create_task(late(self, batch))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        return Delivered(accepted=frozenset(e.entry for e in batch.envelopes))
+
+    HttpSink.deliver = deliver  # type: ignore[method-assign]
+
+
+def ack_before_commit() -> None:
+    """The cloud answers, and commits when it is asked the next time."""
+    from tinyfleet.cloud.store import CloudStore, Ingested  # noqa: PLC0415
+
+    intact, totals = CloudStore.ingest, CloudStore.totals
+    waiting: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def commit(self: CloudStore) -> None:
+        while waiting:
+            arguments, named = waiting[0]
+            intact(self, *arguments, **named)
+            del waiting[0]
+
+    def ingest(self: CloudStore, *arguments: Any, **named: Any) -> Ingested:
+        if waiting:
+            window()
+        commit(self)
+        waiting.append((arguments, named))
+        return Ingested(len(arguments[0]), 0, 0, 0)
+
+    def counted(self: CloudStore) -> dict[str, int]:
+        commit(self)
+        return totals(self)
+
+    CloudStore.ingest = ingest  # type: ignore[method-assign]
+    CloudStore.totals = counted  # type: ignore[method-assign]
+
+
+MUTANTS: dict[str, tuple[str, Callable[[], None]]] = {
+    "cursor_first": ("gateway", cursor_first),
+    "freed_before_ack": ("gateway", freed_before_ack),
+    "ack_before_commit": ("cloud", ack_before_commit),
+}
+"""Name -> whose bug it is, and what brings it in."""
+
+
+def main() -> int:
+    """Bring the bug in, then be ``tinyfleet``."""
+    name, *words = sys.argv[1:]
+    MUTANTS[name][1]()
+    sys.argv = ["tinyfleet", *words]
+    from tinyfleet.cli.app import main as tinyfleet_main  # noqa: PLC0415
+
+    return tinyfleet_main()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,166 @@
+"""Gateway and cloud as processes over folders that outlive them, to be killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import httpx
+
+from tests.campaigns.chaos_mutants import MUTANTS
+from tests.support.no_loss import Holdings, read_holdings
+from tinyfleet.cloud.store import CLOUD_FILE
+from tinyfleet.demo.process import Process
+from tinyfleet.gateway.outbox import OUTBOX_FILE, inspect_outbox
+from tinyfleet_codegen.errors import StoreError
+
+POLL_S = 0.05
+STOP_TIMEOUT_S = 30.0
+
+
+class Service:
+    """One ``tinyfleet WORDS``: killed, started again, always with the same words.
+
+    Args:
+        name: Of it and of its log.
+        words: After ``tinyfleet``.
+        mutant: Name of a bug to bring in, see :mod:`tests.campaigns.chaos_mutants`.
+        env: Added to the environment.
+    """
+
+    def __init__(self, name: str, words: list[str], logs: Path, *, mutant: str | None = None, env: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self.words = words
+        self.env = dict(env or {})
+        self.process: Process | None = None
+        self.starts = 0
+        self._log = logs / f"{name}.log"
+        mutate = [] if mutant is None or MUTANTS[mutant][0] != name else ["-m", "tests.campaigns.chaos_mutants", mutant]
+        self._program = [sys.executable, *(mutate or ["-m", "tinyfleet"])]
+
+    async def start(self) -> None:
+        """Start it; returns when it is ready."""
+        self.starts += 1
+        self.process = await asyncio.to_thread(Process.start, self.name, self.words, self._log, program=self._program, env=self.env)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it lives."""
+        return self.process is not None and self.process.is_running()
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        if self.process is not None:
+            await asyncio.to_thread(self.process.kill)
+
+    async def stop(self) -> None:
+        """SIGTERM."""
+        if self.process is not None:
+            await asyncio.to_thread(self.process.stop)
+
+
+class Relay:
+    """The two of them.
+
+    Args:
+        folder: Gets their folders, logs and configuration.
+        device_urls: What the gateway pulls.
+        gateway_dir: The gateway's data folder, when it is not in ``folder``.
+        cloud_dir: The cloud's.
+        mutant: See :class:`Service`.
+        dies: File that makes a mutant die in its window.
+        gateway_env: Added to the gateway's environment.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        device_urls: Sequence[str],
+        *,
+        gateway_dir: Path | None = None,
+        cloud_dir: Path | None = None,
+        mutant: str | None = None,
+        dies: Path | None = None,
+        gateway_env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.gateway_dir = gateway_dir or folder / "gateway"
+        self.cloud_dir = cloud_dir or folder / "cloud"
+        self.config = folder / "gateway.toml"
+        self._device_urls = device_urls
+        env = {"PYTHONPATH": str(Path(__file__).parents[2])} | ({} if dies is None else {"TINYFLEET_MUTANT_DIES": str(dies)})
+        words = ["cloud", "serve", "--data", str(self.cloud_dir), "--port", "0"]
+        self.cloud = Service("cloud", words, folder / "logs", mutant=mutant, env=env)
+        self.gateway = Service(
+            "gateway", ["gateway", "run", str(self.config)], folder / "logs", mutant=mutant, env=env | dict(gateway_env or {})
+        )
+
+    @property
+    def cloud_port(self) -> int:
+        """Where the cloud listens."""
+        return int(self.cloud.words[-1])
+
+    async def start_cloud(self) -> None:
+        """Start it, on the port of the last time."""
+        await self.cloud.start()
+        assert self.cloud.process is not None
+        self.cloud.words[-1] = str(self.cloud.process.facts["url"]).rpartition(":")[2]
+
+    def configure(self, sinks: str, *, outbox: str = "", max_records: int = 64, poll_s: float = 0.05) -> None:
+        """Write the gateway's configuration."""
+        devices = "".join(
+            f"[[device]]\nurl = {json.dumps(url)}\ntimeout_s = 5.0\npoll_s = {poll_s}\nmax_records = {max_records}\n\n"
+            for url in self._device_urls
+        )
+        gateway = f'[gateway]\nid = "chaos"\ndata_dir = {json.dumps(str(self.gateway_dir))}\n'
+        self.config.write_text(f"version = 2\n\n{gateway}\n{devices}{sinks}\n[outbox]\n{outbox}\n", encoding="utf-8")
+
+    def http_sink(self, port: int | None = None) -> str:
+        """A ``[[sink]]`` table for the cloud, or for what stands before it."""
+        url = f"http://127.0.0.1:{port or self.cloud_port}"
+        return f'[[sink]]\ntype = "http"\nurl = "{url}"\ntimeout_s = 4.0\nretry_max_s = 0.5\nbatch_records = 100\n'
+
+    async def until_drained(self, cursors: Mapping[tuple[bytes, int], int], *, timeout_s: float = 120.0) -> None:
+        """Wait until the gateway has pulled up to these cursors, and nothing waits in it.
+
+        Raises:
+            TimeoutError: with what is missing.
+        """
+        state = "the outbox cannot be read"
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    try:
+                        depth, boots = inspect_outbox(self.gateway_dir / OUTBOX_FILE)
+                    except (StoreError, sqlite3.Error):
+                        await asyncio.sleep(POLL_S)
+                        continue
+                    at = {(b.device_id, b.boot_id): b.next_seq for b in boots}
+                    behind = {f"{d.hex()[:8]}/{b}": f"{at.get((d, b), 0)} of {n}" for (d, b), n in cursors.items() if at.get((d, b), 0) < n}
+                    state = f"{depth.waiting} wait, behind: {behind}"
+                    if not behind and not depth.waiting and not depth.refused:
+                        return
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise TimeoutError(f"not drained within {timeout_s:.0f} s: {state}") from None
+
+    async def holdings(self) -> Holdings:
+        """What the cloud has."""
+        # A mutant commits late; it is asked first, so that only what a kill took is missing.
+        async with httpx.AsyncClient(trust_env=False, timeout=30.0) as client:
+            await client.get(f"http://127.0.0.1:{self.cloud_port}/v1/summary")
+        return await asyncio.to_thread(read_holdings, self.cloud_dir / CLOUD_FILE)
+
+    async def close(self) -> None:
+        """End both."""
+        await self.gateway.kill()
+        await self.cloud.kill()
+
+
+def is_root() -> bool:
+    """Whether this process may mount."""
+    return os.geteuid() == 0

@@ -1,0 +1,146 @@
+"""The witness and its judge: each seeded bug loses records, and is seen by what the board wrote before its ring had them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.campaigns.chaos_mutants import MUTANTS
+from tests.campaigns.chaos_relay import Relay
+from tests.gateway.processes import wait_until
+from tests.support.no_loss import Verdict, judge
+from tests.support.witness import START, parse_trace, read_trace
+from tests.support.witness_boards import ring_records, witness_model_dir
+from tinyfleet.emulator.simulated import SimulatedBoard
+from tinyfleet.link import memory
+from tinyfleet_codegen.firmware_tree import firmware_dir
+
+pytestmark = pytest.mark.timeout(180)
+
+RING_BYTES = 4096
+PERIOD_MS = 50
+
+
+@asynccontextmanager
+async def a_board(folder: Path) -> AsyncIterator[SimulatedBoard]:
+    """One that makes a record every 50 ms of its time, which stands still."""
+    model = witness_model_dir(folder / "model", "host", ring_bytes=RING_BYTES)
+    async with AsyncExitStack() as stack:
+        board = await SimulatedBoard.open(model, stack, witness=folder / "trace")
+        await sample(board)
+        yield board
+
+
+async def sample(board: SimulatedBoard) -> None:
+    async with board.connect() as device:
+        await device.sample(PERIOD_MS)
+
+
+def make(board: SimulatedBoard, count: int) -> None:
+    board.advance(count * PERIOD_MS * 1000)
+
+
+async def verdict_of(relay: Relay, board: SimulatedBoard, folder: Path) -> Verdict:
+    trace = read_trace(folder / "trace")
+    boot = max(boot for boot, _ in trace.records)
+    await relay.until_drained({(board.device_id, boot): trace.produced(boot)}, timeout_s=60)
+    verdict = judge({board.device_id: trace}, await relay.holdings(), ring_records=ring_records(RING_BYTES))
+    print(verdict)
+    return verdict
+
+
+@pytest.mark.parametrize("mutant", [None, *MUTANTS])
+async def test_a_kill_in_the_window_of_each_seeded_bug_is_seen(mutant: str | None, tmp_path: Path) -> None:
+    dies = tmp_path / "dies"
+    async with a_board(tmp_path) as board:
+        relay = Relay(tmp_path, [board.url], mutant=mutant, dies=dies)
+        victim = relay.gateway if mutant is None else getattr(relay, MUTANTS[mutant][0])
+        try:
+            await relay.start_cloud()
+            relay.configure(relay.http_sink())
+            await relay.gateway.start()
+            make(board, 40)
+            await relay.until_drained({(board.device_id, 1): 40}, timeout_s=60)
+            if mutant is None:
+                await victim.kill()
+            else:
+                dies.touch()
+            make(board, 30)
+            await wait_until(lambda: not victim.is_running, f"the end of {victim.name}")
+            await (relay.start_cloud() if victim is relay.cloud else relay.gateway.start())
+            make(board, 10)
+            verdict = await verdict_of(relay, board, tmp_path)
+        finally:
+            await relay.close()
+    assert verdict.produced == 80
+    if mutant is None:
+        assert not verdict.findings and verdict.stored == 80
+    else:
+        assert verdict.lost > 0 and any("LOST" in finding for finding in verdict.findings)
+
+
+async def test_a_ring_that_leaves_out_records_without_counting_them_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "firmware"
+    shutil.copytree(firmware_dir(), broken)
+    ring = broken / "lib/telemetry/src/ring.c"
+    text = ring.read_text(encoding="utf-8")
+    before = "        drop_oldest(ring);\n    }\n    uint8_t header"
+    assert text.count(before) == 1
+    # The newest goes instead of the oldest, and its number to the next one: readers see no hole.
+    after = "        drop_oldest(ring);\n        ring->oldest_seq--;\n        ring->next_seq--;\n    }\n    uint8_t header"
+    ring.write_text(text.replace(before, after), encoding="utf-8")
+    monkeypatch.setattr(memory, "firmware_dir", lambda: broken)
+    async with a_board(tmp_path) as board:
+        make(board, ring_records(RING_BYTES) + 20)
+    assert any("twice" in problem for problem in read_trace(tmp_path / "trace").problems)
+
+
+async def test_what_a_restarted_board_had_in_its_ring_is_declared_or_lost(tmp_path: Path) -> None:
+    async with a_board(tmp_path) as board:
+        relay = Relay(tmp_path, [board.url])
+        try:
+            await relay.start_cloud()
+            relay.configure(relay.http_sink())
+            await relay.gateway.start()
+            make(board, 20)
+            await relay.until_drained({(board.device_id, 1): 20}, timeout_s=60)
+            await relay.gateway.kill()
+            make(board, 15)
+            board.restart()
+            await sample(board)
+            make(board, 10)
+            await relay.gateway.start()
+            verdict = await verdict_of(relay, board, tmp_path)
+        finally:
+            await relay.close()
+    assert (verdict.produced, verdict.stored) == (45, 30)
+    assert verdict.dropped_with_board + verdict.lost == 15
+
+
+async def test_what_the_ring_overwrote_is_declared(tmp_path: Path) -> None:
+    async with a_board(tmp_path) as board:
+        relay = Relay(tmp_path, [board.url])
+        try:
+            await relay.start_cloud()
+            relay.configure(relay.http_sink())
+            make(board, ring_records(RING_BYTES) + 25)
+            await relay.gateway.start()
+            verdict = await verdict_of(relay, board, tmp_path)
+        finally:
+            await relay.close()
+    assert not verdict.findings
+    assert verdict.dropped == verdict.dropped_by_ring == 25 and verdict.stored == ring_records(RING_BYTES)
+
+
+def test_only_the_last_line_before_a_start_may_be_torn() -> None:
+    whole = b"\n" + START + b"\n00000001 00000000 62b296a6\n00000001 00000001 f9c0543d\n"
+    assert parse_trace(whole).records == {(1, 0): 0x62B296A6, (1, 1): 0xF9C0543D}
+    torn = parse_trace(whole + b"00000001 000000" + whole.replace(b"00000001 0", b"00000002 0") + b"00000")
+    assert (len(torn.records), torn.starts, torn.torn, torn.problems) == (4, 2, 2, [])
+    assert parse_trace(whole + b"00000001 0000\n" + whole[1:]).torn == 1
+    for damaged in (whole + b"00000001 0000\n00000001 00000002 00000000\n", whole + b"0000000x", whole + b"00000001 00000005 00000000\n"):
+        assert parse_trace(damaged).problems, damaged
