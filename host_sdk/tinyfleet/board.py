@@ -64,6 +64,7 @@ class Board:
         page_bytes: What its NVM erases at once; None where that is no flash.
         unit_bytes: What its NVM programs at once; None where that is no flash.
         updates: How firmware and models are updated over a link: ``direct_xip``, or ``none``.
+        has_hci: Whether it has a UART for a Bluetooth controller.
     """
 
     board_id: str
@@ -78,6 +79,7 @@ class Board:
     page_bytes: int | None
     unit_bytes: int | None
     updates: str
+    has_hci: bool
 
     def require_updates(self) -> None:
         """Refuse to go on for a board that cannot be updated over a link.
@@ -127,6 +129,7 @@ def load_board(board_id: str) -> Board:
             page_bytes=facts["memory"]["nvm"].get("page_bytes"),
             unit_bytes=facts["memory"]["nvm"].get("unit_bytes"),
             updates=facts["updates"],
+            has_hci=any(uart["use"] == "hci" for uart in facts["uarts"]),
         )
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise ConfigError(f"board manifest {path} is not complete: {error!r}") from error
@@ -139,6 +142,11 @@ def _area(facts: dict[str, Any], entry: dict[str, Any]) -> Area:
 
 def _updatable() -> list[str]:
     return [board.board_id for board in load_boards() if board.updates != NO_UPDATES]
+
+
+def hci_boards() -> list[str]:
+    """Ids of the boards that have a UART for a Bluetooth controller."""
+    return [board.board_id for board in load_boards() if board.has_hci]
 
 
 def load_boards() -> tuple[Board, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -41,6 +43,10 @@ def emulate_command(
         Path | None, typer.Option(help="The board's memory over restarts, made when it is not there; without: a new identity.")
     ] = None,
     pty: Annotated[bool, typer.Option("--pty", help="Offer the UART as a pseudo-terminal instead of a TCP port.")] = False,
+    ble: Annotated[
+        bool, typer.Option("--ble", help="Put the board on the air, Bluetooth LE without a radio; on one of its own without --air.")
+    ] = False,
+    air: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The air for --ble; tinyfleet air serve prints it.")] = None,
     device_id: Annotated[str | None, typer.Option(metavar="HEX", help="Identity of a new NVM file, 16 bytes; without: random.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -52,21 +58,36 @@ def emulate_command(
     else:
         firmware = elf if elf is not None else Path(build_dir or ".") / "firmware.elf"
     identity = _parse_device_id(device_id)
+    if air is not None and not ble:
+        raise UsageError("--air goes with --ble")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
         with (
             tempfile.TemporaryDirectory(prefix="tinyfleet-") as scratch,
-            _start(board, firmware, nvm or Path(scratch) / "board.nvm", identity, pty, boot) as emulated,
+            _air(air) if ble else contextlib.nullcontext() as address,
+            _start(board, firmware, nvm or Path(scratch) / "board.nvm", identity, pty, boot, address) as emulated,
         ):
-            _print_addresses(board, emulated, as_json)
+            _print_addresses(board, emulated, address, as_json)
             exit_code = emulated.wait()
             raise LinkClosed(f"QEMU ended by itself (exit code {exit_code}): {emulated.output() or 'it printed nothing'}")
     except _Stopped:
         return
 
 
-def _start(board: str, firmware: Path, nvm: Path, identity: bytes | None, pty: bool, boot: Path | None) -> EmulatedBoard:
+@contextlib.contextmanager
+def _air(address: str | None) -> Iterator[str]:
+    """The air that was named, or one of our own."""
+    if address is not None:
+        yield address
+        return
+    from tinyfleet.emulator.air import serve_air  # noqa: PLC0415 - an optional extra
+
+    with serve_air() as air:
+        yield air.address
+
+
+def _start(board: str, firmware: Path, nvm: Path, identity: bytes | None, pty: bool, boot: Path | None, air: str | None) -> EmulatedBoard:
     from tinyfleet.emulator import EmulatedBoard, create_nvm  # noqa: PLC0415 - keeps --help fast
 
     if boot is not None and not nvm.exists():
@@ -79,7 +100,7 @@ def _start(board: str, firmware: Path, nvm: Path, identity: bytes | None, pty: b
         except BaseException:
             nvm.unlink()  # Half a board would be taken for a whole one next time.
             raise
-    return EmulatedBoard.start(board, firmware, nvm, device_id=identity, pty=pty)
+    return EmulatedBoard.start(board, firmware, nvm, device_id=identity, pty=pty, air=air)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
@@ -98,7 +119,8 @@ def _parse_device_id(text: str | None) -> bytes | None:
         raise UsageError(f"--device-id {text!r} is not hexadecimal", hint="32 digits, for example from: openssl rand -hex 16") from error
 
 
-def _print_addresses(board: str, emulated: EmulatedBoard, as_json: bool) -> None:
+def _print_addresses(board: str, emulated: EmulatedBoard, air: str | None, as_json: bool) -> None:
+    ble = f"ble://tf-{emulated.device_id.hex()[:5]}?air={air}" if air is not None else None
     nvm = str(emulated.nvm.absolute())
     if as_json:
         # One line, flushed: a program reads it and goes on.
@@ -106,12 +128,13 @@ def _print_addresses(board: str, emulated: EmulatedBoard, as_json: bool) -> None
             "board": board,
             "smp": emulated.url,
             "pty": emulated.pty,
+            "ble": ble,
             "nvm": nvm,
             "device_id": emulated.device_id.hex(),
             "pid": emulated.pid,
         }
         sys.stdout.write(json.dumps(facts) + "\n")
     else:
-        rows = [("board", board), ("smp", emulated.url), ("nvm", nvm), ("device id", emulated.device_id.hex())]
-        print_facts([*rows, ("stop", "Ctrl-C")])
+        ways = [("smp", emulated.url), *([("ble", ble)] if ble is not None else [])]
+        print_facts([("board", board), *ways, ("nvm", nvm), ("device id", emulated.device_id.hex()), ("stop", "Ctrl-C")])
     sys.stdout.flush()

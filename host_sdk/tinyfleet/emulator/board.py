@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from tinyfleet.board import Emulation, load_board
+from tinyfleet.board import Board, Emulation, hci_boards, load_board
 from tinyfleet.elf import elf_size
 from tinyfleet.emulator.debugger import Debugger
 from tinyfleet.emulator.nvm import create_nvm, lock_nvm
@@ -73,6 +73,7 @@ class EmulatedBoard:
         pty: bool = False,
         halted: bool = False,
         block_log: Path | None = None,
+        air: str | None = None,
         witness: Path | None = None,
         timeout_s: float = 10.0,
     ) -> EmulatedBoard:
@@ -86,11 +87,12 @@ class EmulatedBoard:
             pty: Offer the UART as a pseudo-terminal instead of a TCP port.
             halted: Stand at the reset, for ``debugger`` to step it.
             block_log: File for a line about every block of instructions that is executed, some 80 bytes each.
+            air: ``HOST:PORT`` of an air (:mod:`tinyfleet.emulator.air`) that the HCI UART is connected to, also again after it was away.
             witness: File that a test build's trace of records (UART2) is appended to; kept over starts and kills.
             timeout_s: Deadline for QEMU's start.
 
         Raises:
-            UsageError: no such board or ELF, or the board exists as hardware only.
+            UsageError: no such board or ELF, or the board exists as hardware only, or has no HCI UART for ``air``.
             ImageError: the file is not an ELF.
             SetupError: QEMU is missing or does not run.
             StoreError: the NVM file is not intact, or another board runs on it.
@@ -116,7 +118,7 @@ class EmulatedBoard:
             command = [
                 *_machine(facts.emulation, facts.nvm_bytes, nvm),
                 *("-chardev", f"{line},mux={'on' if reads_ahead else 'off'}", *_NO_ESCAPE),
-                *("-serial", "chardev:uart0", "-serial", "null"),
+                *("-serial", "chardev:uart0", *_hci_uart(facts, air, reads_ahead)),
                 *("-chardev", f"socket,id=qmp,fd={qemu_control.fileno()}", "-mon", "chardev=qmp,mode=control"),
                 *("-kernel", str(elf.absolute())),
             ]
@@ -204,6 +206,21 @@ class EmulatedBoard:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+
+
+def _hci_uart(board: Board, air: str | None, reads_ahead: bool) -> list[str]:
+    """QEMU's arguments for the second UART, which is the one to a Bluetooth controller."""
+    if air is None:
+        return ["-serial", "null"]
+    if not board.has_hci:
+        raise UsageError(
+            f"{board.board_id} has no UART for a Bluetooth controller", hint=f"boards that have one: {', '.join(hci_boards())}"
+        )
+    host, _, port = air.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError(f"an air is HOST:PORT, not {air!r}", hint="tinyfleet air serve prints its address")
+    mux = "on" if reads_ahead else "off"
+    return ["-chardev", f"socket,id=hci,host={host},port={port},reconnect=1,nodelay=on,mux={mux}", "-serial", "chardev:hci"]
 
 
 def _reads_ahead(emulation: Emulation) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ class Advertiser(LegacyAdvertiser):
 
     def _on_timer_fired(self) -> None:
         self.send_advertising_data()
-        wait_s = max(_MIN_INTERVAL_S, self.advertising_interval_min * _UNIT_S) + self.controller.medium.random.uniform(0, _ADV_DELAY_S)
+        wait_s = max(_MIN_INTERVAL_S, self.advertising_interval_min * _UNIT_S) + random.uniform(0, _ADV_DELAY_S)
         self.timer_handle = asyncio.get_running_loop().call_later(wait_s, self._on_timer_fired)
 
 

@@ -83,7 +83,8 @@ class Medium(LocalLink):
     @faults.setter
     def faults(self, faults: AirFaults) -> None:
         self._faults = faults
-        self.random = random.Random(faults.seed)
+        self._random = random.Random(faults.seed)
+        self._scan_random = random.Random(faults.seed)  # When a board advertises must not change what happens to packets.
         if not faults.withhold_credits:
             for controller in self.controllers:
                 controller.give_back_withheld()
@@ -92,7 +93,7 @@ class Medium(LocalLink):
         """Let every other controller hear one advertisement, until one of them connects."""
         advertiser = sender.le_legacy_advertiser
         for controller in list(self.controllers):
-            if controller is not sender and advertiser.enabled and not self._happens(self.faults.drop_advertisements):
+            if controller is not sender and advertiser.enabled and self._scan_random.random() >= self.faults.drop_advertisements:
                 controller.hear_advertisement(advertiser)
 
     def on_connected(self, central: AirConnection, peripheral: AirConnection) -> None:
@@ -159,7 +160,7 @@ class Medium(LocalLink):
 
     def _queue(self, link: _Link, index: int, pdu: bytes) -> None:
         direction, faults = link.directions[index], self.faults
-        wait_s = (faults.delay_ms + (self.random.uniform(0, faults.jitter_ms) if faults.jitter_ms else 0)) / 1000
+        wait_s = (faults.delay_ms + (self._random.uniform(0, faults.jitter_ms) if faults.jitter_ms else 0)) / 1000
         if wait_s <= 0 and not direction.under_way:
             self._deliver(link, index, pdu)
             return
@@ -226,4 +227,4 @@ class Medium(LocalLink):
                 asyncio.get_running_loop().call_soon(controller.on_ll_control_pdu, sender_address, packet)
 
     def _happens(self, share: float) -> bool:
-        return share > 0 and self.random.random() < share
+        return share > 0 and self._random.random() < share

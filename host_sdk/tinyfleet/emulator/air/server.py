@@ -80,6 +80,11 @@ class Air:
         active = (controller.le_legacy_advertiser for controller in self._medium.controllers)
         return sorted(advertiser.address.to_string(False) for advertiser in active if advertiser.enabled)
 
+    @property
+    def controllers(self) -> int:
+        """TCP clients that are on the air now."""
+        return len(self._ports)
+
     def lose_links(self) -> int:
         """Lose all links now, as by going out of reach; returns how many there were."""
         return self._medium.lose_links()
@@ -172,6 +177,11 @@ class ThreadedAir:
     def counts(self) -> Counts:
         """See :attr:`Air.counts`."""
         return self._air.counts
+
+    @property
+    def controllers(self) -> int:
+        """See :attr:`Air.controllers`."""
+        return self._air.controllers
 
     @property
     def advertisers(self) -> list[str]:
