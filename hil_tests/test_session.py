@@ -19,12 +19,12 @@ import pytest
 from smp.header import Header
 
 from hil_tests.conftest import CHANNELS, WINDOW_SAMPLES, StartBoard
-from tinyfleet.device import SyncDevice, connect
+from tinyfleet.device import SyncDevice, connect, open_device
 from tinyfleet.device_keys import ENVIRONMENT, key_path, load_keys, new_key
 from tinyfleet.link import open_link
 from tinyfleet.smp.sealed_link import open_session
 from tinyfleet.smp.session import Handshake
-from tinyfleet_codegen.errors import AccessError, DeviceError, LinkClosed, LinkTimeout, StoreError
+from tinyfleet_codegen.errors import AccessError, DeviceError, LinkClosed, LinkTimeout, SessionLost, StoreError
 from tinyfleet_codegen.wire.ids import SmpGroup, Status
 from tinyfleet_codegen.wire.messages import MESSAGES
 from tinyfleet_codegen.wire.schema import Op
@@ -119,16 +119,47 @@ def test_keys_change_in_a_session_and_the_old_one_is_worth_nothing(url: Callable
         pass
 
 
-def test_a_reset_ends_the_session_and_says_so(url: Callable[[], str]) -> None:
+def test_after_a_reset_a_new_session_is_opened_by_itself(url: Callable[[], str]) -> None:
     with connect(url()) as device:
         provision(device, lock=True)
     with connect(url()) as device:
+        provision(device, lock=False)
+        assert device.session_status().session, "with the new key, in the same breath"
+        boot = device.hello().boot_id
         device.reset()
-        # A request that meets the restart is lost; a later one is of a session that the device knows no more.
-        with pytest.raises((AccessError, LinkTimeout)):
-            device.stats()
+        assert device.stats().inferences == 0, "a request that may be repeated is"
+        assert (device.hello().boot_id, device.session_status().session) == (boot + 1, True)
+        device.reset()
+        with pytest.raises((SessionLost, LinkTimeout)):
+            device.infer(WINDOW)
+        use_everything(device)
+
+
+async def test_what_must_not_be_repeated_is_reported_and_not_repeated(url: Callable[[], str]) -> None:
+    """Whoever refuses a record need not be the device: an answer of that kind proves nothing."""
     with connect(url()) as device:
-        assert device.session_status().session
+        provision(device, lock=True)
+    async with open_device(url()) as device:
+        link, refused = device._client._link._link, 0  # type: ignore[attr-defined]
+        original = link.send_and_receive
+
+        async def forged(data: bytes) -> bytes:
+            nonlocal refused
+            reply = await original(data)
+            if data[7] == SessionCommand.RECORD and not refused:
+                refused = 1
+                body = cbor2.dumps({"err": {"group": SmpGroup.SESSION, "rc": -Status.ERR_STATE}})
+                return bytes(reply[:2]) + len(body).to_bytes(2, "big") + bytes(reply[4:8]) + body
+            return bytes(reply)
+
+        before = (await device.stats()).inferences
+        link.send_and_receive = forged
+        with pytest.raises(SessionLost, match="it may have done Infer before, or not"):
+            await device.infer(WINDOW)
+        assert (await device.stats()).inferences == before + 1, "done, and once"
+        refused = 0
+        assert (await device.stats()).inferences == before + 1, "repeated in a new session"
+        assert refused == 1
 
 
 async def test_every_message_keeps_the_policy_on_a_locked_device(url: Callable[[], str], keys: Path) -> None:
@@ -150,7 +181,7 @@ async def test_every_message_keeps_the_policy_on_a_locked_device(url: Callable[[
             counts["open" if is_open else "refused"] += 1
         assert counts["refused"] >= 15
         hello = await ask(link, SmpGroup.TINYFLEET, 0, 0, {})
-        sealed = await open_session(link, bytes(range(32)), hello["device_id"])
+        sealed = await open_session(link, hello["device_id"], lambda: [bytes(range(32))])
         inner = Header.SIZE  # a record in a record is refused, or messages could nest
         assert (await ask(sealed, SmpGroup.SESSION, SessionCommand.RECORD, 2, {"n": 0, "d": bytes(24 + inner)})).get("rc") == 3
 
@@ -169,7 +200,7 @@ async def test_a_replayed_record_confirms_nothing_twice(url: Callable[[], str]) 
     async with open_link(url()) as link:
         await ask(link, SmpGroup.SESSION, SessionCommand.PROVISION, 2, {"psk": bytes(range(32))})
         hello = await ask(link, SmpGroup.TINYFLEET, 0, 0, {})
-        sealed = await open_session(link, bytes(range(32)), hello["device_id"])  # type: ignore[arg-type]
+        sealed = await open_session(link, hello["device_id"], lambda: [bytes(range(32))])  # type: ignore[arg-type]
         sent: list[bytes] = []
         original = link.send_and_receive
 

@@ -12,6 +12,7 @@
     |-- ProtocolError         bytes arrived that the protocol does not allow
     |-- DeviceError           the device answered with a status (``status`` holds its C name)
     |-- AccessError           a session that the device or this host does not accept
+    |   `-- SessionLost       the device knows it no more: it restarted; a new one can be opened
     |-- CompileError          a model cannot become firmware
     |   |-- FormatError       the .tflite bytes are malformed, truncated or hostile
     |   |-- UnsupportedOp     an operator, type or option that we do not compile
@@ -83,6 +84,10 @@ class DeviceError(TinyfleetError):
 
 class AccessError(TinyfleetError):
     """A session cannot be opened or went bad: another key, or somebody in between."""
+
+
+class SessionLost(AccessError):
+    """The device does not know the session any more: it restarted, or got another key. A new session can be opened."""
 
 
 class CompileError(TinyfleetError):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -31,7 +31,7 @@ from tinyfleet.smp import requests
 from tinyfleet.smp.client import DeviceClient
 from tinyfleet.smp.upload import Progress, UploadReport, upload
 from tinyfleet.sync_device import SyncDevice, connect
-from tinyfleet_codegen.errors import AccessError, DeviceError, LinkTimeout, ProtocolError, UsageError
+from tinyfleet_codegen.errors import DeviceError, LinkTimeout, ProtocolError, UsageError
 from tinyfleet_codegen.wire.crash import CrashRecord, decode_crash
 from tinyfleet_codegen.wire.ids import PROTOCOL_MAX, PROTOCOL_MIN, DType
 from tinyfleet_codegen.wire.record import split_records
@@ -86,8 +86,8 @@ async def open_device(url: str, *, timeout_s: float = 5.0, in_session: bool = Tr
                 f"{url} speaks protocol {hello.proto_min} to {hello.proto_max}, this host {PROTOCOL_MIN} to {PROTOCOL_MAX}",
                 hint="update tinyfleet on this host" if hello.proto_min > PROTOCOL_MAX else "update the board's firmware",
             )
-        if in_session:
-            await device.open_session(link, load_keys(hello.device_id), hello.device_id)
+        if in_session and load_keys(hello.device_id):
+            await device.open_session(link, hello.device_id)
         yield device
 
 
@@ -96,13 +96,15 @@ class Device:
 
     Every method raises LinkTimeout, LinkClosed, DeviceError or ProtocolError. What the device may get twice without
     harm is sent again once when no answer came; ``infer``, ``self_infer`` and ``reset`` are not.
+
+    In a session also AccessError. A device that restarted has forgotten its session: then a new one is opened and the request sent again,
+    or SessionLost raised where that could do harm; what is asked after it is answered as before.
     """
 
     def __init__(self, url: str, client: DeviceClient, timeout_s: float) -> None:
         self.url = url
         self._client = client
         self._open_client = client  # in no session
-        self._link: Link | None = None  # below the session
         self._timeout_s = timeout_s
 
     @property
@@ -110,33 +112,25 @@ class Device:
         """Its models as packages: send, prove, swap, revert."""
         return DeviceModels(self.url, self._client)
 
-    async def open_session(self, link: Link, keys: Sequence[bytes], device_id: bytes) -> None:
-        """Seal all further requests, with the first of the keys that the device takes; without keys nothing changes.
+    async def open_session(self, link: Link, device_id: bytes) -> None:
+        """Seal all further requests with a key that this host has; when the device restarts, a new session is opened without further ado.
 
         Args:
             link: What the device hangs on.
-            keys: Pre-shared keys, likeliest first.
             device_id: The device that is meant.
 
         Raises:
-            AccessError: it takes none of them.
+            AccessError: this host has no key, or the device takes none of them.
+            StoreError: a file with a key is damaged, or open to others.
         """
-        if not keys:
-            return
         from tinyfleet.smp.sealed_link import open_session  # noqa: PLC0415 - most hosts never need cryptography
 
-        for index, key in enumerate(keys):
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    sealed = await open_session(link, key, device_id)
-            except TimeoutError as error:
-                raise LinkTimeout(f"{self.url} did not open a session within {self._timeout_s:g} s") from error
-            except AccessError:
-                if index == len(keys) - 1:
-                    raise
-            else:
-                self._client, self._link = DeviceClient(sealed, self._timeout_s), link
-                return
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                sealed = await open_session(link, device_id, lambda: load_keys(device_id))
+        except TimeoutError as error:
+            raise LinkTimeout(f"{self.url} did not open a session within {self._timeout_s:g} s") from error
+        self._client = DeviceClient(sealed, self._timeout_s, beside=self._open_client)
 
     async def session_status(self) -> SessionStatus:
         """Whether the device has a key, asks for sessions, and answers in one now."""
@@ -418,16 +412,15 @@ class Device:
         """
         before = (await self.hello()).boot_id
         await self.reset()
-        self._client, link, self._link = self._open_client, self._link, None
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             try:
-                hello = await self.hello()
+                hello = _report(Hello, await self._open_client.ask(requests.HelloRequest(), repeatable=True))
             except LinkTimeout:
                 continue
             if hello.boot_id != before:
-                if link is not None:
-                    await self.open_session(link, load_keys(hello.device_id), hello.device_id)
+                if self._client is not self._open_client:
+                    await self._client.renew()
                 return hello
             await asyncio.sleep(_RESTART_POLL_S)  # It still is the one before: its reply came, its reset follows.
         raise LinkTimeout(f"{self.url} did not come back within {timeout_s:g} s", hint="is it powered, and has it an identity?")

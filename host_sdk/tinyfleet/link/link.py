@@ -80,6 +80,15 @@ class Link(SMPTransport):
             if _answers(reply, request):
                 return reply
 
+    async def renew(self) -> None:
+        """Make a link usable again that raised SessionLost.
+
+        Raises:
+            AccessError: the device does not take this host's key any more.
+            LinkClosed: the device is gone.
+        """
+        raise NotImplementedError
+
     @property
     def mtu(self) -> int:
         """Bytes of message that one frame carries."""

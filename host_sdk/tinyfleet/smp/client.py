@@ -19,7 +19,7 @@ from smp.header import Header
 from tinyfleet.link import Link
 from tinyfleet.smp.message import Asks, GenericError, GroupError, ReplyT
 from tinyfleet.smp.requests import ParamsRequest
-from tinyfleet_codegen.errors import DeviceError, LinkTimeout, ProtocolError
+from tinyfleet_codegen.errors import DeviceError, LinkTimeout, ProtocolError, SessionLost
 from tinyfleet_codegen.wire import ids
 from tinyfleet_codegen.wire.ids import SmpGroup, Status
 
@@ -38,12 +38,13 @@ class DeviceClient:
     Args:
         link: The link; stays the caller's to close.
         timeout_s: Deadline of each request, replies and repetitions included.
+        beside: Another client on the same link, or below it, that takes turns with this one.
     """
 
-    def __init__(self, link: Link, timeout_s: float) -> None:
+    def __init__(self, link: Link, timeout_s: float, *, beside: DeviceClient | None = None) -> None:
         self._link = link
         self._timeout_s = timeout_s
-        self._turn = asyncio.Lock()
+        self._turn: asyncio.Lock = beside._turn if beside is not None else asyncio.Lock()
 
     @property
     def payload_bytes(self) -> int:
@@ -73,21 +74,44 @@ class DeviceClient:
             LinkClosed: the device is gone.
             DeviceError: the device refused.
             ProtocolError: the reply makes no sense.
+            SessionLost: the device restarted and may or may not have done what must not be repeated; the session is a new one already.
         """
         attempts = ATTEMPTS if repeatable else 1
         name = _name(request)
+        attempt, is_renewed = 1, False
         async with self._turn:
-            for attempt in range(1, attempts + 1):
+            while True:
                 try:
                     # A request that waits in the write (a stopped board) has the same deadline as one that waits for its reply.
                     async with asyncio.timeout(self._timeout_s / attempts):
                         return cast(ReplyT, self._checked(name, await self._exchange(request)))
+                except SessionLost as error:
+                    # No reply in a session says so: anybody on the link may, also after the device did what it was asked for.
+                    if is_renewed:
+                        raise
+                    await self._renew()
+                    is_renewed = True
+                    if not repeatable:
+                        raise SessionLost(
+                            f"{self._link.url} restarted; it may have done {name} before, or not",
+                            hint="the session is a new one: look, then ask again",
+                        ) from error
                 except (TimeoutError, LinkTimeout) as error:
                     log.debug("no reply url=%s request=%s attempt=%d", self._link.url, name, attempt)
                     if attempt == attempts:
                         hint = "the board may be busy, stopped or serving another host"
                         raise LinkTimeout(f"{self._link.url} did not answer {name} within {self._timeout_s:g} s", hint=hint) from error
-        raise AssertionError("unreachable")
+                    attempt += 1
+
+    async def renew(self) -> None:
+        """Open the session anew, without waiting for the device to refuse the one before.
+
+        Raises:
+            AccessError: the device does not take this host's key any more.
+            LinkClosed, LinkTimeout, ProtocolError: as for :meth:`ask`.
+        """
+        async with self._turn:
+            await self._renew()
 
     async def ask_in_turn(self, requests: Iterable[Asks[ReplyT]], window: int) -> AsyncGenerator[ReplyT, None]:
         """Send requests with up to ``window`` of them under way, and yield their replies in order; nobody else asks meanwhile.
@@ -100,25 +124,38 @@ class DeviceClient:
 
         Raises:
             LinkTimeout: no reply within the deadline, or half of it where another one could still be repeated.
+            SessionLost: the device restarted; the session is a new one already, and none of what was under way was done in it.
             LinkClosed, DeviceError, ProtocolError: as for :meth:`ask`.
         """
         under_way: deque[Asks[ReplyT]] = deque()
         waiting = iter(requests)
         async with self._turn:
-            if window == 1:
-                for request in waiting:
-                    reply = await self._in_time(self._exchange(request), request)
-                    yield cast(ReplyT, self._checked(_name(request), reply))
-                return
-            while True:
-                while len(under_way) < window and (following := next(waiting, None)) is not None:
-                    under_way.append(following)
-                    await self._in_time(self._link.send(cast(Any, following).BYTES), following)
-                if not under_way:
+            try:
+                if window == 1:
+                    for request in waiting:
+                        reply = await self._in_time(self._exchange(request), request)
+                        yield cast(ReplyT, self._checked(_name(request), reply))
                     return
-                request = under_way.popleft()
-                frame = await self._in_time(self._link.receive_answer(cast(Any, request).BYTES), request)
-                yield cast(ReplyT, self._checked(_name(request), self._parse(request, frame)))
+                while True:
+                    while len(under_way) < window and (following := next(waiting, None)) is not None:
+                        under_way.append(following)
+                        await self._in_time(self._link.send(cast(Any, following).BYTES), following)
+                    if not under_way:
+                        return
+                    request = under_way.popleft()
+                    frame = await self._in_time(self._link.receive_answer(cast(Any, request).BYTES), request)
+                    yield cast(ReplyT, self._checked(_name(request), self._parse(request, frame)))
+            except SessionLost:
+                await self._renew()
+                raise
+
+    async def _renew(self) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._link.renew()
+        except TimeoutError as error:
+            raise LinkTimeout(f"{self._link.url} opened no session within {self._timeout_s:g} s") from error
+        log.info("session renewed url=%s", self._link.url)
 
     async def _in_time(self, work: Coroutine[Any, Any, T], request: Asks[Any]) -> T:
         try:

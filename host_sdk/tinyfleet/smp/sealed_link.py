@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cbor2
@@ -10,7 +12,7 @@ from smp.header import OP, Header
 
 from tinyfleet.link import Link
 from tinyfleet.smp.session import Handshake, Session
-from tinyfleet_codegen.errors import AccessError, ProtocolError
+from tinyfleet_codegen.errors import AccessError, ProtocolError, SessionLost
 from tinyfleet_codegen.wire.ids import SmpGroup, Status
 from tinyfleet_codegen.wire.session import SessionCommand
 
@@ -21,75 +23,126 @@ _WRITE_V2 = 1 << 3 | OP.WRITE
 
 
 class SealedLink(Link):
-    """Seals what is sent and opens what comes back. Use :func:`open_session`; the link below stays the caller's to close."""
+    """Seals what is sent and opens what comes back. Use :func:`open_session`; the link below stays the caller's to close.
 
-    def __init__(self, link: Link, session: Session) -> None:
+    Several records may be under way: they are counted in the order in which they are sent, and answered in that order.
+    """
+
+    def __init__(self, link: Link, session: Session, device_id: bytes, keys: Callable[[], Sequence[bytes]]) -> None:
         super().__init__(link.url)
         self._link = link
         self._session = session
+        self._device_id = device_id
+        self._keys = keys
         self._sequence = 0
+        self._under_way: deque[tuple[bytes, bytes]] = deque()  # what was asked, and the record that it became
+
+    async def send(self, data: bytes) -> None:
+        """See :class:`~tinyfleet.link.Link`."""
+        await self._link.send(self._seal(data))
 
     async def send_and_receive(self, data: bytes) -> bytes:
         """See :class:`~tinyfleet.link.Link`.
 
         Raises:
-            AccessError: the device does not know the session any more, or a record was changed.
+            SessionLost: the device does not know the session any more.
+            AccessError: a record was changed.
         """
-        counter, record = self._session.seal(data)
-        self._sequence = (self._sequence + 1) % 256
-        reply = await _ask(self._link, SessionCommand.RECORD, {"n": counter, "d": record}, self._sequence)
-        number, sealed = reply.get("n"), reply.get("d")
-        if not isinstance(number, int) or not isinstance(sealed, bytes):
-            raise ProtocolError(f"{self.url} answered a record with {sorted(reply)}")
-        answer = self._session.open(number, sealed)
-        if len(answer) < Header.SIZE:
-            raise ProtocolError(f"{self.url} sealed a message of {len(answer)} bytes")
-        return answer
+        self._under_way.clear()  # what is left there was given up
+        record = self._seal(data)
+        reply = await self._link.send_and_receive(record)
+        self._under_way.clear()
+        return self._open(reply)
+
+    async def receive_answer(self, data: bytes) -> bytes:
+        """See :class:`~tinyfleet.link.Link`; raises what :meth:`send_and_receive` does."""
+        while True:
+            asked, record = self._under_way.popleft()
+            if asked == data:
+                return self._open(await self._link.receive_answer(record))
+
+    async def renew(self) -> None:
+        """See :class:`~tinyfleet.link.Link`: with the keys that this host has now, of which one may be new."""
+        self._session = await _handshake(self._link, self._keys(), self._device_id)
+        self._under_way.clear()
 
     @property
     def most_under_way(self) -> int:
-        """Records are answered one by one."""
-        return 1
+        """As of the link below."""
+        return self._link.most_under_way
 
     @property
     def max_unencoded_size(self) -> int:
         """Largest message in bytes that fits into a record."""
         return self._link.max_unencoded_size - RECORD_OVERHEAD_BYTES
 
+    def _seal(self, data: bytes) -> bytes:
+        counter, sealed = self._session.seal(data)
+        self._sequence = (self._sequence + 1) % 256
+        record = _message(SessionCommand.RECORD, {"n": counter, "d": sealed}, self._sequence)
+        self._under_way.append((data, record))
+        return record
 
-async def open_session(link: Link, psk: bytes, device_id: bytes) -> SealedLink:
+    def _open(self, reply: bytes) -> bytes:
+        body = _body(self.url, SessionCommand.RECORD, reply)
+        number, sealed = body.get("n"), body.get("d")
+        if not isinstance(number, int) or not isinstance(sealed, bytes):
+            raise ProtocolError(f"{self.url} answered a record with {sorted(body)}")
+        answer = self._session.open(number, sealed)
+        if len(answer) < Header.SIZE:
+            raise ProtocolError(f"{self.url} sealed a message of {len(answer)} bytes")
+        return answer
+
+
+async def open_session(link: Link, device_id: bytes, keys: Callable[[], Sequence[bytes]]) -> SealedLink:
     """Open a session with a device over an open link.
 
     Args:
         link: The open link; stays the caller's to close.
-        psk: The device's pre-shared key, 32 bytes.
         device_id: The device that is meant, 16 bytes.
+        keys: Its pre-shared keys that this host has, 32 bytes each, likeliest first; at least one. Asked again for each new session.
 
     Raises:
         AccessError: the device has another key or none.
         LinkClosed: the device is gone.
     """
-    handshake = Handshake(psk, device_id)
-    reply = await _ask(link, SessionCommand.OPEN, {"m": handshake.request}, 0)
-    answer = reply.get("m")
-    if not isinstance(answer, bytes):
-        raise ProtocolError(f"{link.url} answered a request for a session with {sorted(reply)}")
-    return SealedLink(link, handshake.finish(answer))
+    return SealedLink(link, await _handshake(link, keys(), device_id), device_id, keys)
 
 
-async def _ask(link: Link, command: SessionCommand, body: dict[str, Any], sequence: int) -> dict[str, Any]:
+async def _handshake(link: Link, keys: Sequence[bytes], device_id: bytes) -> Session:
+    """A session with the first of the keys that the device takes."""
+    refused: AccessError | None = None
+    for key in keys:
+        handshake = Handshake(key, device_id)
+        reply = await link.send_and_receive(_message(SessionCommand.OPEN, {"m": handshake.request}, 0))
+        try:
+            answer = _body(link.url, SessionCommand.OPEN, reply).get("m")
+            if not isinstance(answer, bytes):
+                raise ProtocolError(f"{link.url} answered a request for a session without a message")
+            return handshake.finish(answer)
+        except AccessError as error:
+            refused = error
+    raise refused or AccessError(f"this host has no key for {link.url}", hint="tinyfleet device provision, over a serial link")
+
+
+def _message(command: SessionCommand, body: dict[str, Any], sequence: int) -> bytes:
     payload = cbor2.dumps(body)
-    message = _HEADER.pack(_WRITE_V2, 0, len(payload), SmpGroup.SESSION, sequence, command) + payload
-    data = await link.send_and_receive(message)
+    return _HEADER.pack(_WRITE_V2, 0, len(payload), SmpGroup.SESSION, sequence, command) + payload
+
+
+def _body(url: str, command: SessionCommand, message: bytes) -> dict[str, Any]:
+    """What a reply says, or the error that it is."""
     try:
-        reply = cbor2.loads(data[Header.SIZE :])
+        reply = cbor2.loads(message[Header.SIZE :])
     except (cbor2.CBORError, ValueError) as error:
-        raise ProtocolError(f"{link.url} sent a reply to {command.name} that makes no sense: {error}") from error
+        raise ProtocolError(f"{url} sent a reply to {command.name} that makes no sense: {error}") from error
     if not isinstance(reply, dict):
-        raise ProtocolError(f"{link.url} sent a reply to {command.name} that is no map")
+        raise ProtocolError(f"{url} sent a reply to {command.name} that is no map")
     code = reply.get("err", {}).get("rc", 0) or reply.get("rc", 0)
-    if code == -Status.ERR_STATE and command == SessionCommand.OPEN:
-        raise AccessError(f"{link.url} has no key", hint="tinyfleet device provision, over a serial link")
+    if command is SessionCommand.RECORD and code in (-Status.ERR_STATE, -Status.ERR_SIGNATURE):
+        raise SessionLost(f"{url} does not know this session any more", hint="open the device again")
+    if code == -Status.ERR_STATE:
+        raise AccessError(f"{url} has no key", hint="tinyfleet device provision, over a serial link")
     if code:
-        raise AccessError(f"{link.url} refused {command.name}: {code}", hint="does this host hold the device's key? open a new session")
+        raise AccessError(f"{url} refused {command.name}: {code}", hint="does this host hold the device's key?")
     return reply
