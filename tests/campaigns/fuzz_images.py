@@ -14,7 +14,9 @@ from tempfile import TemporaryDirectory
 
 from tests.campaigns.campaign import campaign_parser, start_campaign
 from tests.firmware.boot_process import MODEL, SLOT_0, SLOT_1, BootProgram, build_boot_program
+from tests.support.firmware_fuzz import transfers
 from tests.support.images import corpus
+from tinyfleet_codegen.wire.image import IMAGE_MAGIC
 
 KINDS = {"firmware for slot 0": SLOT_0, "firmware for slot 1": SLOT_1, "model packages": MODEL}
 STEP = 20_000
@@ -29,12 +31,14 @@ def main() -> int:
     done, malformed = Counter[str](), Counter[str]()
     with TemporaryDirectory(prefix="tinyfleet-fuzz-") as folder:
         executable = build_boot_program(Path(folder))
+        corpora = {kind: corpus(kind) for kind in KINDS.values()}
+        corpora[MODEL] += [image for image in transfers() if image.startswith(IMAGE_MAGIC.to_bytes(4, "little"))]
         while campaign.has_time() and (left := [name for name in KINDS if done[name] < options.rounds]):
             for name in left:
                 count, seed = min(STEP, options.rounds - done[name]), campaign.seed + done[name] // STEP
                 program = BootProgram(executable)
                 try:
-                    malformed[name] += program.fuzz(corpus(KINDS[name]), KINDS[name], seed, count)[1]
+                    malformed[name] += program.fuzz(corpora[KINDS[name]], KINDS[name], seed, count)[1]
                     program.stop()
                 except AssertionError as error:
                     campaign.found(f"{name}, seed {seed}: {error}")

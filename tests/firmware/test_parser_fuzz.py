@@ -9,7 +9,7 @@ import pytest
 from tests.firmware.program_process import FirmwareProgram
 from tests.support.firmware_fuzz import PARSERS, Parser, prepare
 
-ROUNDS = {"SMP server": 20_000, "NVM image": 10_000, "benchmark command": 30_000}
+ROUNDS = {"SMP server": 20_000, "NVM image": 10_000, "benchmark command": 30_000, "model store": 8_000}
 OTHER_ROUNDS = 100_000
 
 

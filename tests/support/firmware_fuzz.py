@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cbor2
 import numpy as np
 
 from tests.firmware.program_process import GROUP_OS, GROUP_TINYFLEET, READ, WRITE, FirmwareProgram, message, nvm_image
+from tests.support.model_swap import write_key
 from tests.support.signed_images import SLOT_ADDRESSES, factory_nvm, image_digest, make_image
 from tests.support.small_models import dense_package
-from tinyfleet.model_package import GoldenPlan, pack_model
+from tinyfleet.model_package import GoldenPlan, make_delta, pack_model
 from tinyfleet_codegen.wire.image import FIRMWARE_HEADER_BYTES
 from tinyfleet_codegen.wire.nvm import BOOT_MAGIC, BOOT_SLOT_OFFSETS
 
@@ -101,6 +104,19 @@ def packages() -> list[bytes]:
     ]
 
 
+@cache
+def transfers() -> list[bytes]:
+    """Signed packages, the first of which becomes live, and a delta from it."""
+    with TemporaryDirectory() as folder:
+        key = write_key(Path(folder))
+        first, second, third = (
+            pack_model(dense_package(name, 3, hidden=20, head_seed=head), "host", key=key, golden=GoldenPlan(count=1))
+            for name, head in (("first", 4), ("second", 5), ("third", 6))
+        )
+    deltas = [make_delta(first, package) for package in (second, third)]
+    return [first, second, third, *(delta for delta in deltas if delta is not None)]
+
+
 COMMANDS = ["name%", "profile%", "timestamp%", "help%", "db load 24%", "db load 2560%", "db 00112233445566778899aabbccddeeff%", "db print%"]
 COMMANDS += ["infer 1 0%", "infer 2 1%", "infer%", "results%", "db load 640%db " + "7f" * 31 + "%", "%%%", "x" * 300, "infer 10 99%db%"]
 
@@ -131,6 +147,7 @@ PARSERS = (
     Parser("console frame", "Y", b"f", MESSAGES),
     Parser("NVM image", "Y", b"n", nvm_images()),
     Parser("model package", "Y", b"p", packages()),
+    Parser("model store", "X", b"", transfers()),
     Parser("SMP server", "Z", b"", MESSAGES),
     Parser("benchmark command", "z", b"", [text.encode() for text in COMMANDS]),
 )

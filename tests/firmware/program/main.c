@@ -9,6 +9,7 @@
 
 #include "fuzz.h"
 #include "fuzz_parsers.h"
+#include "fuzz_store.h"
 #include "guarded.h"
 #include "mlperf.h"
 #include "monocypher.h"
@@ -232,6 +233,8 @@ static uint32_t handle(int letter, const uint8_t *data, uint32_t bytes) {
         return fuzz(data, bytes, reply);
     case 'Y': /* see fuzz_parsers.h */
         return fuzz_parsers(data, bytes, reply);
+    case 'X': /* see fuzz_store.h */
+        return fuzz_store(data, bytes, reply);
     case 'M': /* see mlperf.h */
         return mlperf_start(data, reply);
     case 'm':
