@@ -1,0 +1,308 @@
+"""Everything between a board and the cloud fails, again and again; nothing may be lost: ``./run chaos gateway``.
+
+::
+
+    ./run chaos gateway --minutes 25 --json
+    ./run chaos gateway --seed 4711 --minutes 1 --mutant cursor_first     # a seeded bug: must be found
+
+Emulated boards make records by themselves and say so to a witness that no fault reaches. Between faults all is let go, drained and
+judged: produced = stored + covered + filtered + declared dropped, each record in one of them. The seed gives the faults and their
+order; the moment at which each hits is the machine's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from tests.campaigns.campaign import Campaign, campaign_parser, start_campaign
+from tests.campaigns.chaos_boards import BOARD, ChaosBoard
+from tests.campaigns.chaos_disk import SmallDisk, find_faketime
+from tests.campaigns.chaos_lines import CloudLine, Trouble
+from tests.campaigns.chaos_mutants import MUTANTS
+from tests.campaigns.chaos_relay import Relay, Service
+from tests.support.no_loss import Verdict, judge
+from tests.support.witness_boards import ring_records, witness_model_dir
+from tinyfleet.platformio_build import build_firmware
+from tinyfleet_codegen.errors import TinyfleetError
+
+BOARDS = 2
+PERIOD_MS = 100
+RING_BYTES = 65536
+GATEWAY_DISK_MB, CLOUD_DISK_MB = 32, 96
+PAUSE_S = (0.1, 1.2)
+"""Between two faults."""
+FAULTS_BEFORE_SETTLING = 50
+MOST_DROPPED = 0.05
+"""Of what was produced: a gateway that drops everything and says so does not pass."""
+_START_TIMEOUT_S = 90.0
+Fault = Callable[[random.Random], Awaitable[bool]]
+"""Happens, or says that it could not now."""
+
+
+class Chaos:
+    """One run of it.
+
+    Args:
+        campaign: Where it reports.
+        folder: For everything.
+        mutant: A seeded bug, see :mod:`tests.campaigns.chaos_mutants`.
+    """
+
+    def __init__(self, campaign: Campaign, folder: Path, mutant: str | None) -> None:
+        self._campaign = campaign
+        self._folder = folder
+        self._rng = random.Random(campaign.seed)
+        self._happened: Counter[str] = Counter()
+        self._restarts: dict[str, asyncio.Task[None]] = {}
+        self._effects: set[asyncio.Task[None]] = set()
+        self._gateway_disk = SmallDisk(folder / "gateway_disk", GATEWAY_DISK_MB)
+        self._cloud_disk = SmallDisk(folder / "cloud_disk", CLOUD_DISK_MB)
+        self._clock = folder / "clock"
+        self._clock.write_text("+0\n", encoding="ascii")
+        self._verdict = Verdict()
+        elf = _build(folder)
+        self._boards = [ChaosBoard(n, elf, folder, period_ms=PERIOD_MS) for n in range(BOARDS)]
+        self._line = CloudLine(lambda: self._relay.cloud_port, lambda trouble: self._count(f"http {trouble}"))
+        self._mutant = mutant
+        self._faults = self._all_faults()
+
+    def _all_faults(self) -> dict[str, tuple[int, Fault]]:
+        """Name -> how often in relation to others, and what it does."""
+        faults: dict[str, tuple[int, Fault]] = {
+            "gateway killed": (5, lambda _: self._kill(self._relay.gateway)),
+            "cloud killed": (4, lambda _: self._kill(self._relay.cloud)),
+            "gateway stopped": (1, lambda _: self._stop(self._relay.gateway)),
+            "cloud stopped": (1, lambda _: self._stop(self._relay.cloud)),
+            "gateway frozen": (2, lambda rng: self._freeze(self._relay.gateway, rng)),
+            "cloud frozen": (2, lambda rng: self._freeze(self._relay.cloud, rng)),
+            "board killed": (3, self._kill_board),
+            "link cut": (6, self._cut),
+            "link stalled": (3, self._stall),
+            "http": (20, self._trouble),
+        }
+        if self._gateway_disk.is_bounded:
+            faults["gateway's disk full"] = (2, lambda rng: self._fill(self._gateway_disk, rng))
+        if self._cloud_disk.is_bounded:
+            faults["cloud's disk full"] = (2, lambda rng: self._fill(self._cloud_disk, rng))
+        if find_faketime() is not None:
+            faults["clock jumps"] = (3, self._jump)
+        return faults
+
+    async def run(self) -> None:
+        """Faults until the time is up, settling in between."""
+        await self._set_up()
+        try:
+            names = list(self._faults)
+            weights = [weight for weight, _ in self._faults.values()]
+            while self._campaign.has_time() and not self._campaign.findings:
+                for _ in range(FAULTS_BEFORE_SETTLING):
+                    if not self._campaign.has_time():
+                        break
+                    # All that is random is drawn here, so that a seed repeats the faults whatever becomes of them.
+                    name = self._rng.choices(names, weights)[0]
+                    rng = random.Random(self._rng.getrandbits(64))
+                    if await self._faults[name][1](rng) and name != "http":
+                        self._count(name)
+                    await asyncio.sleep(self._rng.uniform(*PAUSE_S))
+                await self._settle()
+        finally:
+            self._campaign.facts |= self._facts()
+            await self._tear_down()
+
+    def _count(self, name: str) -> None:
+        self._happened[name] += 1
+        self._campaign.progress(f"{self._happened.total()} faults, last: {name}; {self._verdict.produced} records judged")
+
+    async def _set_up(self) -> None:
+        for board in self._boards:
+            await board.line.open()
+        faketime = find_faketime()
+        clock = {} if faketime is None else {
+            "LD_PRELOAD": str(faketime), "FAKETIME_TIMESTAMP_FILE": str(self._clock), "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }  # fmt: skip
+        self._relay = Relay(
+            self._folder,
+            [board.line.url for board in self._boards],
+            gateway_dir=self._gateway_disk.folder / "data",
+            cloud_dir=self._cloud_disk.folder / "data",
+            mutant=self._mutant,
+            gateway_env=clock,
+        )
+        await self._line.open()
+        await self._relay.start_cloud()
+        self._relay.configure(self._relay.http_sink(self._line.port))
+        await self._relay.gateway.start()
+        for board in self._boards:
+            await board.start()
+
+    async def _tear_down(self) -> None:
+        for task in [*self._restarts.values(), *self._effects]:
+            task.cancel()
+        await asyncio.gather(*self._restarts.values(), *self._effects, return_exceptions=True)
+        await self._relay.close()
+        for board in self._boards:
+            await board.close()
+        await self._line.close()
+        self._gateway_disk.close()
+        self._cloud_disk.close()
+
+    # --- what happens -------------------------------------------------------------------------------------------------
+
+    def _is_busy(self, name: str) -> bool:
+        return name in self._restarts and not self._restarts[name].done()
+
+    def _restart(self, name: str, start: Callable[[], Awaitable[None]], pause_s: float) -> None:
+        async def again() -> None:
+            await asyncio.sleep(pause_s)
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                while True:
+                    try:
+                        await start()
+                        return
+                    except TinyfleetError:
+                        # A full disk; it will be freed.
+                        await asyncio.sleep(0.3)
+
+        self._restarts[name] = asyncio.create_task(again())
+
+    def _start_of(self, service: Service) -> Callable[[], Awaitable[None]]:
+        return self._relay.start_cloud if service is self._relay.cloud else service.start
+
+    async def _kill(self, service: Service) -> bool:
+        if self._is_busy(service.name):
+            return False
+        await service.kill()
+        self._restart(service.name, self._start_of(service), 0.0)
+        return True
+
+    async def _stop(self, service: Service) -> bool:
+        if self._is_busy(service.name):
+            return False
+        await service.stop()
+        self._restart(service.name, self._start_of(service), 0.2)
+        return True
+
+    async def _freeze(self, service: Service, rng: random.Random) -> bool:
+        if self._is_busy(service.name) or service.process is None:
+            return False
+        process = service.process
+        process.freeze()
+        self._later(process.thaw, rng.uniform(0.2, 2.0))
+        return True
+
+    async def _kill_board(self, rng: random.Random) -> bool:
+        board = rng.choice(self._boards)
+        name = board.line.url
+        if self._is_busy(name):
+            return False
+        await board.kill()
+        self._restart(name, board.start, rng.uniform(0.0, 1.0))
+        return True
+
+    async def _cut(self, rng: random.Random) -> bool:
+        rng.choice(self._boards).line.cut()
+        return True
+
+    async def _stall(self, rng: random.Random) -> bool:
+        self._spawn(rng.choice(self._boards).line.stall(rng.uniform(0.2, 7.0)))
+        return True
+
+    async def _trouble(self, rng: random.Random) -> bool:
+        self._line.troubles.append(rng.choice(list(Trouble)))
+        return True
+
+    async def _fill(self, disk: SmallDisk, rng: random.Random) -> bool:
+        await asyncio.to_thread(disk.fill)
+        self._later(disk.free, rng.uniform(0.3, 3.0))
+        return True
+
+    async def _jump(self, rng: random.Random) -> bool:
+        self._clock.write_text(f"{rng.choice((-86400, -3600, -2, 2, 3600, 30 * 86400)):+d}\n", encoding="ascii")
+        return True
+
+    def _later(self, what: Callable[[], None], seconds: float) -> None:
+        async def do() -> None:
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                what()
+
+        self._spawn(do())
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._effects.add(task)
+        task.add_done_callback(self._effects.discard)
+
+    # --- what must hold -----------------------------------------------------------------------------------------------
+
+    async def _settle(self) -> None:
+        """Let everything go, drain, judge, and go on."""
+        await asyncio.gather(*self._restarts.values(), *self._effects)
+        await self._line.release()
+        for board in self._boards:
+            await board.rest()
+        traces = {board.device_id: board.trace() for board in self._boards}
+        cursors = {}
+        for device_id, trace in traces.items():
+            boot = max((boot for boot, _ in trace.records), default=0)
+            cursors[device_id, boot] = trace.produced(boot)
+        try:
+            await self._relay.until_drained(cursors)
+            holdings = await self._relay.holdings()
+        except (TimeoutError, OSError) as error:
+            self._campaign.found(str(error))
+            return
+        self._verdict = judge(traces, holdings, ring_records=ring_records(RING_BYTES))
+        for finding in self._verdict.findings:
+            self._campaign.found(finding)
+        if self._verdict.dropped > MOST_DROPPED * self._verdict.produced:
+            self._campaign.found(f"{self._verdict.dropped} of {self._verdict.produced} records are declared dropped")
+        for board in self._boards:
+            await board.wake()
+
+    def _facts(self) -> dict[str, object]:
+        kinds = sorted(self._happened)
+        missing = [] if find_faketime() else ["clock jumps"]
+        return {
+            "boards": f"{BOARDS} {BOARD}",
+            "faults": self._happened.total(),
+            **self._verdict.facts(),
+            "torn": sum(board.trace().torn for board in self._boards),
+            "kinds": {kind: self._happened[kind] for kind in kinds},
+            "not_tried": missing + ([] if self._gateway_disk.is_bounded else ["disk full"]),
+        }
+
+
+def _build(folder: Path) -> Path:
+    model = witness_model_dir(folder / "model", BOARD, ring_bytes=RING_BYTES)
+    return build_firmware(BOARD, model, folder / "firmware").elf
+
+
+def main() -> int:
+    """Run it; the exit code is 1 when something was lost, doubled or not declared."""
+    parser = campaign_parser("chaos", "Faults between boards and the cloud until the time is up; then everything is judged.", minutes=5)
+    parser.add_argument("what", choices=["gateway"], help="what is tried")
+    parser.add_argument("--mutant", choices=sorted(MUTANTS), help="bring in a seeded bug, to see it found")
+    parser.add_argument("--keep", type=Path, help="work in this new folder and keep it: logs, traces, databases")
+    options = parser.parse_args()
+    campaign = start_campaign("chaos", options)
+    with contextlib.ExitStack() as stack:
+        if options.keep is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinyfleet-")))
+        else:
+            folder = options.keep.resolve()
+            folder.mkdir()
+        asyncio.run(Chaos(campaign, folder, options.mutant).run())
+    return campaign.finish()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
