@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
+from uuid import UUID
 
-from tinyfleet_codegen.wire import blob, crash, ids, image, model_package, nvm, record, seeded, session, settings
+from tinyfleet_codegen.wire import ble, blob, crash, ids, image, model_package, nvm, record, seeded, session, settings
 
 HEADER = Path("lib/core/include/tyf/core/wire.h")
 """Where the header lies below the firmware folder."""
@@ -29,6 +30,15 @@ def _offsets(prefix: str, fields: tuple[tuple[str, str], ...]) -> list[tuple[str
     return [(f"{prefix}{name.upper()}_OFFSET", struct.calcsize("<" + "".join(codes[:i]))) for i, (name, _) in enumerate(fields)]
 
 
+_BLE_UUIDS = [
+    (name, getattr(ble, name)) for name in ("MANAGEMENT_SERVICE_UUID", "MANAGEMENT_UUID", "TELEMETRY_SERVICE_UUID", "TELEMETRY_UUID")
+]
+
+
+def _uuid(value: UUID) -> str:
+    return ", ".join(f"0x{byte:02x}" for byte in reversed(value.bytes))
+
+
 def render() -> str:
     """The whole text of ``wire.h``."""
     sections = [
@@ -42,6 +52,11 @@ def render() -> str:
         _enum("tyf_model_phase", "TYF_MODEL_PHASE_", ids.ModelPhase),
         _enum("tyf_crash_why", "TYF_CRASH_WHY_", crash.CrashWhy),
         _enum("tyf_session_command", "TYF_SESSION_COMMAND_", session.SessionCommand),
+        "/** Bytes as they are sent. */\n"
+        + "\n".join(f"{f'#define TYF_BLE_{name}':119}\\\n    {_uuid(value)}" for name, value in _BLE_UUIDS),
+        f'#define TYF_BLE_NAME_PREFIX "{ble.NAME_PREFIX}"\n#define TYF_BLE_NAME_DIGITS {ble.NAME_DIGITS}u',
+        _defines([("TYF_BLE_UNTRUSTED_S", ble.UNTRUSTED_S), ("TYF_BLE_MESSAGE_GAP_S", ble.MESSAGE_GAP_S)]),
+        _enum("tyf_ble_bell", "TYF_BLE_BELL_", ble.Bell),
         _defines([("TYF_SESSION_PSK_BYTES", session.PSK_BYTES), ("TYF_SESSION_HELLO_BYTES", session.HELLO_BYTES)]),
         _defines(
             [

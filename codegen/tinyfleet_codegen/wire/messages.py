@@ -90,6 +90,7 @@ OS = (
         Op.READ,
         "Largest decoded frame (message + 4 bytes), and frames that may be under way at once.",
         reply=(uint("buf_size", 64, 65536), uint("buf_count", 1, 255)),
+        needs_session=False,
     ),
     Message(
         "application_info",
@@ -371,6 +372,7 @@ TINYFLEET = (
             text("app"),
             _counter("uptime_us"),
         ),
+        needs_session=False,
     ),
     Message(
         "model_info",
@@ -526,6 +528,7 @@ SESSION = (
         Op.READ,
         "Whether the device has a key, whether it asks for sessions on every link, whether this request came in one.",
         reply=(flag("provisioned"), flag("locked"), flag("session")),
+        needs_session=False,
     ),
     Message(
         "session_provision",

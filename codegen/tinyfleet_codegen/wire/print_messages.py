@@ -50,7 +50,7 @@ def _flat(message: Message) -> list[Field]:
 
 
 _C_TYPES = {Kind.UINT: "uint32_t", Kind.FLAG: "bool", Kind.TEXT: "tyf_cbor_string", Kind.BYTES: "tyf_cbor_string"}
-_ACCESS = {Access.OPEN: "TYF_SMP_ACCESS_OPEN", Access.SESSION: "TYF_SMP_ACCESS_SESSION"}
+_ACCESS = {access: f"TYF_SMP_ACCESS_{access.name}" for access in Access}
 
 
 def c_header() -> str:

@@ -44,10 +44,12 @@ class Op(Enum):
 
 
 class Access(Enum):
-    """Who may ask where the policy protects a link: anyone, or who holds a session."""
+    """Who may ask where the policy protects a link: anyone, on a wire anyone and in the air who holds a session, or
+    everywhere only who holds a session."""
 
     OPEN = 0
-    SESSION = 1
+    WIRE = 1
+    SESSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class Message:
         request: Its fields; flat.
         reply: The fields of its reply.
         about: One sentence for people, Markdown.
-        needs_session: Whether a protected link asks for a session; None: for what writes.
+        needs_session: Whether a protected link asks for a session; None: for what writes, and in the air for all.
         is_table: The reply is itself a table of names that the device chooses: ``reply`` is then the one item.
     """
 
@@ -167,5 +169,6 @@ class Message:
     @property
     def access(self) -> Access:
         """Who may ask on a protected link."""
-        needs_session = self.op is not Op.READ if self.needs_session is None else self.needs_session
-        return Access.SESSION if needs_session else Access.OPEN
+        if self.needs_session is None:
+            return Access.WIRE if self.op is Op.READ else Access.SESSION
+        return Access.SESSION if self.needs_session else Access.OPEN

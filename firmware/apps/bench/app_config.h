@@ -5,3 +5,5 @@
 /* Nor does it manage anything that an inference would have to be kept from. */
 #undef TYF_CFG_GUARD
 #define TYF_CFG_GUARD 0
+#undef TYF_CFG_BLE
+#define TYF_CFG_BLE 0

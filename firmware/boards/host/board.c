@@ -10,6 +10,7 @@
 #include "tyf/host_flash.h"
 #include "tyf/management/management.h"
 #include "tyf/port/crash.h"
+#include "tyf/port/hci.h"
 #include "tyf/port/live.h"
 #include "tyf/port/system.h"
 #include "tyf/port/time.h"
@@ -22,6 +23,7 @@ const char tyf_smp_application[] = "sensor host";
 /* Answers that wait to be taken. Before each slice of input there is room for all that it can cause: a slice holds
  * less than four requests, and no answer's text is longer than twice the largest frame. */
 #define OUTPUT_BYTES (64u * TYF_CFG_SMP_FRAME_BYTES)
+#define HCI_OUTPUT_BYTES 512u
 #define SLICE_BYTES 32u
 #define SLICE_OUTPUT_BYTES (8u * TYF_CFG_SMP_FRAME_BYTES)
 
@@ -36,6 +38,9 @@ static struct {
     void *live_argument;
     uint64_t live_period_us, live_due_us;
     uint8_t output[OUTPUT_BYTES];
+    const uint8_t *hci_input;
+    uint32_t hci_input_bytes, hci_output_bytes;
+    uint8_t hci_output[HCI_OUTPUT_BYTES];
 } board;
 
 TYF_SENSOR_ARENA(arena, TYF_APP_ARENA_BYTES);
@@ -50,6 +55,7 @@ static void start(void *unused) {
     board.uptime_us = 0;
     board.is_reset_wanted = false;
     board.input_bytes = 0;
+    board.hci_input_bytes = 0;
     board.live_work = NULL;
     tyf_port_start();
     tyf_sensor_start(&TYF_APP_MODEL, arena, spare);
@@ -116,6 +122,23 @@ uint32_t tyf_host_take_witness(uint8_t *data, uint32_t capacity) {
 }
 #endif
 
+uint32_t tyf_host_hci_feed(const uint8_t *data, uint32_t bytes) {
+    board.hci_input = data;
+    board.hci_input_bytes = tyf_host_flash_is_on() ? bytes : 0;
+    if (tyf_host_flash_is_on()) {
+        (void)tyf_host_flash_run(work_off_input, NULL);
+    }
+    return bytes - board.hci_input_bytes;
+}
+
+uint32_t tyf_host_hci_take(uint8_t *data, uint32_t capacity) {
+    uint32_t count = board.hci_output_bytes < capacity ? board.hci_output_bytes : capacity;
+    memcpy(data, board.hci_output, count);
+    board.hci_output_bytes -= count;
+    memmove(board.hci_output, board.hci_output + count, board.hci_output_bytes);
+    return count;
+}
+
 void tyf_host_advance_us(uint64_t us) {
     const uint64_t end_us = board.uptime_us + us;
     while (board.live_work != NULL && board.live_due_us <= end_us) {
@@ -146,6 +169,24 @@ void tyf_port_uart_write(const uint8_t *data, uint32_t bytes) {
     TYF_ASSERT(bytes <= sizeof board.output - board.output_bytes);
     memcpy(board.output + board.output_bytes, data, bytes);
     board.output_bytes += bytes;
+}
+
+uint32_t tyf_port_hci_read(uint8_t *data, uint32_t capacity) {
+    uint32_t count = board.hci_input_bytes < capacity ? board.hci_input_bytes : capacity;
+    if (count > 0) {
+        memcpy(data, board.hci_input, count);
+        board.hci_input += count;
+        board.hci_input_bytes -= count;
+    }
+    return count;
+}
+
+uint32_t tyf_port_hci_write(const uint8_t *data, uint32_t bytes) {
+    const uint32_t room = (uint32_t)sizeof board.hci_output - board.hci_output_bytes;
+    const uint32_t count = bytes < room ? bytes : room;
+    memcpy(board.hci_output + board.hci_output_bytes, data, count);
+    board.hci_output_bytes += count;
+    return count;
 }
 
 uint64_t tyf_port_ticks(void) {

@@ -9,6 +9,11 @@ void tyf_mps2_uart_start(void);
 void tyf_mps2_uart_rx_interrupt(void);
 void tyf_mps2_uart_tx_interrupt(void);
 
+/* With TYF_CFG_BLE. */
+void tyf_mps2_hci_start(void);
+void tyf_mps2_hci_rx_interrupt(void);
+void tyf_mps2_hci_tx_interrupt(void);
+
 void tyf_mps2_time_start(void);
 void tyf_mps2_wake_interrupt(void);
 

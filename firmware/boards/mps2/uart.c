@@ -28,11 +28,11 @@ void tyf_board_uart_receive(void) {
     INTERRUPTS = INTERRUPT_RX; /* before draining: a byte that arrives in between raises it again */
     do {
         while (STATE & STATE_RX_FULL) {
-            if (tyf_uart_ring_is_full()) {
+            if (tyf_uart_ring_is_full(&tyf_uart_console)) {
                 CTRL = CTRL & ~CTRL_RX_INTERRUPT;
                 return;
             }
-            tyf_uart_ring_put((uint8_t)DATA);
+            tyf_uart_ring_put(&tyf_uart_console, (uint8_t)DATA);
         }
         CTRL = CTRL | CTRL_RX_INTERRUPT;
     } while (STATE & STATE_RX_FULL); /* a byte that came while the interrupt was off raises none */
@@ -47,7 +47,7 @@ void tyf_mps2_uart_tx_interrupt(void) {
 }
 
 void tyf_mps2_uart_start(void) {
-    tyf_uart_ring_clear();
+    tyf_uart_ring_clear(&tyf_uart_console);
     BAUD_DIVIDER = TYF_BOARD_CLOCK_HZ / TYF_BOARD_UART_BAUD;
     CTRL = CTRL_TX_RX | CTRL_RX_INTERRUPT;
     (void)DATA; /* what an emulator took while the UART was off comes with a read, or else not before more is sent */

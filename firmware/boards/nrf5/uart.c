@@ -41,12 +41,12 @@ static bool is_sending;
  * there is room. Interrupts masked or in the handler. */
 void tyf_board_uart_receive(void) {
     while (EVENT_RX) {
-        if (tyf_uart_ring_is_full()) {
+        if (tyf_uart_ring_is_full(&tyf_uart_console)) {
             INTERRUPTS_OFF = INTERRUPT_RX;
             return;
         }
         EVENT_RX = 0; /* before reading, which raises it again when more bytes wait */
-        tyf_uart_ring_put((uint8_t)RX_DATA);
+        tyf_uart_ring_put(&tyf_uart_console, (uint8_t)RX_DATA);
     }
     INTERRUPTS_ON = INTERRUPT_RX;
 }
@@ -57,7 +57,7 @@ void tyf_nrf5_uart_interrupt(void) {
 }
 
 void tyf_nrf5_uart_start(void) {
-    tyf_uart_ring_clear();
+    tyf_uart_ring_clear(&tyf_uart_console);
     is_sending = false;
     /* The line rests at 1 from the start, also while the UART is off; an open input reads as rest. */
     PIN_OUT_SET = 1u << TYF_BOARD_UART_TX_PIN;

@@ -35,11 +35,11 @@
 /* With the ring full the interrupt stays off until there is room; the FIFO holds what comes, up to 32 bytes. */
 void tyf_board_uart_receive(void) {
     while (!(FLAGS & FLAG_RX_EMPTY)) {
-        if (tyf_uart_ring_is_full()) {
+        if (tyf_uart_ring_is_full(&tyf_uart_console)) {
             INTERRUPTS = INTERRUPTS & ~INTERRUPT_RX;
             return;
         }
-        tyf_uart_ring_put((uint8_t)DATA);
+        tyf_uart_ring_put(&tyf_uart_console, (uint8_t)DATA);
     }
     CLEAR = INTERRUPT_RX;
     INTERRUPTS = INTERRUPTS | INTERRUPT_RX;
@@ -51,7 +51,7 @@ void tyf_rp2040_uart_interrupt(void) {
 }
 
 void tyf_rp2040_uart_start(void) {
-    tyf_uart_ring_clear();
+    tyf_uart_ring_clear(&tyf_uart_console);
     PIN_PAD(TYF_BOARD_UART_RX_PIN) = PAD_INPUT_PULLED_UP;
     PIN_CTRL(TYF_BOARD_UART_TX_PIN) = PIN_CTRL_UART;
     PIN_CTRL(TYF_BOARD_UART_RX_PIN) = PIN_CTRL_UART;

@@ -37,14 +37,14 @@ static void give_pin_to_uart(uint32_t pin) {
 void tyf_board_uart_receive(void) {
     uint32_t status;
     while ((status = UART_STATUS) & (STATUS_RX | STATUS_OVERRUN)) {
-        if (tyf_uart_ring_is_full()) {
+        if (tyf_uart_ring_is_full(&tyf_uart_console)) {
             UART_CONTROL = UART_CONTROL & ~CONTROL_RX_INTERRUPT;
             return;
         }
         uint8_t byte = (uint8_t)UART_RX_DATA;
         tyf_stm32_clear_overrun();
         if (status & STATUS_RX) {
-            tyf_uart_ring_put(byte);
+            tyf_uart_ring_put(&tyf_uart_console, byte);
         }
     }
     UART_CONTROL = UART_CONTROL | CONTROL_RX_INTERRUPT;
@@ -56,7 +56,7 @@ void tyf_stm32_uart_interrupt(void) {
 }
 
 void tyf_stm32_uart_start(void) {
-    tyf_uart_ring_clear();
+    tyf_uart_ring_clear(&tyf_uart_console);
     give_pin_to_uart(TYF_BOARD_UART_TX_PIN);
     give_pin_to_uart(TYF_BOARD_UART_RX_PIN);
     UART_BAUD_DIVIDER = (TYF_BOARD_UART_CLOCK_HZ + TYF_BOARD_UART_BAUD / 2u) / TYF_BOARD_UART_BAUD;

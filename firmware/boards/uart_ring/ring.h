@@ -1,14 +1,15 @@
 /**
- * Received bytes on their way from a UART's interrupt to the main loop: a ring of TYF_CFG_UART_RX_BYTES, and on top of
- * it tyf_port_uart_read() and tyf_port_idle(), which are the same on every board.
+ * Bytes between a UART's interrupt and the main loop: a ring with one writer and one reader. On top of two of them lie
+ * tyf_port_uart_read() and tyf_port_idle(), and tyf_port_hci_read() and tyf_port_hci_write() (hci.h), which are the
+ * same on every board.
  *
  *     void interrupt(void) {
  *         while (byte_waits()) {
- *             if (tyf_uart_ring_is_full()) {
+ *             if (tyf_uart_ring_is_full(&tyf_uart_console)) {
  *                 interrupt_off();
  *                 return;
  *             }
- *             tyf_uart_ring_put(take_byte());
+ *             tyf_uart_ring_put(&tyf_uart_console, take_byte());
  *         }
  *     }
  */
@@ -18,14 +19,45 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/** head and tail run freely; the difference is the fill. Each has one writer: who puts, who takes. */
+typedef struct {
+    uint8_t *memory;
+    uint32_t bytes; /**< a power of two */
+    volatile uint32_t head, tail;
+} tyf_uart_ring;
+
+/** What the console has received: TYF_CFG_UART_RX_BYTES. */
+extern tyf_uart_ring tyf_uart_console;
+
 /** Forget what is in it. Interrupts masked, or before they are on. */
-void tyf_uart_ring_clear(void);
+static inline void tyf_uart_ring_clear(tyf_uart_ring *ring) {
+    ring->head = 0;
+    ring->tail = 0;
+}
 
-/** Interrupts masked or in the handler. */
-bool tyf_uart_ring_is_full(void);
+static inline bool tyf_uart_ring_is_empty(const tyf_uart_ring *ring) {
+    return ring->head == ring->tail;
+}
 
-/** Not when full. Interrupts masked or in the handler. */
-void tyf_uart_ring_put(uint8_t byte);
+static inline bool tyf_uart_ring_is_full(const tyf_uart_ring *ring) {
+    return ring->head - ring->tail == ring->bytes;
+}
+
+/** Not when full. By the one who writes. */
+static inline void tyf_uart_ring_put(tyf_uart_ring *ring, uint8_t byte) {
+    ring->memory[ring->head & (ring->bytes - 1u)] = byte;
+    ring->head = ring->head + 1u;
+}
+
+/** Not when empty. By the one who reads. */
+static inline uint8_t tyf_uart_ring_take(tyf_uart_ring *ring) {
+    const uint8_t byte = ring->memory[ring->tail & (ring->bytes - 1u)];
+    ring->tail = ring->tail + 1u;
+    return byte;
+}
+
+/** Take up to capacity bytes; how many. */
+uint32_t tyf_uart_ring_take_all(tyf_uart_ring *ring, uint8_t *data, uint32_t capacity);
 
 /** The board's part: there is room again, take what the UART still holds. Called with interrupts masked. */
 void tyf_board_uart_receive(void);

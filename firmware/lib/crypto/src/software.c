@@ -6,9 +6,11 @@
 
 #include "monocypher.h"
 #include "tyf/core/bytes.h"
+#include "tyf/core/config.h"
 #include "tyf/port/crypto.h"
 
-#define KEYS 12u /* two of a session, two of one that is offered, a pre-shared one, five while a session opens */
+/* For each link two of its session, two of one that is offered, and a pre-shared one; six while a session opens. */
+#define KEYS (12u + 5u * TYF_CFG_BLE)
 #define KEY_BYTES 64u
 #define BLOCK_BYTES 128u /* of BLAKE2b */
 #define NONCE_BYTES 12u

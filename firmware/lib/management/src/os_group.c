@@ -12,11 +12,6 @@
 #define US_PER_MS 1000u
 #define US_PER_S UINT64_C(1000000)
 
-/* Frames that may be under way at once: the one that is answered, and those that the receive ring holds as text. */
-#define LINES (((uint32_t)TYF_CFG_SMP_FRAME_BYTES + 92u) / 93u)
-#define FRAME_TEXT_BYTES (((uint32_t)TYF_CFG_SMP_FRAME_BYTES + 2u) / 3u * 4u + 3u * LINES)
-#define FRAMES_AT_ONCE (1u + (uint32_t)TYF_CFG_UART_RX_BYTES / FRAME_TEXT_BYTES)
-
 static int echo(tyf_smp_exchange *exchange) {
     const tyf_echo_request *request = exchange->request;
     tyf_cbor_add_text_n(&exchange->reply, "r", request->d.data, request->d.bytes);
@@ -188,7 +183,7 @@ static int bootloader_info(tyf_smp_exchange *exchange) {
 
 static int params(tyf_smp_exchange *exchange) {
     tyf_cbor_add_uint(&exchange->reply, "buf_size", TYF_CFG_SMP_FRAME_BYTES);
-    tyf_cbor_add_uint(&exchange->reply, "buf_count", FRAMES_AT_ONCE);
+    tyf_cbor_add_uint(&exchange->reply, "buf_count", TYF_SMP_FRAMES_AT_ONCE);
     return TYF_SMP_OK;
 }
 

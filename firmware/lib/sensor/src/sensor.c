@@ -76,6 +76,9 @@ void tyf_sensor_start(const tyf_model *model, uint8_t *arena, uint8_t *spare) {
 #ifdef TYF_BOARD_AREA_SETTINGS_0_BYTES
     tyf_session_start(&tyf_sensor_registry, &tyf_sensor_state.identity);
 #endif
+#if TYF_CFG_BLE
+    tyf_sensor_start_radio();
+#endif
 }
 
 uint32_t tyf_sensor_infer(const tyf_live_model *live, tyf_trace_fn trace, void *context) {
@@ -160,13 +163,17 @@ bool tyf_sensor_poll(void) {
     uint8_t received[64];
     const uint32_t count = tyf_port_uart_read(received, sizeof received);
     tyf_smp_server_receive(&tyf_sensor_state.server, received, count);
+    bool is_asked = count != 0;
+#if TYF_CFG_BLE
+    is_asked |= tyf_sensor_poll_radio();
+#endif
     tyf_sensor_poll_sampling();
 #if TYF_CFG_MODEL_ARENA_BYTES > 0
     /* Requests first: a test is one of many steps, and each of them may wait. */
-    const bool is_busy = count == 0 && tyf_model_store_poll();
+    const bool is_busy = !is_asked && tyf_model_store_poll();
     follow_live_model();
-    return count != 0 || is_busy;
+    return is_asked || is_busy;
 #else
-    return count != 0;
+    return is_asked;
 #endif
 }

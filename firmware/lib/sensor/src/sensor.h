@@ -69,6 +69,12 @@ void tyf_sensor_stop_sampling(void);
 /* End sampling when its last answer was given. */
 void tyf_sensor_poll_sampling(void);
 
+#if TYF_CFG_BLE
+/* Management through the air; starts when the identity is known and sessions are there. */
+void tyf_sensor_start_radio(void);
+bool tyf_sensor_poll_radio(void);
+#endif
+
 /* One handler per command; each is an entry in commands.c. */
 int tyf_sensor_hello(tyf_smp_exchange *exchange);
 int tyf_sensor_model_info(tyf_smp_exchange *exchange);

@@ -18,9 +18,9 @@
 
 static struct {
     const tyf_smp_registry *registry;
-    tyf_session session;
+    tyf_session sessions[TYF_SESSION_LINKS];
+    tyf_session_link link; /* of the message that is being answered */
     bool is_locked;
-    tyf_smp_after after; /* of the message in the last record */
 } state;
 
 /* Key and lock as the settings have them; every session ends. */
@@ -28,7 +28,9 @@ static void take_setting(void) {
     uint8_t kept[SETTING_BYTES];
     uint32_t bytes = 0;
     if (tyf_settings_get(SETTING, kept, sizeof kept, &bytes) == TYF_OK && bytes == sizeof kept) {
-        (void)tyf_session_provision(&state.session, kept); /* the key store has room for one session and a key */
+        for (uint32_t i = 0; i < TYF_SESSION_LINKS; i++) {
+            (void)tyf_session_provision(&state.sessions[i], kept); /* the key store has room for each and its key */
+        }
         state.is_locked = kept[LOCK_AT] != 0;
     }
     tyf_wipe(kept, sizeof kept);
@@ -37,16 +39,29 @@ static void take_setting(void) {
 void tyf_session_start(const tyf_smp_registry *registry, const tyf_identity *identity) {
     state.registry = registry;
     state.is_locked = false;
-    state.after = NULL;
     tyf_crypto_start(identity->boot_id != 0 ? identity->entropy : NULL);
-    tyf_session_init(&state.session, identity->device_id);
+    for (uint32_t i = 0; i < TYF_SESSION_LINKS; i++) {
+        tyf_session_init(&state.sessions[i], identity->device_id);
+    }
     take_setting();
+}
+
+bool tyf_session_is_open(tyf_session_link link) {
+    return state.sessions[link].current.receive != 0;
+}
+
+void tyf_session_end(tyf_session_link link) {
+    tyf_session_close(&state.sessions[link]);
 }
 
 int tyf_session_policy(const tyf_smp_command *command, uint16_t group, tyf_smp_trust trust) {
     (void)group;
-    const bool is_protected = trust == TYF_SMP_TRUST_RADIO || (trust == TYF_SMP_TRUST_OPEN && state.is_locked);
-    return is_protected && command->access != TYF_SMP_ACCESS_OPEN ? TYF_SMP_EACCESSDENIED : TYF_SMP_OK;
+    if (trust == TYF_SMP_TRUST_SESSION || command->access == TYF_SMP_ACCESS_OPEN) {
+        return TYF_SMP_OK;
+    }
+    const bool is_in_air = trust == TYF_SMP_TRUST_RADIO && !TYF_CFG_RADIO_OPEN;
+    const bool is_denied = is_in_air || (state.is_locked && command->access == TYF_SMP_ACCESS_SESSION);
+    return is_denied ? TYF_SMP_EACCESSDENIED : TYF_SMP_OK;
 }
 
 static int provision(tyf_smp_exchange *exchange) {
@@ -59,10 +74,18 @@ static int provision(tyf_smp_exchange *exchange) {
     return status;
 }
 
+/* A message in a session came by the link of its record. */
+static void note_link(const tyf_smp_exchange *exchange) {
+    if (exchange->trust != TYF_SMP_TRUST_SESSION) {
+        state.link = exchange->trust == TYF_SMP_TRUST_RADIO ? TYF_SESSION_RADIO : TYF_SESSION_WIRE;
+    }
+}
+
 static int open_session(tyf_smp_exchange *exchange) {
     const tyf_session_open_request *request = exchange->request;
     uint8_t answer[TYF_SESSION_HELLO_BYTES];
-    const tyf_status status = tyf_session_accept(&state.session, request->m.data, answer);
+    note_link(exchange);
+    const tyf_status status = tyf_session_accept(&state.sessions[state.link], request->m.data, answer);
     if (status == TYF_OK) {
         tyf_cbor_add_bytes(&exchange->reply, "m", answer, sizeof answer);
     }
@@ -75,9 +98,11 @@ static int take_record(tyf_smp_exchange *exchange) {
     if (exchange->trust == TYF_SMP_TRUST_SESSION) {
         return TYF_SMP_EINVAL; /* a record in a record */
     }
+    note_link(exchange);
+    tyf_session *session = &state.sessions[state.link];
     /* The server's own buffer; nothing reads the request afterwards. */
     uint8_t *message = (uint8_t *)(uintptr_t)request->d.data;
-    const tyf_status opened = tyf_session_open(&state.session, request->n, message, request->d.bytes);
+    const tyf_status opened = tyf_session_open(session, request->n, message, request->d.bytes);
     if (opened != TYF_OK) {
         return opened;
     }
@@ -86,35 +111,40 @@ static int take_record(tyf_smp_exchange *exchange) {
     if (reply == NULL) {
         return TYF_ERR_TOO_LARGE;
     }
-    const uint32_t bytes = tyf_smp_answer(state.registry, TYF_SMP_TRUST_SESSION, message,
-                                          request->d.bytes - TYF_MAC_BYTES, reply, room - TYF_MAC_BYTES, &state.after);
+    const uint32_t bytes =
+        tyf_smp_answer(state.registry, TYF_SMP_TRUST_SESSION, message, request->d.bytes - TYF_MAC_BYTES, reply,
+                       room - TYF_MAC_BYTES, &exchange->after);
     if (bytes == 0) {
         return TYF_SMP_EINVAL;
     }
     uint32_t counter = 0;
-    const tyf_status sealed = tyf_session_seal(&state.session, reply, bytes, &counter, reply + bytes);
+    const tyf_status sealed = tyf_session_seal(session, reply, bytes, &counter, reply + bytes);
     tyf_cbor_close_bytes(&exchange->reply, bytes + TYF_MAC_BYTES);
     tyf_cbor_add_uint(&exchange->reply, "n", counter);
     return sealed;
 }
 
-static void after_record(void) {
-    if (state.after != NULL) {
-        state.after();
-    }
+static void close_wire(void) {
+    tyf_session_end(TYF_SESSION_WIRE);
 }
 
+#if TYF_CFG_BLE
+static void close_radio(void) {
+    tyf_session_end(TYF_SESSION_RADIO);
+}
+#else
+#define close_radio close_wire
+#endif
+
+/* The reply still goes out sealed; the session ends after it. */
 static int close_session(tyf_smp_exchange *exchange) {
-    (void)exchange; /* the reply still goes out sealed; the session ends after it */
+    note_link(exchange);
+    exchange->after = state.link == TYF_SESSION_WIRE ? close_wire : close_radio;
     return TYF_SMP_OK;
 }
 
-static void after_close(void) {
-    tyf_session_close(&state.session);
-}
-
 static int status(tyf_smp_exchange *exchange) {
-    tyf_cbor_add_bool(&exchange->reply, "provisioned", tyf_session_is_provisioned(&state.session));
+    tyf_cbor_add_bool(&exchange->reply, "provisioned", tyf_session_is_provisioned(&state.sessions[TYF_SESSION_WIRE]));
     tyf_cbor_add_bool(&exchange->reply, "locked", state.is_locked);
     tyf_cbor_add_bool(&exchange->reply, "session", exchange->trust == TYF_SMP_TRUST_SESSION);
     return TYF_SMP_OK;
@@ -122,8 +152,8 @@ static int status(tyf_smp_exchange *exchange) {
 
 const tyf_smp_command tyf_session_commands[TYF_SESSION_COMMAND_COUNT] = {
     {TYF_MESSAGE_SESSION_OPEN, .handler = open_session},
-    {TYF_MESSAGE_SESSION_RECORD, .handler = take_record, .after = after_record},
-    {TYF_MESSAGE_SESSION_CLOSE, .handler = close_session, .after = after_close},
+    {TYF_MESSAGE_SESSION_RECORD, .handler = take_record},
+    {TYF_MESSAGE_SESSION_CLOSE, .handler = close_session},
     {TYF_MESSAGE_SESSION_STATUS, .handler = status},
     {TYF_MESSAGE_SESSION_PROVISION, .handler = provision, .after = take_setting},
 };

@@ -4,8 +4,7 @@
 
 #include "tyf/core/bytes.h"
 
-/* Header of a message: op and version, flags, payload length (big-endian), group (big-endian), sequence, command. */
-#define HEADER_BYTES 8u
+#define HEADER_BYTES TYF_SMP_HEADER_BYTES
 #define OP_MASK 7u
 #define VERSION_SHIFT 3u
 #define VERSION_MASK 3u
@@ -111,7 +110,7 @@ uint32_t tyf_smp_answer(const tyf_smp_registry *registry, tyf_smp_trust trust, c
         return 0;
     }
     const tyf_smp_command *command = find_command(registry, &header);
-    tyf_smp_exchange exchange = {.trust = trust};
+    tyf_smp_exchange exchange = {.trust = trust, .after = command != NULL ? command->after : NULL};
     begin_reply(&exchange.reply, reply, capacity);
     int result = run_command(registry, command, &header, &exchange, message + HEADER_BYTES, bytes - HEADER_BYTES);
     tyf_cbor_end(&exchange.reply);
@@ -123,7 +122,7 @@ uint32_t tyf_smp_answer(const tyf_smp_registry *registry, tyf_smp_trust trust, c
         write_error(&exchange.reply, &header, result);
         tyf_cbor_end(&exchange.reply);
     } else {
-        *after = command->after;
+        *after = exchange.after;
     }
     const uint32_t payload_bytes = tyf_cbor_writer_bytes(&exchange.reply);
     write_header(reply, &header, payload_bytes);

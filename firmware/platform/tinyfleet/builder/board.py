@@ -43,8 +43,8 @@ def defines(board_id, build, facts):
         macros |= {f"TYF_BOARD_AREA_{area['name'].upper()}_ADDRESS": hex(address), f"TYF_BOARD_AREA_{area['name'].upper()}_BYTES": size}
     for memory, place in (("FLASH", facts["memory"]["flash"]), ("RAM", ram_memories(facts)[0])):
         macros |= {f"TYF_BOARD_MEMORY_{memory}_ORIGIN": place["origin"], f"TYF_BOARD_MEMORY_{memory}_BYTES": place["bytes"]}
-    for index, uart in enumerate(facts["uarts"]):
-        prefix = "TYF_BOARD_UART" if index == 0 else f"TYF_BOARD_{uart['use'].upper()}"
+    for uart in facts["uarts"]:
+        prefix = "TYF_BOARD_" + ("UART" if uart["use"] == "smp" else uart["use"].upper())
         macros |= {f"{prefix}_{key.upper()}": value for key, value in uart.items() if key != "use"}
     per_tick = instructions_per_tick(facts)
     macros["TYF_BOARD_INSTRUCTIONS_NUMERATOR"] = per_tick.numerator

@@ -40,6 +40,17 @@ uint32_t tyf_host_take(uint8_t *data, uint32_t capacity);
  */
 uint32_t tyf_host_take_witness(uint8_t *data, uint32_t capacity);
 
+/**
+ * Give bytes to the UART of the Bluetooth controller, and run the board until it has worked them off. As long as its
+ * own (512) are not taken it sends no more; call again, with no bytes too, after they were.
+ *
+ * @return bytes accepted: all, unless a reset came in between
+ */
+uint32_t tyf_host_hci_feed(const uint8_t *data, uint32_t bytes);
+
+/** Take bytes that the board has sent to the controller. @return how many were written to data */
+uint32_t tyf_host_hci_take(uint8_t *data, uint32_t capacity);
+
 /** Let the board's time go on; live inferences that fall due run, each at its own moment. */
 void tyf_host_advance_us(uint64_t us);
 

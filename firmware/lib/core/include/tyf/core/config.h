@@ -67,6 +67,44 @@
 #error "TYF_CFG_UART_RX_BYTES must be a power of two in 64 .. 65536 bytes"
 #endif
 
+/** 1: managed over BLE too, through a controller at the board's `hci` UART; 0: the board has none, or does not use it.
+ */
+#ifndef TYF_CFG_BLE
+#if defined(TYF_BOARD_HCI_BASE) || __has_include("tyf/host_board_facts.h")
+#define TYF_CFG_BLE 1
+#else
+#define TYF_CFG_BLE 0
+#endif
+#endif
+#if TYF_CFG_BLE != 0 && TYF_CFG_BLE != 1
+#error "TYF_CFG_BLE must be 0 or 1"
+#endif
+
+/**
+ * 1: everybody in the air may do what everybody at the wire may; 0: only who holds a session may. For development: a
+ * program that trusts other than development keys refuses it.
+ */
+#ifndef TYF_CFG_RADIO_OPEN
+#define TYF_CFG_RADIO_OPEN 0
+#endif
+#if TYF_CFG_RADIO_OPEN != 0 && TYF_CFG_RADIO_OPEN != 1
+#error "TYF_CFG_RADIO_OPEN must be 0 or 1"
+#endif
+
+/** Rings of the `hci` UART. Bytes, powers of two, 64 .. 65536. */
+#ifndef TYF_CFG_HCI_RX_BYTES
+#define TYF_CFG_HCI_RX_BYTES 1024
+#endif
+#if TYF_CFG_HCI_RX_BYTES < 64 || TYF_CFG_HCI_RX_BYTES > 65536 || (TYF_CFG_HCI_RX_BYTES & (TYF_CFG_HCI_RX_BYTES - 1))
+#error "TYF_CFG_HCI_RX_BYTES must be a power of two in 64 .. 65536 bytes"
+#endif
+#ifndef TYF_CFG_HCI_TX_BYTES
+#define TYF_CFG_HCI_TX_BYTES 512
+#endif
+#if TYF_CFG_HCI_TX_BYTES < 64 || TYF_CFG_HCI_TX_BYTES > 65536 || (TYF_CFG_HCI_TX_BYTES & (TYF_CFG_HCI_TX_BYTES - 1))
+#error "TYF_CFG_HCI_TX_BYTES must be a power of two in 64 .. 65536 bytes"
+#endif
+
 /** Different kernels that one model blob may use. Pointers, 1 .. 254. */
 #ifndef TYF_CFG_BLOB_KERNELS
 #define TYF_CFG_BLOB_KERNELS 32

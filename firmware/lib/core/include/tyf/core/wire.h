@@ -83,6 +83,26 @@ typedef enum {
     TYF_SESSION_COMMAND_PROVISION = 4,
 } tyf_session_command;
 
+/** Bytes as they are sent. */
+#define TYF_BLE_MANAGEMENT_SERVICE_UUID                                                                                \
+    0x84, 0xaa, 0x60, 0x74, 0x52, 0x8a, 0x8b, 0x86, 0xd3, 0x4c, 0xb7, 0x1d, 0x1d, 0xdc, 0x53, 0x8d
+#define TYF_BLE_MANAGEMENT_UUID                                                                                        \
+    0x48, 0x7c, 0x99, 0x74, 0x11, 0x26, 0x9e, 0xae, 0x01, 0x4e, 0xce, 0xfb, 0x28, 0x78, 0x2e, 0xda
+#define TYF_BLE_TELEMETRY_SERVICE_UUID                                                                                 \
+    0xa9, 0xb0, 0xc4, 0x61, 0x2e, 0x7d, 0x56, 0x9a, 0x8a, 0x4b, 0x1e, 0x3c, 0x01, 0x00, 0xd3, 0xf8
+#define TYF_BLE_TELEMETRY_UUID                                                                                         \
+    0xa9, 0xb0, 0xc4, 0x61, 0x2e, 0x7d, 0x56, 0x9a, 0x8a, 0x4b, 0x1e, 0x3c, 0x02, 0x00, 0xd3, 0xf8
+
+#define TYF_BLE_NAME_PREFIX "tf-"
+#define TYF_BLE_NAME_DIGITS 5u
+
+#define TYF_BLE_UNTRUSTED_S 10u
+#define TYF_BLE_MESSAGE_GAP_S 2u
+
+typedef enum {
+    TYF_BLE_BELL_RECORDS_WAIT = 1,
+} tyf_ble_bell;
+
 #define TYF_SESSION_PSK_BYTES 32u
 #define TYF_SESSION_HELLO_BYTES 48u
 

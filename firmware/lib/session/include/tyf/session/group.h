@@ -6,11 +6,12 @@
  *
  *     tyf_session_start(&registry, &identity);     // once, when settings and identity are there
  *
- * A board that keeps no settings has no sessions, and its macros are empty. One link at a time holds a session.
+ * A board that keeps no settings has no sessions, and its macros are empty. Each link has a session of its own.
  */
 #ifndef TYF_SESSION_GROUP_H
 #define TYF_SESSION_GROUP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "tyf/identity/identity.h"
@@ -18,6 +19,13 @@
 #include "tyf/smp/server.h"
 
 #define TYF_SESSION_COMMAND_COUNT 5u
+
+/** Where messages come from. */
+typedef enum {
+    TYF_SESSION_WIRE,
+    TYF_SESSION_RADIO, /**< with TYF_CFG_BLE */
+} tyf_session_link;
+#define TYF_SESSION_LINKS (1u + TYF_CFG_BLE)
 
 extern const tyf_smp_command tyf_session_commands[TYF_SESSION_COMMAND_COUNT];
 
@@ -36,6 +44,12 @@ extern const tyf_smp_command tyf_session_commands[TYF_SESSION_COMMAND_COUNT];
 
 /** Take key and lock from the settings, and start the source of randomness. */
 void tyf_session_start(const tyf_smp_registry *registry, const tyf_identity *identity);
+
+/** @return whether the link's session has had a record */
+bool tyf_session_is_open(tyf_session_link link);
+
+/** The link ended, and its session with it. */
+void tyf_session_end(tyf_session_link link);
 
 /** The table of docs/spec/security.md, as a registry's policy. */
 int tyf_session_policy(const tyf_smp_command *command, uint16_t group, tyf_smp_trust trust);

@@ -28,6 +28,13 @@
 /** Largest message that fits in a frame. */
 #define TYF_SMP_MESSAGE_BYTES ((uint32_t)TYF_CFG_SMP_FRAME_BYTES - TYF_SMP_FRAME_OVERHEAD_BYTES)
 
+/* Text of the largest frame: base64 in lines, each with two bytes at its begin and one at its end. */
+#define TYF_SMP_FRAME_LINES (((uint32_t)TYF_CFG_SMP_FRAME_BYTES + 92u) / 93u)
+#define TYF_SMP_FRAME_TEXT_BYTES (((uint32_t)TYF_CFG_SMP_FRAME_BYTES + 2u) / 3u * 4u + 3u * TYF_SMP_FRAME_LINES)
+
+/** Frames that may be under way at once: the one that is answered, and those that the receive ring holds as text. */
+#define TYF_SMP_FRAMES_AT_ONCE (1u + (uint32_t)TYF_CFG_UART_RX_BYTES / TYF_SMP_FRAME_TEXT_BYTES)
+
 /** Receiver of one byte stream. */
 typedef struct {
     uint32_t message_bytes; /**< of the message that tyf_smp_console_receive() announced */

@@ -72,11 +72,11 @@ extern const tyf_smp_field tyf_echo_fields[1];
 
 #define TYF_MESSAGE_ECHO .id = 0, .op = TYF_SMP_OP_EITHER, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_echo_fields
 
-#define TYF_MESSAGE_TASK_STATISTICS .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+#define TYF_MESSAGE_TASK_STATISTICS .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
-#define TYF_MESSAGE_MEMORY_POOLS .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+#define TYF_MESSAGE_MEMORY_POOLS .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
-#define TYF_MESSAGE_DATETIME_READ .id = 4, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+#define TYF_MESSAGE_DATETIME_READ .id = 4, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
 typedef struct {
     tyf_cbor_string datetime;
@@ -103,7 +103,7 @@ typedef struct {
 
 extern const tyf_smp_field tyf_application_info_fields[1];
 
-#define TYF_MESSAGE_APPLICATION_INFO .id = 7, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_application_info_fields
+#define TYF_MESSAGE_APPLICATION_INFO .id = 7, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE, .field_count = 1, .fields = tyf_application_info_fields
 
 typedef struct {
     tyf_cbor_string query;
@@ -111,9 +111,9 @@ typedef struct {
 
 extern const tyf_smp_field tyf_bootloader_info_fields[1];
 
-#define TYF_MESSAGE_BOOTLOADER_INFO .id = 8, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_bootloader_info_fields
+#define TYF_MESSAGE_BOOTLOADER_INFO .id = 8, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE, .field_count = 1, .fields = tyf_bootloader_info_fields
 
-#define TYF_MESSAGE_IMAGE_STATE .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+#define TYF_MESSAGE_IMAGE_STATE .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
 typedef struct {
     tyf_cbor_string hash;
@@ -145,7 +145,7 @@ extern const tyf_smp_field tyf_image_erase_fields[1];
 
 #define TYF_MESSAGE_IMAGE_ERASE .id = 5, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION, .field_count = 1, .fields = tyf_image_erase_fields
 
-#define TYF_MESSAGE_IMAGE_SLOTS .id = 6, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+#define TYF_MESSAGE_IMAGE_SLOTS .id = 6, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
 typedef struct {
     tyf_cbor_string name;
@@ -153,9 +153,9 @@ typedef struct {
 
 extern const tyf_smp_field tyf_stat_read_fields[1];
 
-#define TYF_MESSAGE_STAT_READ .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_stat_read_fields
+#define TYF_MESSAGE_STAT_READ .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE, .field_count = 1, .fields = tyf_stat_read_fields
 
-#define TYF_MESSAGE_STAT_LIST .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+#define TYF_MESSAGE_STAT_LIST .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
 typedef struct {
     tyf_cbor_string name;
@@ -164,7 +164,7 @@ typedef struct {
 
 extern const tyf_smp_field tyf_setting_read_fields[2];
 
-#define TYF_MESSAGE_SETTING_READ .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 2, .fields = tyf_setting_read_fields
+#define TYF_MESSAGE_SETTING_READ .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE, .field_count = 2, .fields = tyf_setting_read_fields
 
 typedef struct {
     tyf_cbor_string name;
@@ -185,7 +185,7 @@ extern const tyf_smp_field tyf_setting_delete_fields[1];
 
 #define TYF_MESSAGE_SETTINGS_COMMIT .id = 2, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION
 
-#define TYF_MESSAGE_SETTINGS_LOAD .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+#define TYF_MESSAGE_SETTINGS_LOAD .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
 #define TYF_MESSAGE_SETTINGS_SAVE .id = 3, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION
 
@@ -196,7 +196,7 @@ typedef struct {
 
 extern const tyf_smp_field tyf_file_read_fields[2];
 
-#define TYF_MESSAGE_FILE_READ .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 2, .fields = tyf_file_read_fields
+#define TYF_MESSAGE_FILE_READ .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE, .field_count = 2, .fields = tyf_file_read_fields
 
 typedef struct {
     tyf_cbor_string name;
@@ -204,7 +204,7 @@ typedef struct {
 
 extern const tyf_smp_field tyf_file_status_fields[1];
 
-#define TYF_MESSAGE_FILE_STATUS .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_file_status_fields
+#define TYF_MESSAGE_FILE_STATUS .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE, .field_count = 1, .fields = tyf_file_status_fields
 
 typedef struct {
     tyf_cbor_string name;
@@ -215,15 +215,15 @@ typedef struct {
 
 extern const tyf_smp_field tyf_file_hash_fields[4];
 
-#define TYF_MESSAGE_FILE_HASH .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 4, .fields = tyf_file_hash_fields
+#define TYF_MESSAGE_FILE_HASH .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE, .field_count = 4, .fields = tyf_file_hash_fields
 
-#define TYF_MESSAGE_FILE_HASH_TYPES .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+#define TYF_MESSAGE_FILE_HASH_TYPES .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
 #define TYF_MESSAGE_FILE_CLOSE .id = 4, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION
 
-#define TYF_MESSAGE_GROUP_COUNT .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+#define TYF_MESSAGE_GROUP_COUNT .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
-#define TYF_MESSAGE_GROUP_LIST .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+#define TYF_MESSAGE_GROUP_LIST .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
 typedef struct {
     uint32_t index;
@@ -231,13 +231,13 @@ typedef struct {
 
 extern const tyf_smp_field tyf_group_single_fields[1];
 
-#define TYF_MESSAGE_GROUP_SINGLE .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_group_single_fields
+#define TYF_MESSAGE_GROUP_SINGLE .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE, .field_count = 1, .fields = tyf_group_single_fields
 
-#define TYF_MESSAGE_GROUP_DETAILS .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+#define TYF_MESSAGE_GROUP_DETAILS .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
 #define TYF_MESSAGE_HELLO .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
 
-#define TYF_MESSAGE_MODEL_INFO .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+#define TYF_MESSAGE_MODEL_INFO .id = 1, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
 typedef struct {
     uint32_t off;
@@ -255,7 +255,7 @@ typedef struct {
 
 extern const tyf_smp_field tyf_output_fields[1];
 
-#define TYF_MESSAGE_OUTPUT .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_output_fields
+#define TYF_MESSAGE_OUTPUT .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE, .field_count = 1, .fields = tyf_output_fields
 
 typedef struct {
     uint32_t seed;
@@ -289,7 +289,7 @@ extern const tyf_smp_field tyf_replay_fields[3];
 
 #define TYF_MESSAGE_REPLAY .id = 5, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION, .field_count = 3, .fields = tyf_replay_fields
 
-#define TYF_MESSAGE_STATS .id = 6, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+#define TYF_MESSAGE_STATS .id = 6, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
 typedef struct {
     uint32_t period_ms;
@@ -301,7 +301,7 @@ extern const tyf_smp_field tyf_sampling_fields[3];
 
 #define TYF_MESSAGE_SAMPLING .id = 7, .op = TYF_SMP_OP_WRITE, .access = TYF_SMP_ACCESS_SESSION, .field_count = 3, .fields = tyf_sampling_fields
 
-#define TYF_MESSAGE_SAMPLING_STATE .id = 7, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN
+#define TYF_MESSAGE_SAMPLING_STATE .id = 7, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
 typedef struct {
     bool kernels;
@@ -309,7 +309,7 @@ typedef struct {
 
 extern const tyf_smp_field tyf_models_fields[1];
 
-#define TYF_MESSAGE_MODELS .id = 8, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_OPEN, .field_count = 1, .fields = tyf_models_fields
+#define TYF_MESSAGE_MODELS .id = 8, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE, .field_count = 1, .fields = tyf_models_fields
 
 typedef struct {
     uint32_t off;

@@ -25,6 +25,9 @@
 #include "tyf/smp/console.h"
 #include "tyf/smp/messages.h"
 
+/** Of every message: op and version, flags, payload length (big-endian), group (big-endian), sequence, command. */
+#define TYF_SMP_HEADER_BYTES 8u
+
 /** Generic results of a command (the protocol's own numbers). */
 enum {
     TYF_SMP_OK = 0,
@@ -48,6 +51,7 @@ enum {
 /** Who may send a message where a policy protects the link. */
 typedef enum {
     TYF_SMP_ACCESS_OPEN,    /**< anyone */
+    TYF_SMP_ACCESS_WIRE,    /**< anyone at a wire; in the air who holds a session */
     TYF_SMP_ACCESS_SESSION, /**< who holds a session */
 } tyf_smp_access;
 
@@ -58,11 +62,15 @@ typedef enum {
     TYF_SMP_TRUST_SESSION, /**< it came through an authenticated session */
 } tyf_smp_trust;
 
+/** What is to be done once a reply has been sent. */
+typedef void (*tyf_smp_after)(void);
+
 /** One request being answered. The outermost map of the reply is open. */
 typedef struct {
     const void *request; /**< decoded: its tyf_<name>_request; strings in it point into the message */
     tyf_cbor_writer reply;
     tyf_smp_trust trust;
+    tyf_smp_after after; /**< the command's own at first; a handler may have its own idea */
 } tyf_smp_exchange;
 
 /**
@@ -73,9 +81,6 @@ typedef struct {
  *         After an error what was added to the reply is discarded.
  */
 typedef int (*tyf_smp_handler)(tyf_smp_exchange *exchange);
-
-/** What is to be done once a reply has been sent. */
-typedef void (*tyf_smp_after)(void);
 
 /** A command: TYF_MESSAGE_<NAME> and its handler. */
 typedef struct {
