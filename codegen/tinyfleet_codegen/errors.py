@@ -9,6 +9,7 @@
     |-- LinkError             the byte pipe failed
     |   |-- LinkTimeout       no answer within the deadline; trying again can help
     |   `-- LinkClosed        the other end is gone
+    |       `-- LinkLost      but may still be in reach: a new connection can be made
     |-- ProtocolError         bytes arrived that the protocol does not allow
     |-- DeviceError           the device answered with a status (``status`` holds its C name)
     |-- AccessError           a session that the device or this host does not accept
@@ -63,6 +64,10 @@ class LinkTimeout(LinkError):
 
 class LinkClosed(LinkError):
     """The other end closed the link; open it again."""
+
+
+class LinkLost(LinkClosed):
+    """A connection over the air is gone; a new one can be made, and what was under way was done or not."""
 
 
 class ProtocolError(TinyfleetError):

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import AsyncIterator
@@ -31,7 +32,7 @@ from tinyfleet.smp import requests
 from tinyfleet.smp.client import DeviceClient
 from tinyfleet.smp.upload import Progress, UploadReport, upload
 from tinyfleet.sync_device import SyncDevice, connect
-from tinyfleet_codegen.errors import DeviceError, LinkTimeout, ProtocolError, UsageError
+from tinyfleet_codegen.errors import DeviceError, LinkLost, LinkTimeout, ProtocolError, SessionLost, UsageError
 from tinyfleet_codegen.wire.crash import CrashRecord, decode_crash
 from tinyfleet_codegen.wire.ids import PROTOCOL_MAX, PROTOCOL_MIN, DType
 from tinyfleet_codegen.wire.record import split_records
@@ -63,7 +64,7 @@ ReportT = TypeVar("ReportT", Hello, ModelInfo, Sampling, SessionStatus, Stats)
 
 @asynccontextmanager
 async def open_device(url: str, *, timeout_s: float = 5.0, in_session: bool = True) -> AsyncIterator[Device]:
-    """Open a device and agree on buffer sizes and protocol version; in a session when this host has a key for it.
+    """Open a device and agree on buffer sizes and protocol version; in a session when this host has a key for it, over the air always.
 
     Args:
         url: Device URL, see :mod:`tinyfleet.link`.
@@ -74,7 +75,7 @@ async def open_device(url: str, *, timeout_s: float = 5.0, in_session: bool = Tr
     Raises:
         LinkError: there is no device, or it does not answer.
         ProtocolError: it speaks no version that this host speaks.
-        AccessError: it does not take this host's key.
+        AccessError: it does not take this host's key, or this host has none and the link is over the air.
         StoreError: the file with its key is damaged, or open to others.
     """
     async with open_link(url, timeout_s=timeout_s) as link:
@@ -86,7 +87,7 @@ async def open_device(url: str, *, timeout_s: float = 5.0, in_session: bool = Tr
                 f"{url} speaks protocol {hello.proto_min} to {hello.proto_max}, this host {PROTOCOL_MIN} to {PROTOCOL_MAX}",
                 hint="update tinyfleet on this host" if hello.proto_min > PROTOCOL_MAX else "update the board's firmware",
             )
-        if in_session and load_keys(hello.device_id):
+        if in_session and (link.needs_session or load_keys(hello.device_id)):
             await device.open_session(link, hello.device_id)
         yield device
 
@@ -146,6 +147,8 @@ class Device:
         Raises:
             DeviceError: it is locked and this is no session (``MGMT_ERR_EACCESSDENIED``), or cannot keep a key.
         """
+        if self._client.needs_session:
+            raise UsageError(f"{self.url}: a first key is given over a wire", hint="tinyfleet device provision serial:///dev/ttyACM0")
         await self._client.ask(requests.SessionProvisionRequest(psk=key, lock=lock), repeatable=True)
 
     async def hello(self) -> Hello:
@@ -411,12 +414,13 @@ class Device:
             AccessError: it does not take this host's key any more.
         """
         before = (await self.hello()).boot_id
-        await self.reset()
+        with contextlib.suppress(SessionLost, LinkLost):  # The restart was faster than its promise.
+            await self.reset()
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             try:
                 hello = _report(Hello, await self._open_client.ask(requests.HelloRequest(), repeatable=True))
-            except LinkTimeout:
+            except (LinkTimeout, LinkLost):
                 continue
             if hello.boot_id != before:
                 if self._client is not self._open_client:

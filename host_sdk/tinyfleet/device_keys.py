@@ -77,6 +77,15 @@ def _load(path: Path) -> bytes | None:
     raise StoreError(f"{path} does not hold a key of {PSK_BYTES} bytes in hexadecimal", hint="remove it and provision the device anew")
 
 
+def devices_with_keys() -> list[bytes]:
+    """The devices that this host has a key for."""
+    found = []
+    for path in sorted(keys_folder().glob("*.key")):
+        with contextlib.suppress(ValueError):
+            found.append(bytes.fromhex(path.stem))
+    return found
+
+
 def key_path(device_id: bytes) -> Path:
     """Where the key of a device is, or would be."""
     return keys_folder() / f"{device_id.hex()}.key"

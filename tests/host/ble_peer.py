@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import cbor2
@@ -40,8 +40,8 @@ async def in_air(air: str, board: PythonBoard, device_id: bytes, *, name: str | 
 
 
 @asynccontextmanager
-async def ble_peer(board: PythonBoard) -> AsyncIterator[tuple[str, Callable[[], object]]]:
-    """Serve the board in an air of its own; yields its URL and what ends its connection."""
+async def ble_peer(board: PythonBoard) -> AsyncIterator[tuple[str, None]]:
+    """Serve the board in an air of its own; yields its URL. Its connection can be lost, but is made again as long as it is there."""
     device_id = secrets.token_bytes(16)
     async with await Air.start() as air, in_air(air.address, board, device_id):
-        yield f"ble://{device_id.hex()}?air={air.address}", air.lose_links
+        yield f"ble://{device_id.hex()}?air={air.address}", None

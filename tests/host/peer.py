@@ -21,8 +21,8 @@ from tinyfleet.link.memory import MemoryPipe
 BUF_SIZE = 2048
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 """From a request's map to the reply's; None: no answer."""
-Peer = Callable[["PythonBoard"], AbstractAsyncContextManager[tuple[str, Callable[[], object]]]]
-"""Serves the board; yields its URL and what cuts the connection."""
+Peer = Callable[["PythonBoard"], AbstractAsyncContextManager[tuple[str, Callable[[], None] | None]]]
+"""Serves the board; yields its URL and what cuts the connection (None: it comes back)."""
 
 
 class PythonBoard:
@@ -181,7 +181,7 @@ async def open_memory(board: PythonBoard) -> AsyncIterator[Link]:
 
 
 @asynccontextmanager
-async def open_to(kind: str, board: PythonBoard) -> AsyncIterator[tuple[Link, Callable[[], object] | None]]:
+async def open_to(kind: str, board: PythonBoard) -> AsyncIterator[tuple[Link, Callable[[], None] | None]]:
     """An open link of this kind to the board, and what takes the board away (None: it cannot go)."""
     if kind == "memory":
         async with open_memory(board) as link:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from tests.host.ble_peer import in_air, name_of
 from tests.host.peer import PythonBoard
+from tests.host.test_device_commands import tinyfleet
+from tinyfleet.device import open_device
+from tinyfleet.device_keys import ENVIRONMENT as KEYS_ENVIRONMENT
+from tinyfleet.device_keys import new_key
 from tinyfleet.emulator.air import Air
 from tinyfleet.link import open_link
 from tinyfleet.link.ble import AIR_ENVIRONMENT, BleLink
 from tinyfleet.smp.client import DeviceClient
 from tinyfleet.smp.requests import EchoRequest
-from tinyfleet_codegen.errors import AccessError, LinkClosed, LinkError, LinkTimeout, UsageError
+from tinyfleet_codegen.errors import AccessError, LinkClosed, LinkLost, LinkTimeout, UsageError
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -110,18 +116,83 @@ async def test_a_lost_piece_ends_in_a_deadline_and_a_second_sending(air: Air) ->
             await DeviceClient(link, timeout_s=0.2).ask(EchoRequest(d="y" * 700), repeatable=False)
 
 
-async def test_after_a_loss_the_link_opens_anew_to_the_same_device(air: Air) -> None:
-    async with in_air(air.address, PythonBoard(), ID), open_link("ble://3fa", timeout_s=3.0) as link:
+async def test_without_a_key_nothing_but_the_open_questions_is_asked(air: Air, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEYS_ENVIRONMENT, str(tmp_path / "keys"))
+    board = PythonBoard()
+    async with in_air(air.address, board, ID):
+        with pytest.raises(AccessError, match=f"this host has no key for ble://tf-3fa2b, device {ID.hex()}") as refused:
+            async with open_device(f"ble://{name_of(ID)}", timeout_s=3.0):
+                pass
+        assert refused.value.hint is not None and "tinyfleet device provision serial://" in refused.value.hint
+        async with open_device(f"ble://{name_of(ID)}", timeout_s=3.0, in_session=False) as device:
+            assert await device.echo("hello") == "hello"
+            with pytest.raises(UsageError, match="a first key is given over a wire"):
+                await device.provision(bytes(32))
+    assert {group for group, _ in board.requests} == {0}
+
+
+async def test_scan_lists_boards_with_what_is_known_of_them(air: Air, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEYS_ENVIRONMENT, str(tmp_path / "keys"))
+    with new_key(ID):
+        pass
+    async with in_air(air.address, PythonBoard(), ID), in_air(air.address, PythonBoard(), TWIN, name="Door Bell"):
+        code, out, err = await tinyfleet("device", "scan", "--timeout", "0.5", "--json")
+        shown = {facts["name"]: facts for facts in json.loads(out) if "name" in facts}
+        assert (code, err, set(shown)) == (0, "", {"tf-3fa2b", "Door Bell"})
+        assert (shown["tf-3fa2b"]["url"], shown["tf-3fa2b"]["device_id"]) == ("ble://tf-3fa2b", ID.hex())
+        assert (shown["Door Bell"]["url"], shown["Door Bell"]["device_id"]) == ("ble://Door%20Bell", None)
+        assert all(facts["management"] and isinstance(facts["rssi_dbm"], int) for facts in shown.values())
+        code, out, _ = await tinyfleet("device", "scan", "--air", air.address, "--timeout", "0.5")
+        assert code == 0 and f"ble://tf-3fa2b     device {ID.hex()}, has a key here" in out
+
+
+async def test_scan_without_adapter_or_air_is_one_line(air: Air, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(AIR_ENVIRONMENT)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
+    code, out, err = await tinyfleet("device", "scan", "--json")
+    assert (code, len(err.splitlines())) == (0, 1) and err.startswith("no Bluetooth adapter: ") and isinstance(json.loads(out), list)
+    await air.close()
+    code, _, err = await tinyfleet("device", "scan", "--air", air.address)
+    assert code == 1 and err == f"error: no air at {air.address}: nobody listens there\n  hint: tinyfleet air serve starts one\n"
+
+
+async def test_after_a_loss_the_link_is_made_anew_to_the_same_device(air: Air) -> None:
+    board = PythonBoard()
+    async with in_air(air.address, board, ID), open_link("ble://3fa", timeout_s=3.0) as link:
         assert isinstance(link, BleLink)
+        client = DeviceClient(link, 3.0)
         for _ in range(3):
             air.lose_links()
-            with pytest.raises(LinkClosed, match="connected no more"):
-                await DeviceClient(link, 3.0).ask(EchoRequest(d="lost"), repeatable=False)
             started = time.monotonic()
-            await link.reopen(3.0)
-            assert (await DeviceClient(link, 3.0).ask(EchoRequest(d="again"), repeatable=False)).r == "again"
+            assert (await client.ask(EchoRequest(d="again"), repeatable=True)).r == "again"
             assert time.monotonic() - started < 1.0
-        assert link.device_id == ID
+        assert (link.device_id, len(board.requests)) == (ID, 3)
+        board.silent_requests = 1
+        pending = asyncio.create_task(client.ask(EchoRequest(d="once"), repeatable=False))
+        await board.ignored_one.wait()
+        air.lose_links()
+        with pytest.raises(LinkLost, match="it may have done Echo before, or not"):
+            await pending
+        assert (await client.ask(EchoRequest(d="more"), repeatable=False)).r == "more"
+        assert len(board.requests) == 5
+
+
+async def test_what_was_under_way_in_a_window_is_a_timeout_after_which_it_goes_on(air: Air) -> None:
+    board = PythonBoard()
+    board.silent_requests = 9
+    async with in_air(air.address, board, ID), open_link(f"ble://{ID.hex()}", timeout_s=3.0) as link:
+        client = DeviceClient(link, 3.0)
+
+        async def ask_all() -> list[str]:
+            return [reply.r async for reply in client.ask_in_turn((EchoRequest(d=str(i)) for i in range(5)), 3)]
+
+        pending = asyncio.create_task(ask_all())
+        await board.ignored_one.wait()
+        air.lose_links()
+        with pytest.raises(LinkTimeout, match="what was under way is not known"):
+            await pending
+        board.silent_requests = 0
+        assert await ask_all() == ["0", "1", "2", "3", "4"]
 
 
 async def test_the_air_goes_while_it_waits(air: Air) -> None:
@@ -134,8 +205,8 @@ async def test_the_air_goes_while_it_waits(air: Air) -> None:
         with pytest.raises(LinkClosed):
             async with asyncio.timeout(2.0):
                 await pending
-        with pytest.raises(LinkError):
-            await link.reopen(0.5)  # type: ignore[attr-defined]
+        with pytest.raises(LinkClosed, match="no air at"):
+            await link.renew(0.5)
 
 
 async def test_eight_are_opened_at_once_and_used_together(air: Air) -> None:

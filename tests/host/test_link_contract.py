@@ -115,7 +115,7 @@ async def test_board_that_goes_away_closes_the_link(kind: str) -> None:
         await board.ignored_one.wait()
         started = time.monotonic()
         if cut is None:
-            await link.disconnect()  # A board in this process cannot leave; its host can.
+            await link.disconnect()  # A board in this process cannot leave, one in the air comes back; their host can.
             await asyncio.wait([pending])
             with pytest.raises(LinkClosed):
                 await client.ask(EchoRequest(d="after"), repeatable=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyfleet.cli import device_store
+from tinyfleet.cli import device_scan, device_store
 from tinyfleet.cli.output import JsonFlag, print_facts, print_json
 from tinyfleet_codegen.errors import UsageError
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from tinyfleet.device import ModelInfo
 
 UrlArgument = Annotated[
-    str, typer.Argument(metavar="URL", help="serial:///dev/ttyACM0, tcp://HOST:PORT, emu://BOARD?elf=FILE or memory://?model=DIR.")
+    str,
+    typer.Argument(metavar="URL", help="serial:///dev/ttyACM0, ble://NAME, tcp://HOST:PORT, emu://BOARD?elf=FILE or memory://?model=DIR."),
 ]
 TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Longest wait for one answer.", min=0.1)]
 
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
     group.command("reset", epilog="Example: tinyfleet device reset serial:///dev/ttyACM0")(reset_command)
     group.command("provision", epilog="Example: tinyfleet device provision serial:///dev/ttyACM0 --lock")(provision_command)
     device_store.add_commands(group)
-    group.command("scan", epilog="Example: tinyfleet device scan")(scan_command)
+    device_scan.add_command(group)
     app.add_typer(group, name="device")
 
 
@@ -240,22 +241,6 @@ def provision_command(
         print_json(facts)
         return
     print_facts([(name.replace("_", " "), str(value)) for name, value in facts.items()])
-
-
-def scan_command(as_json: JsonFlag = False) -> None:
-    """List the serial ports of this machine."""
-    from serial.tools import list_ports  # noqa: PLC0415
-
-    ports = [
-        {"url": f"serial://{port.device}", "description": port.description, "serial_number": port.serial_number}
-        for port in sorted(list_ports.comports(), key=lambda port: str(port.device))
-    ]
-    if as_json:
-        print_json(ports)
-    elif ports:
-        print_facts((port["url"], f"{port['description']}  {port['serial_number'] or 'no serial number'}") for port in ports)
-    else:
-        typer.echo("no serial ports; an emulated board prints its address when it starts: tinyfleet emulate", err=True)
 
 
 def _model_facts(model: ModelInfo) -> dict[str, Any]:

@@ -7,10 +7,12 @@ a connection is hello, and a device that is not the one meant is left alone. Its
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
 import re
+from dataclasses import dataclass
 
 from tinyfleet.link.ble_adapter import Adapter, Connection, Sighting, adapter_for
 from tinyfleet.link.link import Link
@@ -29,85 +31,14 @@ RETRY_LIMIT_S = 1.0
 _DEVICE_ID = re.compile(r"[0-9a-f]{1,32}")
 
 
-class BleLink(Link):
-    """A link over BLE to one device. What it loses it does not get back by itself: :meth:`reopen`.
-
-    Args:
-        url: Device URL, for messages to people.
-        target: Name, or first digits of the device id.
-        adapter: Where it is looked for.
-    """
+class _ConnectionLink(Link):
+    """A link as long as its connection lasts."""
 
     needs_session = True
 
-    def __init__(self, url: str, target: str, adapter: Adapter) -> None:
+    def __init__(self, url: str, connection: Connection | None) -> None:
         super().__init__(url)
-        self._target = target
-        self._adapter = adapter
-        self._connection: Connection | None = None
-        self.device_id: bytes | None = None
-        """What the device calls itself, once it is open."""
-
-    async def open(self, timeout_s: float) -> None:
-        """Find the device, connect, and ask who it is.
-
-        Raises:
-            LinkClosed: there is no adapter, or no air.
-            LinkTimeout: no such device, or no connection to it, in time.
-            AccessError: another device goes by its name.
-            UsageError: two devices go by its name.
-        """
-        search = _Search(self.url, self._target)
-        pause_s = RETRY_FIRST_S
-        try:
-            async with asyncio.timeout(timeout_s) as deadline:
-                while True:
-                    async with self._adapter.watch() as sightings:
-                        sighting = await search.next_candidate(sightings)
-                    try:
-                        left_s = (deadline.when() or 0.0) - asyncio.get_running_loop().time()
-                        await self._try(sighting, search, left_s)
-                    except LinkError as error:
-                        search.failed(sighting, error)
-                        log.debug("no link url=%s error=%s", self.url, error)
-                        await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
-                        pause_s = min(2 * pause_s, RETRY_LIMIT_S)
-                    if self._connection is not None:
-                        return
-        except TimeoutError as error:
-            raise search.not_found(timeout_s) from error
-
-    async def reopen(self, timeout_s: float) -> None:
-        """Connect anew to the same device; replies to what was sent before do not come any more.
-
-        Raises:
-            LinkError, AccessError: as for :meth:`open`.
-        """
-        await self.disconnect()
-        if self.device_id is not None:
-            self._target = self.device_id.hex()
-        self._is_settled = True
-        await self.open(timeout_s)
-
-    async def _try(self, sighting: Sighting, search: _Search, timeout_s: float) -> None:
-        connection = await self._adapter.connect(sighting, timeout_s)
         self._connection = connection
-        try:
-            device_id = await self._who(timeout_s)
-            if search.accepts(sighting, device_id):
-                self.device_id = device_id
-                log.info("connected url=%s device=%s", self.url, device_id.hex())
-                return
-        except BaseException:
-            await self.disconnect()
-            raise
-        await self.disconnect()
-
-    async def _who(self, timeout_s: float) -> bytes:
-        from tinyfleet.smp.client import DeviceClient  # noqa: PLC0415 - it stands on links
-        from tinyfleet.smp.requests import HelloRequest  # noqa: PLC0415
-
-        return (await DeviceClient(self, timeout_s).ask(HelloRequest(), repeatable=True)).device_id
 
     async def disconnect(self) -> None:
         """Close the link."""
@@ -135,6 +66,84 @@ class BleLink(Link):
         return self._connection
 
 
+class BleLink(_ConnectionLink):
+    """A link over BLE to one device, made anew when its connection is lost.
+
+    Args:
+        url: Device URL, for messages to people.
+        target: Name, or first digits of the device id.
+        adapter: Where it is looked for.
+    """
+
+    def __init__(self, url: str, target: str, adapter: Adapter) -> None:
+        super().__init__(url, None)
+        self._target = target
+        self._adapter = adapter
+        self.device_id: bytes | None = None
+        """What the device calls itself, once it is open."""
+
+    async def open(self, timeout_s: float) -> None:
+        """Find the device, connect, and ask who it is.
+
+        Raises:
+            LinkClosed: there is no adapter, or no air.
+            LinkTimeout: no such device, or no connection to it, in time.
+            AccessError: another device goes by its name.
+            UsageError: two devices go by its name.
+        """
+        search = _Search(self.url, self._target)
+        pause_s = RETRY_FIRST_S
+        try:
+            async with asyncio.timeout(timeout_s) as deadline:
+                while self._connection is None:
+                    async with self._adapter.watch() as sightings:
+                        sighting = await search.next_candidate(sightings)
+                    try:
+                        left_s = (deadline.when() or 0.0) - asyncio.get_running_loop().time()
+                        await self._try(sighting, search, left_s)
+                    except LinkError as error:
+                        search.failed(sighting, error)
+                        log.debug("no link url=%s error=%s", self.url, error)
+                        await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+                        pause_s = min(2 * pause_s, RETRY_LIMIT_S)
+        except TimeoutError as error:
+            raise search.not_found(timeout_s) from error
+
+    async def renew(self, timeout_s: float) -> None:
+        """Connect anew, to the same device, when the connection is lost; replies to what was sent before do not come any more."""
+        connection = self._connected()
+        if connection.is_open:
+            return
+        await connection.close()
+        self._connection = None
+        if self.device_id is not None:
+            self._target = self.device_id.hex()
+        self._is_settled = True
+        try:
+            await self.open(timeout_s)
+        finally:
+            # Not in reach now is not closed: it may be tried again.
+            self._connection = self._connection or connection
+
+    async def _try(self, sighting: Sighting, search: _Search, timeout_s: float) -> None:
+        connection = await self._adapter.connect(sighting, timeout_s)
+        try:
+            device_id = await _who(_ConnectionLink(self.url, connection), timeout_s)
+            if search.accepts(sighting, device_id):
+                self.device_id, self._connection = device_id, connection
+                log.info("connected url=%s device=%s", self.url, device_id.hex())
+        finally:
+            if self._connection is not connection:
+                await connection.close()
+
+
+async def _who(link: Link, timeout_s: float) -> bytes:
+    from tinyfleet.smp.client import DeviceClient  # noqa: PLC0415 - it stands on links
+    from tinyfleet.smp.requests import HelloRequest  # noqa: PLC0415
+
+    return (await DeviceClient(link, timeout_s).ask(HelloRequest(), repeatable=True)).device_id
+
+
 class _Search:
     """Which of the devices in reach is meant."""
 
@@ -142,10 +151,7 @@ class _Search:
         self._url = url
         self._target = target
         self._is_id = _DEVICE_ID.fullmatch(target.lower()) is not None
-        own_name = target.removeprefix(NAME_PREFIX)
-        self._prefix = (
-            target.lower() if self._is_id else own_name if target.startswith(NAME_PREFIX) and _DEVICE_ID.fullmatch(own_name) else ""
-        )
+        self._prefix = target.lower() if self._is_id else _id_in_name(target)
         self._others: dict[str, str] = {}  # address -> what it is
         self._names: set[str] = set()
         self._last_error: TinyfleetError | None = None
@@ -154,9 +160,7 @@ class _Search:
         if not self._is_id:
             return sighting.name == self._target
         # A name holds but the first digits, a target perhaps fewer.
-        digits = sighting.name.removeprefix(NAME_PREFIX)
-        fits = digits.startswith(self._prefix[:NAME_DIGITS]) and sighting.name.startswith(NAME_PREFIX)
-        return fits and sighting.address not in self._others
+        return _id_in_name(sighting.name).startswith(self._prefix[:NAME_DIGITS]) and sighting.address not in self._others
 
     async def next_candidate(self, sightings: asyncio.Queue[Sighting]) -> Sighting:
         """Wait for a device that may be the one."""
@@ -209,6 +213,55 @@ class _Search:
         reach = ", ".join(sorted(self._names) + others) or "nobody"
         hint = "is it powered, in reach, and not connected to another host? a longer --timeout helps with a weak signal"
         return LinkTimeout(f"no device {self._target} within {timeout_s:g} s; in reach: {reach}", hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A device that advertised, as :func:`scan_ble` saw it.
+
+    Attributes:
+        name: What it calls itself; "" when it does not.
+        address: What this system knows it by.
+        rssi: Strength of the signal in dBm.
+        services: UUIDs of the services that it advertises.
+        id_begins: First digits of its device id, from its name; "" for a device of others.
+        speaks_smp: Whether it offers management.
+    """
+
+    name: str
+    address: str
+    rssi: int
+    services: tuple[str, ...]
+    id_begins: str
+    speaks_smp: bool
+
+
+async def scan_ble(air: str | None, seconds: float) -> list[Found]:
+    """Who advertises, strongest first.
+
+    Args:
+        air: ``HOST:PORT``, or None for this machine's own adapter.
+        seconds: How long to listen.
+
+    Raises:
+        LinkClosed: there is no adapter, or no air.
+    """
+    seen: dict[str, Sighting] = {}
+    async with adapter_for(air).watch() as sightings:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    sighting = await sightings.get()
+                    # A name may come in the answer to a scan only, and an advertisement after it lack it again.
+                    if sighting.name or sighting.address not in seen:
+                        seen[sighting.address] = sighting
+    found = [Found(s.name, s.address, s.rssi, tuple(map(str, s.services)), _id_in_name(s.name), s.speaks_smp) for s in seen.values()]
+    return sorted(found, key=lambda device: (-device.rssi, device.name, device.address))
+
+
+def _id_in_name(name: str) -> str:
+    digits = name.removeprefix(NAME_PREFIX)
+    return digits if name.startswith(NAME_PREFIX) and _DEVICE_ID.fullmatch(digits) else ""
 
 
 def named_air(option: str | None) -> str | None:

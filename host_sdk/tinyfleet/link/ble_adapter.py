@@ -27,7 +27,7 @@ from bleak_retry_connector import establish_connection
 from smpclient.transport import SMP_CHARACTERISTIC_UUID, SMP_SERVICE_UUID
 
 from tinyfleet.link.reassembly import GAP_S, Reassembly
-from tinyfleet_codegen.errors import LinkClosed, LinkTimeout, SetupError, UsageError
+from tinyfleet_codegen.errors import LinkClosed, LinkLost, LinkTimeout, SetupError, UsageError
 
 if TYPE_CHECKING:
     from bleak.backends.device import BLEDevice
@@ -229,7 +229,7 @@ class Connection:
         """Send one message, in pieces without response.
 
         Raises:
-            LinkClosed: the connection is gone.
+            LinkLost: the connection is gone.
             LinkTimeout: the device, or this system, takes nothing.
         """
         client, characteristic = self._client, self._characteristic
@@ -249,7 +249,7 @@ class Connection:
         """Wait for the next whole message.
 
         Raises:
-            LinkClosed: the connection is gone, and all that had arrived is read.
+            LinkLost: the connection is gone, and all that had arrived is read.
         """
         if not self._messages.empty():
             return self._messages.get_nowait()
@@ -275,10 +275,8 @@ class Connection:
             # After a loss bleak has many ways to say that it knows nothing of the device.
             raise self._lost() from error
 
-    def _lost(self) -> LinkClosed:
-        return LinkClosed(
-            f"{self.name} is connected no more", hint="it restarted, or went out of range; a board drops who opens no session"
-        )
+    def _lost(self) -> LinkLost:
+        return LinkLost(f"{self.name} is connected no more", hint="it restarted, or went out of reach; a board drops who opens no session")
 
     async def close(self) -> None:
         """Disconnect; may be called twice."""

@@ -80,14 +80,17 @@ class Link(SMPTransport):
             if _answers(reply, request):
                 return reply
 
-    async def renew(self) -> None:
-        """Make a link usable again that raised SessionLost.
+    async def renew(self, timeout_s: float) -> None:
+        """Make a link usable again that raised LinkLost or SessionLost; one that did not stays as it is.
+
+        Args:
+            timeout_s: Longest wait for a new connection, where it takes one.
 
         Raises:
             AccessError: the device does not take this host's key any more.
             LinkClosed: the device is gone.
+            LinkTimeout: there is no new connection in time.
         """
-        raise NotImplementedError
 
     @property
     def mtu(self) -> int:

@@ -19,7 +19,7 @@ from smp.header import Header
 from tinyfleet.link import Link
 from tinyfleet.smp.message import Asks, GenericError, GroupError, ReplyT
 from tinyfleet.smp.requests import ParamsRequest
-from tinyfleet_codegen.errors import DeviceError, LinkTimeout, ProtocolError, SessionLost
+from tinyfleet_codegen.errors import DeviceError, LinkLost, LinkTimeout, ProtocolError, SessionLost
 from tinyfleet_codegen.wire import ids
 from tinyfleet_codegen.wire.ids import SmpGroup, Status
 
@@ -56,6 +56,11 @@ class DeviceClient:
         """Requests that the link lets be under way at once; the device may take fewer."""
         return self._link.most_under_way
 
+    @property
+    def needs_session(self) -> bool:
+        """Whether strangers hear what is asked, and can ask."""
+        return self._link.needs_session
+
     async def negotiate(self) -> tuple[int, int]:
         """Ask for the device's buffers and use them from now on; returns (buf_size, buf_count)."""
         reply = await self.ask(ParamsRequest(), repeatable=True)
@@ -74,7 +79,8 @@ class DeviceClient:
             LinkClosed: the device is gone.
             DeviceError: the device refused.
             ProtocolError: the reply makes no sense.
-            SessionLost: the device restarted and may or may not have done what must not be repeated; the session is a new one already.
+            SessionLost, LinkLost: the device restarted, or its connection was lost, and it may or may not have done what must not be
+                repeated; session and connection are new ones already.
         """
         attempts = ATTEMPTS if repeatable else 1
         name = _name(request)
@@ -85,16 +91,16 @@ class DeviceClient:
                     # A request that waits in the write (a stopped board) has the same deadline as one that waits for its reply.
                     async with asyncio.timeout(self._timeout_s / attempts):
                         return cast(ReplyT, self._checked(name, await self._exchange(request)))
-                except SessionLost as error:
+                except (SessionLost, LinkLost) as error:
                     # No reply in a session says so: anybody on the link may, also after the device did what it was asked for.
                     if is_renewed:
                         raise
                     await self._renew()
                     is_renewed = True
                     if not repeatable:
-                        raise SessionLost(
-                            f"{self._link.url} restarted; it may have done {name} before, or not",
-                            hint="the session is a new one: look, then ask again",
+                        raise type(error)(
+                            f"{self._link.url} restarted or was out of reach; it may have done {name} before, or not",
+                            hint="it is there again: look, then ask again",
                         ) from error
                 except (TimeoutError, LinkTimeout) as error:
                     log.debug("no reply url=%s request=%s attempt=%d", self._link.url, name, attempt)
@@ -123,7 +129,8 @@ class DeviceClient:
             window: At most ``buf_count`` of what :meth:`negotiate` returned, and :attr:`most_under_way`.
 
         Raises:
-            LinkTimeout: no reply within the deadline, or half of it where another one could still be repeated.
+            LinkTimeout: no reply within the deadline, or half of it where another one could still be repeated; or the connection was
+                lost, and is a new one.
             SessionLost: the device restarted; the session is a new one already, and none of what was under way was done in it.
             LinkClosed, DeviceError, ProtocolError: as for :meth:`ask`.
         """
@@ -148,14 +155,17 @@ class DeviceClient:
             except SessionLost:
                 await self._renew()
                 raise
+            except LinkLost as error:
+                await self._renew()
+                raise LinkTimeout(f"{self._link.url}: the connection was lost, what was under way is not known") from error
 
     async def _renew(self) -> None:
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._link.renew()
+            async with asyncio.timeout(2 * self._timeout_s):  # first perhaps a connection, then a session
+                await self._link.renew(self._timeout_s)
         except TimeoutError as error:
             raise LinkTimeout(f"{self._link.url} opened no session within {self._timeout_s:g} s") from error
-        log.info("session renewed url=%s", self._link.url)
+        log.info("link renewed url=%s", self._link.url)
 
     async def _in_time(self, work: Coroutine[Any, Any, T], request: Asks[Any]) -> T:
         try:

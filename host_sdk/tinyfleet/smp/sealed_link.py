@@ -61,8 +61,9 @@ class SealedLink(Link):
             if asked == data:
                 return self._open(await self._link.receive_answer(record))
 
-    async def renew(self) -> None:
+    async def renew(self, timeout_s: float) -> None:
         """See :class:`~tinyfleet.link.Link`: with the keys that this host has now, of which one may be new."""
+        await self._link.renew(timeout_s)
         self._session = await _handshake(self._link, self._keys(), self._device_id)
         self._under_way.clear()
 
@@ -122,7 +123,10 @@ async def _handshake(link: Link, keys: Sequence[bytes], device_id: bytes) -> Ses
             return handshake.finish(answer)
         except AccessError as error:
             refused = error
-    raise refused or AccessError(f"this host has no key for {link.url}", hint="tinyfleet device provision, over a serial link")
+    raise refused or AccessError(
+        f"this host has no key for {link.url}, device {device_id.hex()}",
+        hint="give the device one over a wire: tinyfleet device provision serial:///dev/ttyACM0",
+    )
 
 
 def _message(command: SessionCommand, body: dict[str, Any], sequence: int) -> bytes:

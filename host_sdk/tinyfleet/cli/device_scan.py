@@ -1,0 +1,87 @@
+"""``tinyfleet device scan``: which devices this machine can reach."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tinyfleet.cli.output import JsonFlag, print_facts, print_json
+from tinyfleet_codegen.errors import LinkClosed, SetupError
+
+if TYPE_CHECKING:
+    from tinyfleet.link.ble import Found
+
+
+def add_command(group: typer.Typer) -> None:
+    """Add ``scan``."""
+    group.command("scan", epilog="Example: tinyfleet device scan --air 127.0.0.1:7700 --timeout 1")(scan_command)
+
+
+def scan_command(
+    air: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", envvar="TINYFLEET_AIR", help="Look in this air instead of by this machine's Bluetooth adapter."),
+    ] = None,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long to listen for Bluetooth.", min=0.1)] = 3.0,
+    everybody: Annotated[bool, typer.Option("--all", help="Also Bluetooth devices that offer no management.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the serial ports of this machine, and the boards in reach of Bluetooth Low Energy."""
+    ports = _serial_ports()
+    try:
+        devices = [_ble_facts(device) for device in _listen(air or None, timeout) if everybody or device.speaks_smp]
+    except (LinkClosed, SetupError) as error:
+        if air:
+            raise
+        # Not having Bluetooth is no fault of who looks for serial ports.
+        devices = []
+        typer.echo(str(error), err=True)
+    if as_json:
+        print_json([*ports, *devices])
+        return
+    print_facts((port["url"], f"{port['description']}  {port['serial_number'] or 'no serial number'}") for port in ports)
+    print_facts((device["url"] or device["address"], _describe(device)) for device in devices)
+    if not ports and not devices:
+        typer.echo("no device; an emulated board prints its address when it starts: tinyfleet emulate", err=True)
+
+
+def _serial_ports() -> list[dict[str, Any]]:
+    from serial.tools import list_ports  # noqa: PLC0415 - keeps --help fast
+
+    return [
+        {"url": f"serial://{port.device}", "description": port.description, "serial_number": port.serial_number}
+        for port in sorted(list_ports.comports(), key=lambda port: str(port.device))
+    ]
+
+
+def _listen(air: str | None, seconds: float) -> list[Found]:
+    import asyncio  # noqa: PLC0415
+
+    from tinyfleet.link.ble import scan_ble  # noqa: PLC0415
+
+    return asyncio.run(scan_ble(air, seconds))
+
+
+def _ble_facts(device: Found) -> dict[str, Any]:
+    from urllib.parse import quote  # noqa: PLC0415
+
+    from tinyfleet.device_keys import devices_with_keys  # noqa: PLC0415
+
+    # A board's name holds the first digits; the rest this host knows of boards that it has a key for.
+    ids = [known.hex() for known in devices_with_keys() if device.id_begins and known.hex().startswith(device.id_begins)]
+    return {
+        "url": f"ble://{quote(device.name)}" if device.name else None,
+        "name": device.name,
+        "device_id": ids[0] if len(ids) == 1 else None,
+        "address": device.address,
+        "rssi_dbm": device.rssi,
+        "services": list(device.services),
+        "management": device.speaks_smp,
+    }
+
+
+def _describe(device: dict[str, Any]) -> str:
+    known = f"device {device['device_id']}, has a key here" if device["device_id"] else "no key here"
+    services = "management" if device["management"] else f"{len(device['services'])} services"
+    return f"{known}, {device['rssi_dbm']} dBm, {services}"
