@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -20,7 +23,24 @@ GRACE_S = 3
 """How long requests under way may take when the process is asked to stop."""
 
 
-def serve(data_dir: Path, *, host: str, port: int, token: str | None, on_ready: Callable[[str], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """PEM files of a server that speaks TLS.
+
+    Attributes:
+        certificate: Its certificate.
+        key: The certificate's key.
+        client_ca: Who must have signed the certificate of every client; None: clients need none.
+    """
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+def serve(
+    data_dir: Path, *, host: str, port: int, token: str | None, on_ready: Callable[[str], None], tls: ServerTls | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
@@ -29,6 +49,7 @@ def serve(data_dir: Path, *, host: str, port: int, token: str | None, on_ready: 
         port: Port to listen on; 0 lets the system choose.
         token: See :func:`tinyfleet.cloud.app.create_app`.
         on_ready: Called once with the URL when the socket accepts connections.
+        tls: How to speak TLS; None: plain HTTP.
 
     Raises:
         StoreError: the folder or the database cannot be used.
@@ -38,14 +59,17 @@ def serve(data_dir: Path, *, host: str, port: int, token: str | None, on_ready: 
         store = CloudStore(data_dir / CLOUD_FILE)
         try:
             with _listen(host, port) as listener:
-                asyncio.run(_serve(store, listener, host, token, on_ready))
+                asyncio.run(_serve(store, listener, host, token, on_ready, tls))
         finally:
             store.close()
 
 
-async def _serve(store: CloudStore, listener: socket.socket, host: str, token: str | None, on_ready: Callable[[str], None]) -> None:
+async def _serve(
+    store: CloudStore, listener: socket.socket, host: str, token: str | None, on_ready: Callable[[str], None], tls: ServerTls | None
+) -> None:
     config = uvicorn.Config(
         create_app(store, token=token),
+        **_tls_options(tls),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -54,12 +78,27 @@ async def _serve(store: CloudStore, listener: socket.socket, host: str, token: s
         server_header=False,
         ws="none",
     )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"cannot use the certificate, key or client CA: {error}", hint="PEM files, the key without a password") from error
     server = _Server(config)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     name = f"[{host}]" if ":" in host else host
-    server.on_started = lambda: on_ready(f"http://{name}:{listener.getsockname()[1]}")
+    scheme = "http" if tls is None else "https"
+    server.on_started = lambda: on_ready(f"{scheme}://{name}:{listener.getsockname()[1]}")
     await server.serve(sockets=[listener])
+
+
+def _tls_options(tls: ServerTls | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    needed = ssl.CERT_NONE if tls.client_ca is None else ssl.CERT_REQUIRED
+    return {
+        "ssl_certfile": tls.certificate, "ssl_keyfile": tls.key, "ssl_ca_certs": tls.client_ca,
+        "ssl_cert_reqs": needed,
+    }  # fmt: skip
 
 
 class _Server(uvicorn.Server):

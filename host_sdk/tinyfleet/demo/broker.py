@@ -83,6 +83,10 @@ class Broker:
                 raise SetupError(f"mosquitto did not start: {last or 'it printed nothing'}", hint=f"see {self.log_path}")
             time.sleep(_POLL_S)
 
+    def is_running(self) -> bool:
+        """Whether it lives."""
+        return self._process is not None and self._process.poll() is None
+
     def stop(self) -> None:
         """SIGTERM: it writes down what it holds and ends."""
         if self._process is not None and self._process.poll() is None:

@@ -7,9 +7,10 @@ needs beyond the base are imported when it is opened, so that the table can be r
 from __future__ import annotations
 
 from tinyfleet.gateway.sinks.http import HttpSinkSettings
+from tinyfleet.gateway.sinks.mqtt import MqttSinkSettings
 from tinyfleet.gateway.sinks.sink import SinkSettings
 
-SINKS: tuple[type[SinkSettings], ...] = (HttpSinkSettings,)
+SINKS: tuple[type[SinkSettings], ...] = (HttpSinkSettings, MqttSinkSettings)
 """Every kind of sink; a new one is one entry here."""
 
 __all__ = ["SINKS"]

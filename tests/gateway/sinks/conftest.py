@@ -1,0 +1,38 @@
+"""Peers that all tests of sinks share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.sinks.peers import Fleet, start_broker
+from tinyfleet.demo.broker import Broker
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    """Certificates."""
+    return Fleet.make(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(scope="session")
+def broker_process(tmp_path_factory: pytest.TempPathFactory, fleet: Fleet) -> Iterator[Broker]:
+    """mosquitto."""
+    with start_broker(tmp_path_factory.mktemp("broker") / "data", fleet) as broker:
+        yield broker
+
+
+@pytest.fixture
+def broker(broker_process: Broker) -> Broker:
+    """mosquitto, running also after a test that stopped it."""
+    if not broker_process.is_running():
+        broker_process.start()
+    return broker_process
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder for a configuration."""
+    return tmp_path

@@ -1,0 +1,125 @@
+"""One rig per sink: the sink, its real peer, and what the peer has in the end. The contract is tested on each of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.gateway.sinks.batches import context
+from tests.gateway.sinks.peers import GATEWAY, Fleet, LocalCloud, local_cloud, mqtt_ingest
+from tests.support.pki import Identity
+from tinyfleet.demo.broker import Broker
+from tinyfleet.gateway.sinks.http import HttpSinkSettings
+from tinyfleet.gateway.sinks.mqtt import MqttSinkSettings
+from tinyfleet.gateway.sinks.sink import Sink, SinkSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What rigs are made of."""
+
+    folder: Path
+    fleet: Fleet
+    broker: Callable[[], Broker]
+    """Starts it where it is needed."""
+
+
+class Rig(ABC):
+    """One sink and its peer."""
+
+    folder: Path
+
+    @abstractmethod
+    def settings(self, **changes: Any) -> SinkSettings:
+        """The sink's table: short time-outs, our own certificate."""
+
+    def open(self, gateway_id: str = GATEWAY, **changes: Any) -> Sink:
+        """A sink on the peer."""
+        return self.settings(**changes).open(context(self.folder, gateway_id))
+
+    @abstractmethod
+    async def received(self) -> list[tuple[str, int]]:
+        """(device, seq) of each record, in the order in which the peer took them first."""
+
+    @abstractmethod
+    async def stop_peer(self) -> None:
+        """The peer is gone."""
+
+    @abstractmethod
+    async def start_peer(self) -> None:
+        """It is there again, where it was."""
+
+    @abstractmethod
+    def slow_down(self, seconds: float) -> None:
+        """Each of its answers comes this much later."""
+
+
+class _CloudRig(Rig):
+    """A rig that ends in a cloud."""
+
+    def __init__(self, bench: Bench, cloud: LocalCloud) -> None:
+        self.folder, self.fleet, self.cloud = bench.folder, bench.fleet, cloud
+
+    async def received(self) -> list[tuple[str, int]]:
+        rows = self.cloud.store.records(limit=100_000)
+        return [(row.envelope.identity.device_id.hex(), row.envelope.identity.seq) for row in rows]
+
+    async def stop_peer(self) -> None:
+        await self.cloud.stop()
+
+    async def start_peer(self) -> None:
+        await self.cloud.start()
+
+    def slow_down(self, seconds: float) -> None:
+        self.cloud.delay_s = seconds
+
+
+class HttpRig(_CloudRig):
+    """HTTPS with a client certificate that the cloud asks for."""
+
+    def settings(self, identity: Identity | None = None, **changes: Any) -> HttpSinkSettings:
+        who = identity or self.fleet.gateway
+        table = {
+            "type": "http", "url": self.cloud.url, "timeout_s": 2.0,
+            "ca_file": str(self.fleet.ca), "cert_file": str(who.certificate), "key_file": str(who.key),
+        }  # fmt: skip
+        return HttpSinkSettings.model_validate(table | changes)
+
+
+class MqttRig(_CloudRig):
+    """mosquitto with certificates and access rules, an ingest behind it."""
+
+    def __init__(self, bench: Bench, cloud: LocalCloud, broker: Broker) -> None:
+        super().__init__(bench, cloud)
+        self.broker = broker
+
+    def settings(self, identity: Identity | None = None, **changes: Any) -> MqttSinkSettings:
+        who = identity or self.fleet.gateway
+        table = {
+            "type": "mqtt", "url": self.broker.url, "timeout_s": 2.0,
+            "ca_file": str(self.fleet.ca), "cert_file": str(who.certificate), "key_file": str(who.key),
+        }  # fmt: skip
+        return MqttSinkSettings.model_validate(table | changes)
+
+
+@asynccontextmanager
+async def http_rig(bench: Bench) -> AsyncIterator[Rig]:
+    """See :class:`HttpRig`."""
+    async with local_cloud(bench.folder / "cloud", (bench.fleet.server, bench.fleet.ca)) as cloud:
+        yield HttpRig(bench, cloud)
+
+
+@asynccontextmanager
+async def mqtt_rig(bench: Bench) -> AsyncIterator[MqttRig]:
+    """See :class:`MqttRig`."""
+    broker = bench.broker()
+    async with local_cloud(bench.folder / "cloud") as cloud, mqtt_ingest(broker, bench.fleet, cloud):
+        yield MqttRig(bench, cloud, broker)
+
+
+RIGS: dict[str, Callable[[Bench], AbstractAsyncContextManager[Rig]]] = {"http": http_rig, "mqtt": mqtt_rig}
+"""By the sink's type; a test sees that none is missing."""

@@ -1,0 +1,149 @@
+"""What every sink promises, each with its real peer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.sinks.batches import Source, entries
+from tests.gateway.sinks.peers import GATEWAY, Fleet
+from tests.gateway.sinks.rigs import RIGS, Bench, Rig
+from tinyfleet.gateway.config import _sink_type
+from tinyfleet.gateway.sinks import SINKS
+from tinyfleet.gateway.sinks.sink import BatchTooLarge, Delivered, RetryLater, Sink
+from tinyfleet.telemetry import Batch
+from tinyfleet_codegen.errors import SinkError
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture(params=list(RIGS))
+async def rig(request: pytest.FixtureRequest, tmp_path: Path, fleet: Fleet) -> AsyncIterator[Rig]:
+    bench = Bench(tmp_path, fleet, lambda: request.getfixturevalue("broker"))
+    async with RIGS[request.param](bench) as made:
+        yield made
+
+
+async def until_delivered(sink: Sink, batch: Batch, timeout_s: float = 30.0) -> Delivered:
+    """What the gateway's sender does: again, until it worked."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            try:
+                return await sink.deliver(batch)
+            except (SinkError, RetryLater):
+                await asyncio.sleep(0.05)
+
+
+def identities(source: Source) -> list[tuple[str, int]]:
+    return [(e.identity.device_id.hex(), e.identity.seq) for e in source.made]
+
+
+def per_device(rows: list[tuple[str, int]]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for device, seq in rows:
+        found.setdefault(device, []).append(seq)
+    return found
+
+
+def test_every_sink_has_a_rig() -> None:
+    assert {_sink_type(settings) for settings in SINKS} == set(RIGS)
+
+
+async def test_all_of_a_batch_arrives_once_and_in_order(rig: Rig) -> None:
+    source = Source(GATEWAY, devices=3)
+    sink = rig.open()
+    for count in (1, 40, 300):
+        batch = source.batch(count, derived=1, reports=[source.report(count)])
+        assert await sink.deliver(batch) == Delivered(entries(batch))
+    only_reports = source.batch(0, reports=[source.report(400)])
+    assert await sink.deliver(only_reports) == Delivered(frozenset())
+    await sink.close()
+    assert per_device(await rig.received()) == per_device(identities(source))
+
+
+async def test_same_entries_again_are_accepted_again_and_not_doubled(rig: Rig) -> None:
+    source = Source(GATEWAY)
+    sink = rig.open()
+    batch = source.batch(30, derived=1)
+    assert await sink.deliver(batch) == await sink.deliver(batch) == Delivered(entries(batch))
+    await sink.close()
+    again = rig.open()
+    longer = Batch(batch.gateway_id, batch.outbox_id, (*batch.envelopes[20:], *source.batch(5).envelopes))
+    assert await again.deliver(longer) == Delivered(entries(longer))
+    await again.close()
+    assert await rig.received() == identities(source)
+
+
+async def test_peer_that_was_away_gets_everything_afterwards(rig: Rig) -> None:
+    source = Source(GATEWAY, devices=2)
+    sink = rig.open()
+    await sink.deliver(source.batch(10))
+    await rig.stop_peer()
+    batch = source.batch(10)
+    with pytest.raises((SinkError, RetryLater)):
+        await sink.deliver(batch)
+    await rig.start_peer()
+    assert await until_delivered(sink, batch) == Delivered(entries(batch))
+    await sink.close()
+    assert per_device(await rig.received()) == per_device(identities(source))
+
+
+async def test_slow_peer_is_given_up_and_its_late_answer_does_no_harm(rig: Rig) -> None:
+    source = Source(GATEWAY)
+    sink = rig.open(timeout_s=0.3)
+    rig.slow_down(1.0)
+    batch = source.batch(10)
+    with pytest.raises(SinkError):
+        await sink.deliver(batch)
+    rig.slow_down(0.0)
+    assert await until_delivered(sink, batch) == Delivered(entries(batch))
+    await sink.close()
+    assert await rig.received() == identities(source)
+
+
+async def test_cancelled_delivery_leaves_a_sink_that_works(rig: Rig) -> None:
+    source = Source(GATEWAY)
+    sink = rig.open()
+    await sink.deliver(source.batch(1))
+    rig.slow_down(0.5)
+    batch = source.batch(20)
+    delivering = asyncio.create_task(sink.deliver(batch))
+    await asyncio.sleep(0.1)  # the moment is any
+    delivering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await delivering
+    rig.slow_down(0.0)
+    assert await until_delivered(sink, batch) == Delivered(entries(batch))
+    await sink.close()
+    assert await rig.received() == identities(source)
+
+
+async def test_close_while_delivering_ends_the_delivery(rig: Rig) -> None:
+    source = Source(GATEWAY)
+    sink = rig.open()
+    rig.slow_down(0.5)
+    batch = source.batch(20)
+    delivering = asyncio.create_task(sink.deliver(batch))
+    await asyncio.sleep(0.1)  # the moment is any
+    await asyncio.wait_for(sink.close(), 10)
+    async with asyncio.timeout(10):
+        await asyncio.gather(delivering, return_exceptions=True)
+    rig.slow_down(0.0)
+    again = rig.open()
+    assert await until_delivered(again, batch) == Delivered(entries(batch))
+    await again.close()
+    assert await rig.received() == identities(source)
+
+
+async def test_batch_that_is_too_large_is_said_to_be(rig: Rig) -> None:
+    source = Source(GATEWAY)
+    sink = rig.open()
+    batch = source.batch(5001)
+    with pytest.raises(BatchTooLarge):
+        await sink.deliver(batch)
+    half = Batch(batch.gateway_id, batch.outbox_id, batch.envelopes[:100])
+    assert await until_delivered(sink, half) == Delivered(entries(half))
+    await sink.close()
