@@ -53,7 +53,7 @@ def test_smallest_configuration_has_sensible_defaults(tmp_path: Path) -> None:
         ('url = "tcp://127.0.0.1:5555"', 'url = "tcp://x:1"\ntimeout_s = 0', "device[0].timeout_s = 0: allowed: seconds for one"),
         ('url = "tcp://127.0.0.1:5555"', 'url = "tcp://x:1"\npoll_s = "1"', "device[0].poll_s = '1': allowed: seconds between pulls"),
         ('[[device]]\nurl = "tcp://127.0.0.1:5555"', "", "device: missing; allowed: at least one [[device]] table"),
-        ('type = "http"', 'type = "mqtt"', "sink[0].type = 'mqtt': allowed: 'http'"),
+        ('type = "http"', 'type = "amqp"', "sink[0].type = 'amqp': allowed: 'http'"),
         ("http://127.0.0.1:8080/", "ftp://x", "sink[0].url = 'ftp://x': allowed: http://HOST:PORT or https://HOST"),
         ("[gateway]", '[outbox]\nwhen_full = "panic"\n[gateway]', "outbox.when_full = 'panic': allowed: 'drop_oldest' or 'stop_pulling'"),
         ("[gateway]", "[outbox]\nmax_bytes = 10\n[gateway]", "outbox.max_bytes = 10: allowed: bytes of the database, 262144"),
