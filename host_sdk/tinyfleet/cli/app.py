@@ -31,6 +31,7 @@ COMMANDS: tuple[str, ...] = (
     "flash",
     "monitor",
     "emulate",
+    "fleet",
     "air",
     "device",
     "model",

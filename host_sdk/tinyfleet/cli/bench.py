@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
         bench_engine_command
     )
     bench.command("mlperf", epilog="Example: tinyfleet bench mlperf kws_ref_model.tflite --board mps2_an386")(bench_mlperf_command)
+    bench.command("gateway", epilog="Example: tinyfleet bench gateway --devices 200 --seconds 60")(bench_gateway_command)
     app.add_typer(bench, name="bench")
 
 
@@ -152,3 +153,33 @@ def _as_dict(comparison: Comparison) -> dict[str, Any]:
             "ram": comparison.ram_ratio,
         },
     }
+
+
+def bench_gateway_command(
+    devices: Annotated[int, typer.Option(min=1, max=1000, help="Simulated devices, all in one process.")] = 200,
+    period_ms: Annotated[int, typer.Option(min=1, max=60000, help="Between two records of a device.")] = 50,
+    seconds: Annotated[float, typer.Option(min=5, help="How long they make records.")] = 600,
+    poll_s: Annotated[float, typer.Option(min=0.01, max=60, help="The gateway's pause between two pulls of a device.")] = 0.5,
+    as_json: JsonFlag = False,
+) -> None:
+    """A gateway with many devices: processor time and memory of its own process, and that nothing is missing in the cloud."""
+    from tempfile import TemporaryDirectory  # noqa: PLC0415 - keeps --help fast
+
+    from tinyfleet.bench.gateway_fleet import bench_fleet  # noqa: PLC0415
+
+    with TemporaryDirectory(prefix="tinyfleet-bench-") as folder:
+        result = bench_fleet(devices, period_ms, seconds, Path(folder), poll_s=poll_s, on_progress=lambda text: typer.echo(text, err=True))
+    if as_json:
+        print_json({"fleet": asdict(result)})
+    else:
+        print_facts(
+            [
+                ("fleet", f"{result.devices} devices, {result.rate_hz:g} records a second each, {result.seconds:g} s"),
+                ("records", f"{result.produced} produced, {result.stored} stored, {result.lost} lost, {result.duplicated} duplicated"),
+                ("processor", f"{result.cpu_share:.1%} of a core, {result.cpu_us_per_record:g} us a record"),
+                ("memory", f"{result.rss_end_bytes / 2**20:.1f} MiB, {result.rss_growth:+.1%} in the last half"),
+                ("outbox", f"at most {result.most_waiting} waiting, empty {result.drain_s:g} s after the last record"),
+            ]
+        )
+    if result.lost or result.duplicated:
+        raise typer.Exit(1)

@@ -23,6 +23,8 @@ from tinyfleet.device import Device, open_device
 from tinyfleet.link.memory import MemoryPipe
 from tinyfleet_codegen.errors import LinkTimeout
 
+TINY_MODEL = Path(__file__).with_name("tiny.tflite")
+"""Windows of 8 samples of 3 channels through two dense layers to 5 classes: the least that is still a model."""
 STEP_S = 0.05
 """How often a running fleet's time goes on."""
 _READ_BYTES = 65536
