@@ -12,14 +12,10 @@ from smp.header import OP, Header
 from tests.host.peer import PythonBoard
 from tests.support.ble_peripheral import ReferencePeripheral, reference_peripheral
 from tinyfleet.emulator.air import Air
+from tinyfleet_codegen.wire.ble import name_of
 from tinyfleet_codegen.wire.ids import PROTOCOL_MAX, PROTOCOL_MIN, Command, SmpGroup
 
 HELLO = (OP.READ, SmpGroup.TINYFLEET, Command.HELLO)
-
-
-def name_of(device_id: bytes) -> str:
-    """What a board with this id is called."""
-    return f"tf-{device_id.hex()[:5]}"
 
 
 @asynccontextmanager

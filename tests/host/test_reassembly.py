@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from tinyfleet.link.reassembly import GAP_S, Reassembly
+from tinyfleet.link.reassembly import Reassembly
+from tinyfleet_codegen.wire.ble import MESSAGE_GAP_S
 
 SEED = 20261126
 
@@ -28,13 +29,13 @@ def test_pieces_of_every_size_give_the_messages_back(piece_bytes: int) -> None:
 def test_a_message_that_lost_a_piece_is_given_up_after_the_gap() -> None:
     reassembly = Reassembly()
     assert reassembly.feed(message(300)[:200], 10.0) == []
-    assert reassembly.feed(message(5, 1), 10.0 + GAP_S + 0.01) == [message(5, 1)]
+    assert reassembly.feed(message(5, 1), 10.0 + MESSAGE_GAP_S + 0.01) == [message(5, 1)]
     assert reassembly.dropped_frames == 1
 
 
 def test_a_slow_message_is_not_given_up_while_its_pieces_come() -> None:
     reassembly, whole = Reassembly(), message(30)
-    got = [found for i in range(len(whole)) for found in reassembly.feed(whole[i : i + 1], 0.9 * GAP_S * i)]
+    got = [found for i in range(len(whole)) for found in reassembly.feed(whole[i : i + 1], 0.9 * MESSAGE_GAP_S * i)]
     assert got == [whole]
 
 
@@ -54,6 +55,6 @@ def test_random_losses_never_raise_and_what_follows_a_pause_is_found() -> None:
         for start in range(0, len(whole), 100):
             if chance.random() > 0.1:
                 reassembly.feed(whole[start : start + 100], now_s)
-        now_s += 2 * GAP_S
+        now_s += 2 * MESSAGE_GAP_S
         assert reassembly.feed(message(9, 1), now_s) == [message(9, 1)], f"seed {SEED}, message {number}"
-        now_s += 2 * GAP_S
+        now_s += 2 * MESSAGE_GAP_S

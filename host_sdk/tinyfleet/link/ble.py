@@ -17,13 +17,11 @@ from dataclasses import dataclass
 from tinyfleet.link.ble_adapter import Adapter, Connection, Sighting, adapter_for
 from tinyfleet.link.link import Link
 from tinyfleet_codegen.errors import AccessError, LinkClosed, LinkError, LinkTimeout, TinyfleetError, UsageError
+from tinyfleet_codegen.wire.ble import NAME_DIGITS, NAME_PREFIX
 
 log = logging.getLogger(__name__)
 
 AIR_ENVIRONMENT = "TINYFLEET_AIR"
-NAME_PREFIX = "tf-"
-NAME_DIGITS = 5
-"""Digits of the device id in a board's name."""
 LOOK_AROUND_S = 0.3
 """A name may be that of two: so long it is waited for a second one."""
 RETRY_FIRST_S = 0.05

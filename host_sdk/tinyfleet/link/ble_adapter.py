@@ -24,10 +24,10 @@ from bleak import BleakClient, BleakScanner
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.exc import BleakBluetoothNotAvailableError, BleakDBusError, BleakError
 from bleak_retry_connector import establish_connection
-from smpclient.transport import SMP_CHARACTERISTIC_UUID, SMP_SERVICE_UUID
 
-from tinyfleet.link.reassembly import GAP_S, Reassembly
+from tinyfleet.link.reassembly import Reassembly
 from tinyfleet_codegen.errors import LinkClosed, LinkLost, LinkTimeout, SetupError, UsageError
+from tinyfleet_codegen.wire.ble import MANAGEMENT_SERVICE_UUID, MANAGEMENT_UUID, MESSAGE_GAP_S
 
 if TYPE_CHECKING:
     from bleak.backends.device import BLEDevice
@@ -63,7 +63,7 @@ class Sighting:
     @property
     def speaks_smp(self) -> bool:
         """Whether it advertises management."""
-        return SMP_SERVICE_UUID in self.services
+        return MANAGEMENT_SERVICE_UUID in self.services
 
 
 class Adapter:
@@ -200,8 +200,8 @@ class Connection:
             LinkClosed: it offers no management.
         """
         self._client = client
-        service = client.services.get_service(str(SMP_SERVICE_UUID))
-        characteristic = service.get_characteristic(str(SMP_CHARACTERISTIC_UUID)) if service is not None else None
+        service = client.services.get_service(str(MANAGEMENT_SERVICE_UUID))
+        characteristic = service.get_characteristic(str(MANAGEMENT_UUID)) if service is not None else None
         if characteristic is None:
             raise LinkClosed(f"{self.name} offers no management over BLE", hint="tinyfleet device scan shows what does")
         self._characteristic = characteristic
@@ -239,7 +239,7 @@ class Connection:
             step = characteristic.max_write_without_response_size
             if self._broke_off_s is not None:
                 # What follows would be taken for the rest of it, until the device gives it up.
-                await asyncio.sleep(self._broke_off_s + GAP_S + GAP_MARGIN_S - asyncio.get_running_loop().time())
+                await asyncio.sleep(self._broke_off_s + MESSAGE_GAP_S + GAP_MARGIN_S - asyncio.get_running_loop().time())
             for start in range(0, len(message), step):
                 self._broke_off_s = asyncio.get_running_loop().time()
                 await client.write_gatt_char(characteristic, message[start : start + step], response=False)

@@ -6,10 +6,10 @@ import logging
 
 from smp.header import Header
 
+from tinyfleet_codegen.wire.ble import MESSAGE_GAP_S
+
 log = logging.getLogger(__name__)
 
-GAP_S = 1.0
-"""A message of which no piece has come for so long is given up: a piece of it was lost. Boards do the same."""
 _IS_OURS = {(op, version) for op in (0, 1, 2, 3) for version in (0, 1)}
 
 
@@ -32,7 +32,7 @@ class Reassembly:
             piece: As it arrived.
             now_s: When, on a clock that only rises.
         """
-        if self._message and now_s - self._last_s > GAP_S:
+        if self._message and now_s - self._last_s > MESSAGE_GAP_S:
             self._drop("no piece came for too long")
         self._last_s = now_s
         self._message += piece
