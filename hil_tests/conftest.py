@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.support.images import key, pem
+from tests.support.model_swap import swap_model_dir
 from tests.support.tflite_builder import TfliteBuilder
 from tinyfleet.emulator import EmulatedBoard
-from tinyfleet.platformio_build import FirmwareBuild, build_firmware
+from tinyfleet.image import ImageFacts, sign_firmware
+from tinyfleet.platformio_build import FirmwareBuild, SignedBuild, build_firmware, build_signed
+from tinyfleet.signing_keys import SigningKeys
 from tinyfleet_codegen.compile import compile_model
 from tinyfleet_codegen.package import FrontEnd, ModelPackage
 
@@ -62,3 +67,28 @@ def start_board(firmware: Callable[[str], FirmwareBuild], tmp_path: Path) -> Ite
             return running.enter_context(emulated)
 
         yield start
+
+
+@dataclass(frozen=True, slots=True)
+class Updatable:
+    """Firmware behind the bootloader that takes models, for both slots of ``BOARD``, and what signs more of it."""
+
+    folder: Path
+    keys: SigningKeys
+    signed: SignedBuild
+
+    def image(self, slot: int, version: str) -> bytes:
+        """The firmware for a slot, under any version."""
+        signed = self.folder / "image.bin"
+        sign_firmware(self.signed.programs[slot].image, signed, ImageFacts(BOARD, slot, version), self.keys.firmware)
+        return signed.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def updatable(tmp_path_factory: pytest.TempPathFactory) -> Updatable:
+    """Built once a run."""
+    folder = tmp_path_factory.mktemp("updatable")
+    keys = SigningKeys(folder / "firmware.pem", folder / "model.pem")
+    for path in (keys.firmware, keys.model):
+        path.write_bytes(pem(key(path.stem)))
+    return Updatable(folder, keys, build_signed(BOARD, swap_model_dir(folder / "model", BOARD), folder, keys))

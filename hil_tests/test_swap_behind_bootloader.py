@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support.images import key, pem
+from hil_tests.conftest import Updatable
 from tests.support.model_board import answer, some_input
-from tests.support.model_swap import TRIGGER, Bad, good_package, swap_model_dir, with_bad_kernel
+from tests.support.model_swap import TRIGGER, Bad, good_package, with_bad_kernel
 from tests.support.slots import slots_in_file
 from tests.support.small_models import CHANNELS, WINDOW_SAMPLES, dense_package
 from tinyfleet.device import Device, open_device
 from tinyfleet.device_models import TestPolicy
 from tinyfleet.emulator import EmulatedBoard, create_nvm
-from tinyfleet.image import ImageFacts, sign_firmware, write_factory_slot
+from tinyfleet.image import write_factory_slot
 from tinyfleet.model_package import read_package
 from tinyfleet.ota import confirm_firmware
-from tinyfleet.platformio_build import SignedBuild, build_signed
-from tinyfleet.signing_keys import SigningKeys
 from tinyfleet_codegen.target import load_target
 from tinyfleet_codegen.wire.ids import ModelPhase, ModelPlace, Status
 
@@ -32,42 +29,18 @@ BUDGET_MS = 20
 pytestmark = pytest.mark.timeout(300)
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
-    """Firmware that takes models, for both slots, and what signs more of it."""
-
-    folder: Path
-    keys: SigningKeys
-    signed: SignedBuild
-
-    def image(self, slot: int, version: str) -> bytes:
-        signed = self.folder / "image.bin"
-        program = self.signed.programs[slot].image
-        sign_firmware(program, signed, ImageFacts(BOARD, slot, version), self.keys.firmware)
-        return signed.read_bytes()
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    folder = tmp_path_factory.mktemp("swap")
-    keys = SigningKeys(folder / "firmware.pem", folder / "model.pem")
-    for path in (keys.firmware, keys.model):
-        path.write_bytes(pem(key(path.stem)))
-    return Built(folder, keys, build_signed(BOARD, swap_model_dir(folder / "model", BOARD), folder, keys))
-
-
 @pytest.fixture
-def nvm(built: Built, tmp_path: Path) -> Path:
+def nvm(updatable: Updatable, tmp_path: Path) -> Path:
     """As the board leaves the factory, with version 1.0.0 in slot 0."""
     path = tmp_path / "board.nvm"
     create_nvm(path, BOARD)
-    write_factory_slot(path, BOARD, built.image(0, "1.0.0"))
+    write_factory_slot(path, BOARD, updatable.image(0, "1.0.0"))
     return path
 
 
 @asynccontextmanager
-async def running(built: Built, nvm: Path) -> AsyncIterator[Device]:
-    with EmulatedBoard.start(BOARD, built.signed.bootloader.elf, nvm) as board:
+async def running(updatable: Updatable, nvm: Path) -> AsyncIterator[Device]:
+    with EmulatedBoard.start(BOARD, updatable.signed.bootloader.elf, nvm) as board:
         async with open_device(board.url, timeout_s=6.0) as device:
             yield device
 
@@ -84,10 +57,10 @@ async def active(device: Device) -> str:
     return image.version
 
 
-async def test_a_model_outlasts_firmware_updates(built: Built, nvm: Path) -> None:
-    package, x = good_package(A, BOARD, built.keys.model), some_input(1)
-    expected = answer(good_package(A, "host", built.keys.model), x)
-    async with running(built, nvm) as device:
+async def test_a_model_outlasts_firmware_updates(updatable: Updatable, nvm: Path) -> None:
+    package, x = good_package(A, BOARD, updatable.keys.model), some_input(1)
+    expected = answer(good_package(A, "host", updatable.keys.model), x)
+    async with running(updatable, nvm) as device:
         assert (await device.models.list()).live is ModelPlace.BUILT_IN
         await make_live(device, package)
         assert await device.infer(x) == expected
@@ -100,27 +73,27 @@ async def test_a_model_outlasts_firmware_updates(built: Built, nvm: Path) -> Non
     # Confirmed, and then one that is not, so that the next start goes back.
     for version, slot in (("2.0.0", 1), ("3.0.0", 0)):
         with slots_in_file(nvm, BOARD) as slots:
-            slots.put(slot, built.image(slot, version))
+            slots.put(slot, updatable.image(slot, version))
             slots.put_trailer(slot, order=int(version[0]))
-        async with running(built, nvm) as device:
+        async with running(updatable, nvm) as device:
             await require(device, version)
             if slot == 1:
                 await confirm_firmware(device)
-    async with running(built, nvm) as device:
+    async with running(updatable, nvm) as device:
         await require(device, "2.0.0")
         # What the new firmware finds it can also give back.
         await device.models.revert()
         assert (await device.models.list()).live is ModelPlace.BUILT_IN and await device.infer(x) != expected
 
 
-async def test_a_live_model_that_goes_bad_gives_its_place_back_through_the_bootloader(built: Built, nvm: Path) -> None:
-    good = good_package(A, BOARD, built.keys.model)
+async def test_a_live_model_that_goes_bad_gives_its_place_back_through_the_bootloader(updatable: Updatable, nvm: Path) -> None:
+    good = good_package(A, BOARD, updatable.keys.model)
     traitor = with_bad_kernel(
-        good_package(B, BOARD, built.keys.model), load_target(BOARD).cpu_class, Bad.FAULT_AT_TRIGGER, built.keys.model
+        good_package(B, BOARD, updatable.keys.model), load_target(BOARD).cpu_class, Bad.FAULT_AT_TRIGGER, updatable.keys.model
     )
     samples = np.zeros((WINDOW_SAMPLES, CHANNELS), np.int16)
     samples[0, 0] = (TRIGGER - 5) * 5  # gain 0.01, scale 0.05, zero point 5
-    async with running(built, nvm) as device:
+    async with running(updatable, nvm) as device:
         await make_live(device, good)
         await make_live(device, traitor)
         boot = (await device.hello()).boot_id
