@@ -23,6 +23,8 @@
     |-- BuildError            the compiler or PlatformIO failed
     |-- ImageError            a firmware or model image is not acceptable
     |-- StoreError            a database or file cannot be used
+    |   |-- StoreFull         the disk is full or does not take writes; what was committed is there
+    |   `-- StoreDamaged      the file does not hold what was written to it
     `-- SinkError             delivery failed (``retryable`` says whether to try again)
 """
 
@@ -129,6 +131,14 @@ class ImageError(TinyfleetError):
 
 class StoreError(TinyfleetError):
     """A database or file on disk cannot be used."""
+
+
+class StoreFull(StoreError):
+    """The disk is full or does not take writes; what was committed before is there."""
+
+
+class StoreDamaged(StoreError):
+    """The file does not hold what was written to it."""
 
 
 class SinkError(TinyfleetError):

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tinyfleet_codegen.errors import StoreError
+from tinyfleet_codegen.errors import StoreDamaged, StoreError, StoreFull
 
 QUICK_CHECK_LIMIT_BYTES = 256 * 2**20
 """Files up to this size are checked whole when they are opened (about 1 s at most); larger ones only where they are used."""
@@ -91,7 +91,8 @@ def explained(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"{what} {path}: {error}", hint=_hint(error, path)) from error
+        kind, hint = _explanation(getattr(error, "sqlite_errorname", ""), path)
+        raise kind(f"{what} {path}: {error}", hint=hint) from error
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
@@ -100,10 +101,16 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int((pages - free) * page_bytes)
 
 
+def free_pages(connection: sqlite3.Connection) -> int:
+    """Unused pages inside the file."""
+    return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+
+
 def give_back_free_pages(connection: sqlite3.Connection, *, limit_pages: int) -> None:
     """Return up to ``limit_pages`` unused pages to the file system, so that the time it takes has a bound."""
-    # The pragma frees one page per step; execute() steps once, because it has no columns.
-    connection.executescript(f"PRAGMA incremental_vacuum({limit_pages})")
+    # The pragma frees one page per step; execute() steps once, because it has no columns, and executescript() would commit first.
+    for _ in range(limit_pages):
+        connection.execute("PRAGMA incremental_vacuum(1)")
 
 
 def _read_version(path: Path, what: str, known: int) -> int:
@@ -130,20 +137,20 @@ def _check(connection: sqlite3.Connection, path: Path, what: str) -> None:
         return
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
-        raise StoreError(f"{what} {path} is damaged: {verdict}", hint=_DAMAGED_HINT)
+        raise StoreDamaged(f"{what} {path} is damaged: {verdict}", hint=_DAMAGED_HINT)
 
 
 _DAMAGED_HINT = "move the file and its -wal away to start with an empty one; keep them: `sqlite3 FILE .recover` may save their rows"
 
 
-def _hint(error: sqlite3.Error, path: Path) -> str:
-    name = getattr(error, "sqlite_errorname", "")
+def _explanation(name: str, path: Path) -> tuple[type[StoreError], str]:
+    """What an error of SQLite means, and the next step."""
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return _DAMAGED_HINT
+        return StoreDamaged, _DAMAGED_HINT
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-        return f"free space on the disk of {path.parent}; nothing that was committed is lost"
+        return StoreFull, f"free space on the disk of {path.parent}; nothing that was committed is lost"
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):
-        return f"make {path.parent} and the files in it writable for this user"
+        return StoreError, f"make {path.parent} and the files in it writable for this user"
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return "another program holds the file; stop it"
-    return "the text before is SQLite's own"
+        return StoreError, "another program holds the file; stop it"
+    return StoreError, "the text before is SQLite's own"

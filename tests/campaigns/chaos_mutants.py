@@ -37,8 +37,8 @@ def cursor_first() -> None:
 
     intact = Outbox.append
 
-    def append(self: Outbox, device_id: bytes, boot_id: int, records: Sequence[Any], *, since: int, next_seq: int, lost: int) -> Any:
-        intact(self, device_id, boot_id, [], since=since, next_seq=next_seq, lost=lost)
+    def append(self: Outbox, device_id: bytes, boot_id: int, records: Sequence[Any], *, next_seq: int, **named: Any) -> Any:
+        intact(self, device_id, boot_id, [], next_seq=next_seq, **named)
         if records:
             window()
         return intact(self, device_id, boot_id, records, since=next_seq, next_seq=next_seq, lost=0)

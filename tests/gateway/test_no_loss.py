@@ -18,7 +18,7 @@ from tests.host.peer import tcp_peer
 from tinyfleet.cloud.audit import Audit, BoardCount, audit, read_cloud
 from tinyfleet.device import open_device
 from tinyfleet.gateway import Gateway, Outbox, load_config
-from tinyfleet.gateway.outbox import PulledRecord
+from tinyfleet.gateway.outbox import NewDerived, PulledRecord
 from tinyfleet.telemetry import RecordIdentity
 
 pytestmark = pytest.mark.timeout(180)
@@ -152,7 +152,7 @@ async def test_audit_finds_what_a_faulty_outbox_does(
 ) -> None:
     intact = Outbox._insert
 
-    def insert(self: Outbox, device_id: bytes, boot_id: int, records: Sequence[PulledRecord]) -> None:
+    def insert(self: Outbox, boot: int | None, records: Sequence[PulledRecord], derived: Sequence[NewDerived], region: str | None) -> None:
         kept: list[PulledRecord] = []
         for r in records:
             if r.seq != 20 or mutation == "none":
@@ -162,7 +162,7 @@ async def test_audit_finds_what_a_faulty_outbox_does(
             elif mutation == "damages":
                 damaged = r.record[:-1] + bytes([r.record[-1] ^ 1])
                 kept.append(PulledRecord(r.seq, damaged, r.time_utc_us, r.time_error_us, r.model_id))
-        intact(self, device_id, boot_id, kept)
+        intact(self, boot, kept, derived, region)
 
     monkeypatch.setattr(Outbox, "_insert", insert)
     board = FakeBoard()

@@ -31,8 +31,26 @@ def append(outbox: Outbox, device: bytes, first: int, count: int, size: int = 42
     return outbox.append(device, 1, pulled(first, count, size), since=first, next_seq=first + count, lost=0)
 
 
-def identities(outbox: Outbox, limit: int = 100_000) -> list[tuple[bytes, int]]:
-    return [(e.identity.device_id, e.identity.seq) for e in outbox.oldest(limit, 2**40)]
+def identities(outbox: Outbox) -> list[tuple[bytes, int]]:
+    """Everything that waits for the sink, in the order in which it is offered."""
+    reader = sqlite3.connect(outbox.path)
+    rows = reader.execute(
+        "SELECT device_id, seq FROM queue JOIN boot ON boot.id = boot LEFT JOIN aside USING (entry)"
+        " WHERE kind IS NULL AND reason IS NULL ORDER BY entry"
+    ).fetchall()
+    reader.close()
+    offered = [(e.identity.device_id, e.identity.seq) for e in outbox.batch("http", 100_000, 2**40).records]
+    assert offered == rows[: len(offered)] and bool(offered) == bool(rows)
+    return rows
+
+
+def drain(outbox: Outbox, sink: str = "http") -> int:
+    """Accept everything; returns how many entries that were."""
+    count = 0
+    while batch := outbox.batch(sink, 500, 2**20).envelopes:
+        outbox.acknowledge(sink, [e.entry for e in batch])
+        count += len(batch)
+    return count
 
 
 def test_records_and_cursor_survive_a_reopening_in_order(tmp_path: Path) -> None:
@@ -62,27 +80,27 @@ def test_cursor_that_moved_commits_nothing(tmp_path: Path) -> None:
 def test_only_acknowledged_records_go(tmp_path: Path) -> None:
     outbox = opened(tmp_path)
     append(outbox, A, 0, 5)
-    entries = [e.entry for e in outbox.oldest(3, 2**20)]
-    outbox.acknowledge(entries[:2])
+    entries = [e.entry for e in outbox.batch("http", 3, 2**20).envelopes]
+    outbox.acknowledge("http", entries[:2])
     assert identities(outbox) == [(A, 2), (A, 3), (A, 4)]
 
 
 def test_entry_numbers_are_never_used_again(tmp_path: Path) -> None:
     outbox = opened(tmp_path)
     append(outbox, A, 0, 3)
-    last = [e.entry for e in outbox.oldest(10, 2**20)]
-    outbox.acknowledge(last)
+    last = [e.entry for e in outbox.batch("http", 10, 2**20).envelopes]
+    outbox.acknowledge("http", last)
     outbox.close()
     outbox = opened(tmp_path)
     append(outbox, A, 3, 1)
-    assert outbox.oldest(1, 2**20)[0].entry > max(last)
+    assert outbox.batch("http", 1, 2**20).envelopes[0].entry > max(last)
 
 
 def test_refused_record_is_kept_and_offered_again_after_a_restart(tmp_path: Path) -> None:
     outbox = opened(tmp_path)
     append(outbox, A, 0, 3)
-    entries = [e.entry for e in outbox.oldest(3, 2**20)]
-    outbox.acknowledge([entries[0]], refused=[(entries[1], "unknown version")])
+    entries = [e.entry for e in outbox.batch("http", 3, 2**20).envelopes]
+    outbox.acknowledge("http", [entries[0]], refused=[(entries[1], "unknown version")])
     assert identities(outbox) == [(A, 2)]
     assert (outbox.depth().waiting, outbox.depth().refused) == (1, 1)
     outbox.close()
@@ -99,19 +117,19 @@ def test_full_outbox_drops_the_oldest_and_counts_them(tmp_path: Path) -> None:
     assert depth.waiting == 5010 - dropped
     kept = identities(outbox)
     assert kept == [(A, seq) for seq in range(5010 - depth.waiting - 10, 5000)]
-    reports = outbox.unreported_losses()
-    assert reports == [LossReport(A, 1, 0, dropped - 10), LossReport(B, 1, 0, 10)]
-    outbox.acknowledge([], reports=reports)
-    assert outbox.unreported_losses() == []
+    reports = outbox.unreported_losses("http")
+    assert sorted(reports, key=lambda r: r.device_id) == [LossReport(A, 1, 0, dropped - 10), LossReport(B, 1, 0, 10)]
+    outbox.acknowledge("http", [], reports=reports)
+    assert outbox.unreported_losses("http") == []
 
 
 def test_records_in_flight_are_not_dropped(tmp_path: Path) -> None:
     outbox = opened(tmp_path)
     append(outbox, A, 0, 300, size=100)
-    in_flight = outbox.oldest(200, 2**20)
+    in_flight = outbox.batch("http", 200, 2**20).envelopes
     for first in range(300, 5000, 100):
         append(outbox, A, first, 100, size=100)
-    outbox.acknowledge([e.entry for e in in_flight])
+    outbox.acknowledge("http", [e.entry for e in in_flight])
     dropped = sum(b.dropped for b in outbox.boots())
     assert dropped > 0
     assert outbox.depth().waiting + dropped == 4800
@@ -124,7 +142,7 @@ def test_full_outbox_stops_pulling_when_told_to(tmp_path: Path) -> None:
         for seq in range(0, 100_000, 100):
             append(outbox, A, seq, 100, size=100)
     assert outbox.cursor(A, 1) == seq == outbox.depth().waiting
-    outbox.acknowledge([e.entry for e in outbox.oldest(seq, 2**40)])
+    drain(outbox)
     append(outbox, A, seq, 100)
 
 
@@ -134,8 +152,7 @@ def test_disk_is_given_back_after_a_drain(tmp_path: Path) -> None:
         append(outbox, A, first, 1000, size=100)
     path = tmp_path / "outbox.db"
     assert path.stat().st_size > 6 * 2**20
-    while batch := outbox.oldest(500, 2**20):
-        outbox.acknowledge([e.entry for e in batch])
+    drain(outbox)
     outbox.settle()
     assert sum(p.stat().st_size for p in tmp_path.glob("outbox.db*")) <= 4 * 2**20
     assert path.stat().st_size < 2**18
@@ -177,8 +194,7 @@ def test_full_disk_can_be_drained_with_the_room_that_the_reserve_gives_back(tmp_
         for seq in range(0, 1_000_000, 500):
             append(outbox, A, seq, 500)
     with largest_file(full + RESERVE_BYTES):
-        while batch := outbox.oldest(500, 2**20):
-            outbox.acknowledge([e.entry for e in batch])
+        drain(outbox)
     assert outbox.depth().waiting == 0
 
 
@@ -187,10 +203,10 @@ def test_reserve_goes_when_a_removal_fails(tmp_path: Path) -> None:
     append(outbox, A, 0, 500)
     outbox.settle()
     with largest_file(0), pytest.raises(StoreError):
-        outbox.acknowledge([e.entry for e in outbox.oldest(500, 2**20)])
+        outbox.acknowledge("http", [e.entry for e in outbox.batch("http", 500, 2**20).envelopes])
     assert not (tmp_path / RESERVE_FILE).exists()
     assert outbox.depth().waiting == 500
-    outbox.acknowledge([e.entry for e in outbox.oldest(500, 2**20)])
+    drain(outbox)
     assert outbox.depth().waiting == 0
     outbox.settle()
     assert (tmp_path / RESERVE_FILE).stat().st_size == RESERVE_BYTES
@@ -236,7 +252,7 @@ def test_newer_outbox_is_refused_and_not_touched(tmp_path: Path) -> None:
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="version 99, this code knows up to 1"):
+    with pytest.raises(StoreError, match="version 99, this code knows up to 2"):
         opened(tmp_path)
     assert path.read_bytes() == before
 

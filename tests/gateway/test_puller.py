@@ -41,7 +41,7 @@ class Bench:
         return status
 
     async def rows(self) -> list[Envelope]:
-        return await self.store.call(lambda outbox: outbox.oldest(100_000, 2**30))
+        return await self.store.call(lambda outbox: outbox.batch("http", 5000, 2**30).records)
 
     async def wait_for_rows(self, count: int) -> list[Envelope]:
         async def enough() -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,19 +32,20 @@ def register(app: typer.Typer) -> None:
 
 @group.command(epilog="Example: tinyfleet gateway run gateway.toml")
 def run(config_path: ConfigArgument, json: JsonFlag = False) -> None:
-    """Pull, keep and deliver until interrupted."""
+    """Pull, keep and deliver until interrupted. SIGHUP reads the configuration again."""
     from tinyfleet.gateway.config import load_config  # noqa: PLC0415 - keeps --help fast
 
     config = load_config(config_path)
     logging.getLogger("tinyfleet").setLevel(min(logging.INFO, logging.getLogger().level))
-    asyncio.run(_run(config, json))
+    asyncio.run(_run(config, lambda: load_config(config_path), json))
 
 
-async def _run(config: GatewayConfig, json: bool) -> None:
+async def _run(config: GatewayConfig, reread: Callable[[], GatewayConfig], json: bool) -> None:
     from tinyfleet.device import open_device  # noqa: PLC0415
     from tinyfleet.gateway.service import Gateway  # noqa: PLC0415
 
-    gateway = Gateway(config, open_device)
+    gateway = Gateway(config, open_device, reread=reread)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, gateway.stop)
 
@@ -63,7 +65,7 @@ async def _run(config: GatewayConfig, json: bool) -> None:
 def check(config_path: ConfigArgument, json: JsonFlag = False) -> None:
     """Validate the configuration and look at the outbox; changes nothing, contacts nobody."""
     from tinyfleet.gateway.config import load_config  # noqa: PLC0415
-    from tinyfleet.gateway.service import check_sinks  # noqa: PLC0415
+    from tinyfleet.gateway.service import check_sinks, describe_sinks  # noqa: PLC0415
     from tinyfleet.gateway.status import check_data_dir  # noqa: PLC0415
 
     config = load_config(config_path)
@@ -78,7 +80,7 @@ def check(config_path: ConfigArgument, json: JsonFlag = False) -> None:
             ("data", str(config.data_dir)),
             *(("device", f"{d.url}, {d.timeout_s:g} s a request") for d in config.device),
             ("outbox", f"{waiting} waiting, bound {config.outbox.max_bytes / 2**20:.1f} MiB, then {config.outbox.when_full}"),
-            *(("sink", f"{s.label}: {s.describe()}, {s.delivery}") for s in config.sink),
+            *(("sink", line) for line in describe_sinks(config)),
         ]
     )
 
@@ -98,17 +100,26 @@ def status(config_path: ConfigArgument, json: JsonFlag = False) -> None:
     facts = [
         ("gateway", f"{config.gateway.id}, {'running, pid ' + str(found['pid']) if found['running'] else 'not running'}"),
         ("outbox", f"{outbox['waiting']} waiting, {outbox['refused']} refused, {outbox['used_bytes'] / 1024:.0f} KiB"),
-        ("never sent", f"{outbox['dropped']} dropped, {outbox['lost']} lost on devices"),
+        ("never sent", f"{outbox['dropped']} dropped, {outbox['lost']} lost on devices, {outbox['filtered']} filtered"),
     ]
     for device in found["devices"]:
         facts.append(
             ("device", f"{device['url']}  {device['state']}, {device['pulled']} pulled{_ago(device['last_pull_s'])}{_error(device)}")
         )
-    for sink in found["sinks"]:
-        facts.append(
-            ("sink", f"{sink['name']}  {sink['state']}, {sink['delivered']} delivered{_ago(sink['last_delivery_s'])}{_error(sink)}")
-        )
+    live = {sink["name"]: sink for sink in found["sinks"]}
+    for place in outbox["sinks"]:
+        facts.append(("sink", _sink_line(place, live.get(place["name"]))))
     print_facts(facts)
+
+
+def _sink_line(place: dict[str, Any], live: dict[str, Any] | None) -> str:
+    counts = ", ".join(
+        f"{place[name]} {name}" for name in ("waiting", "delivered", "refused", "dropped", "filtered") if place[name] or name[0] in "wd"
+    )
+    text = f"{place['name'] or 'of version 1'}: {counts}"
+    if live is None:
+        return text
+    return f"{text}; {live['target']} {live['state']}{_ago(live['last_delivery_s'])}{_error(live)}"
 
 
 def _ago(moment_s: float | None) -> str:

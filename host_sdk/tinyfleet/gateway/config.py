@@ -54,12 +54,18 @@ class DeviceSettings(_Table):
     clock_drift_ppm: int = Field(
         default=200, ge=1, le=100_000, description="how far the device's clock may be off, in parts per million, 1 to 100000"
     )
+    region: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9._-]{1,64}$", description="what it sends goes only to sinks of this region; default: to all"
+    )
 
 
 class OutboxSettings(_Table):
-    """``[outbox]``: the bound of the durable queue."""
+    """``[outbox]``: the bounds of the durable queue."""
 
     max_bytes: int = Field(default=256 * 2**20, ge=2**18, le=2**40, description="bytes of the database, 262144 (256 KiB) to 2**40 (1 TiB)")
+    max_age_s: int | None = Field(
+        default=None, ge=60, le=10**9, description="seconds in which the gateway runs, 60 to 1000000000; older entries are dropped"
+    )
     when_full: Annotated[WhenFull, Field(strict=False)] = Field(default=WhenFull.DROP_OLDEST, description="'drop_oldest' or 'stop_pulling'")
 
 

@@ -1,119 +1,96 @@
-"""The durable queue of a gateway: records and the device cursor are committed in one transaction.
+"""The durable queue of a gateway: records and the device cursor are committed in one transaction, each sink has its own place.
 
-Every call commits before it returns, so that the process may be killed anywhere. Calls are synchronous and belong to one
-thread at a time (:class:`tinyfleet.gateway.service.Gateway` has one for them).
+Every call commits before it returns, so that the process may be killed anywhere; :meth:`Outbox.group` commits several calls at once.
+Calls are synchronous and belong to one thread at a time (:class:`tinyfleet.gateway.store_thread.StoreThread` has one for them).
+Tables and what goes in and out are in ``outbox_schema``.
 """
 
 from __future__ import annotations
 
-import enum
+import contextlib
+import json
 import logging
 import os
 import sqlite3
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tinyfleet.database import explained, give_back_free_pages, open_database, open_read_only, transaction, used_bytes
-from tinyfleet.telemetry import Batch, Envelope, LossReport, RecordIdentity
-from tinyfleet_codegen.errors import StoreError
+from tinyfleet.database import explained, free_pages, give_back_free_pages, open_database, open_read_only, transaction, used_bytes
+from tinyfleet.gateway.outbox_schema import (
+    GAP,
+    LANES,
+    MIGRATIONS,
+    OUTBOX_FILE,
+    WEIGHT,
+    BootState,
+    CursorMoved,
+    Depth,
+    NewDerived,
+    OutboxFull,
+    PulledRecord,
+    SinkDepth,
+    SinkPlace,
+    WhenFull,
+    lane_of,
+    lane_start,
+)
+from tinyfleet.telemetry import Batch, DerivedEnvelope, Envelope, LossReport, RecordIdentity
+from tinyfleet_codegen.errors import StoreFull
+
+__all__ = [
+    "OUTBOX_FILE", "BootState", "CursorMoved", "Depth", "NewDerived", "Outbox", "OutboxFull", "PulledRecord", "SinkDepth", "SinkPlace",
+    "WhenFull", "boot_time_s", "inspect_outbox",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
-OUTBOX_FILE = "outbox.db"
-"""Name of the database in the gateway's data folder."""
-
-MIGRATIONS = (
-    """
-    CREATE TABLE outbox (outbox_id BLOB NOT NULL);
-    CREATE TABLE boot (
-        device_id BLOB NOT NULL,
-        boot_id INTEGER NOT NULL,
-        next_seq INTEGER NOT NULL,
-        pulled INTEGER NOT NULL DEFAULT 0,
-        lost INTEGER NOT NULL DEFAULT 0,
-        dropped INTEGER NOT NULL DEFAULT 0,
-        reported_lost INTEGER NOT NULL DEFAULT 0,
-        reported_dropped INTEGER NOT NULL DEFAULT 0,
-        PRIMARY KEY (device_id, boot_id)
-    ) WITHOUT ROWID;
-    CREATE TABLE record (
-        entry INTEGER PRIMARY KEY AUTOINCREMENT,
-        device_id BLOB NOT NULL,
-        boot_id INTEGER NOT NULL,
-        seq INTEGER NOT NULL,
-        record BLOB NOT NULL,
-        time_utc_us INTEGER,
-        time_error_us INTEGER,
-        model_id BLOB,
-        refused TEXT
-    )
-    """,
-)
-"""``boot`` holds the cursor (``next_seq``) and the totals of one boot of one device; ``record`` waits for the cloud."""
-
 DROP_CHUNK = 256
-"""Records dropped at a time when the outbox is full."""
+"""Entries dropped at a time when the outbox is full."""
 RESERVE_FILE = "outbox.reserve"
 RESERVE_BYTES = 4 * 2**20
 """Kept for a full disk: deleting records needs room in SQLite's log first."""
 VACUUM_PAGES = 512
-"""Pages given back to the file system after a delivery, at most."""
+"""Pages given back to the file system at a time."""
+KEPT_FREE_PAGES = 1024
+"""Unused pages (4 MiB) that stay in the file while it is in use: it is about to need them again."""
+MAX_OFFERED = 5000
+"""Entries in one delivery, at most."""
+OFFERED_SHARE = 8
+"""One delivery holds at most this part of the outbox's bound: what is under way cannot be dropped."""
+UNSEEN_BOOTS = 256
+"""Boots of one device that are declared as gone when it comes back, at most."""
+REPORTS = 100
+"""Loss reports in one delivery, at most."""
 
 
-class WhenFull(enum.StrEnum):
-    """What happens when the outbox reaches its bound."""
-
-    DROP_OLDEST = "drop_oldest"
-    """The oldest records go; each is counted and reported upstream."""
-    STOP_PULLING = "stop_pulling"
-    """Nothing is pulled until there is room; the device's ring overwrites its oldest, counts them, and they are reported."""
+def boot_time_s() -> float:
+    """Seconds since the machine started, asleep or not; no clock that is set moves it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
-class OutboxFull(Exception):
-    """The outbox is at its bound and its policy is to stop pulling."""
-
-
-class CursorMoved(Exception):
-    """Somebody else committed records of this boot since the cursor was read; read it again."""
-
-
-@dataclass(frozen=True, slots=True)
-class PulledRecord:
-    """One record as pulled: its place in the boot, its bytes, and what the gateway knows about it."""
-
-    seq: int
-    record: bytes
-    time_utc_us: int | None
-    time_error_us: int | None
-    model_id: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class BootState:
-    """Cursor and totals of one boot of one device."""
-
-    device_id: bytes
-    boot_id: int
-    next_seq: int
-    pulled: int
-    lost: int
-    dropped: int
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """How full the outbox is.
+@dataclass(slots=True)
+class _Place:
+    """A sink while the outbox is open.
 
     Attributes:
-        waiting: Records to be delivered.
-        refused: Records that the cloud refused; kept, and offered again after a restart.
-        used_bytes: Bytes in use in the database, what the bound applies to.
+        positions: Per priority; see the table.
+        unanswered: Entries that it was offered and that may be in its far end already: not dropped until there is an answer.
+        has_news: Whether there may be losses that it was not told.
     """
 
-    waiting: int
-    refused: int
-    used_bytes: int
+    id: int
+    name: str
+    holds: bool
+    region: str | None
+    positions: dict[int, int] = field(default_factory=dict)
+    unanswered: set[int] = field(default_factory=set)
+    has_news: bool = True
+
+    def position(self, priority: int) -> int:
+        return self.positions.get(priority, lane_start(priority))
 
 
 class Outbox:
@@ -122,34 +99,172 @@ class Outbox:
     Args:
         path: The database file; made when it is absent.
         gateway_id: Written into every envelope.
+        sinks: Who drains it. A sink that is new to the file gets all that is still there, one that is no longer named is forgotten.
         max_bytes: Bound of the database's used pages.
-        when_full: What to do at the bound.
+        max_age_s: Entries older than this are dropped, in seconds that gateways ran on this file; None: no bound.
+        when_full: What to do at the bound in bytes.
+        clock_s: Seconds that never jump.
 
     Raises:
         StoreError: see :func:`tinyfleet.database.open_database`; all methods raise it when the disk fails or is full, and
             then nothing of the call has happened.
     """
 
-    def __init__(self, path: Path, *, gateway_id: str, max_bytes: int = 256 * 2**20, when_full: WhenFull = WhenFull.DROP_OLDEST) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        gateway_id: str,
+        sinks: Sequence[SinkPlace] = (SinkPlace("http"),),
+        max_bytes: int = 256 * 2**20,
+        max_age_s: int | None = None,
+        when_full: WhenFull = WhenFull.DROP_OLDEST,
+        clock_s: Callable[[], float] = boot_time_s,
+    ) -> None:
         self.path = path
         self._gateway_id = gateway_id
-        self._max_bytes = max_bytes
-        self._when_full = when_full
-        self._in_flight = 0  # largest entry handed out; what may be in the cloud already is not dropped
-        self._db = open_database(path, MIGRATIONS, what="outbox")
-        with explained(path, "outbox"), transaction(self._db):
+        self._clock_s = clock_s
+        self._places: dict[str, _Place] = {}
+        self._is_grouped = False
+        self._answered: list[tuple[_Place, set[int]]] = []  # taken from `unanswered` by what is not committed yet
+        self._models: dict[bytes, int] = {}
+        self._reserve = path.with_name(RESERVE_FILE)
+        self._db = self._opened()
+        try:
+            try:
+                self._begin(sinks, max_bytes, max_age_s, when_full)
+            except StoreFull:
+                # A full disk that can only be drained by opening what fills it.
+                if not self._reserve.exists():
+                    raise
+                log.warning("disk full, reserve used to open the outbox")
+                self._reserve.unlink()
+                self._begin(sinks, max_bytes, max_age_s, when_full)
+        except BaseException:
+            self._db.close()
+            raise
+        self._keep_reserve()
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return open_database(self.path, MIGRATIONS, what="outbox")
+        except StoreFull:
+            if not self._reserve.exists():
+                raise
+            self._reserve.unlink()
+            return open_database(self.path, MIGRATIONS, what="outbox")
+
+    def _begin(self, sinks: Sequence[SinkPlace], max_bytes: int, max_age_s: int | None, when_full: WhenFull) -> None:
+        with self._committed():
             row = self._db.execute("SELECT outbox_id FROM outbox").fetchone()
             self.outbox_id: bytes = row[0] if row else os.urandom(16)
             if row is None:
                 self._db.execute("INSERT INTO outbox VALUES (?)", (self.outbox_id,))
-            # An updated cloud may accept today what it refused yesterday.
-            self._db.execute("UPDATE record SET refused = NULL WHERE refused IS NOT NULL")
-        self._reserve = path.with_name(RESERVE_FILE)
-        self._keep_reserve()
+            # Age goes on where it was: the time in which no gateway ran does not count, and no clock can jump.
+            self._clock_zero_s = self._clock_s() - self._counter("age_clock_s")
+            self._has_regions = self._counter("regions") > 0
+        self.configure(sinks, max_bytes=max_bytes, max_age_s=max_age_s, when_full=when_full)
+        # An updated peer may accept today what it refused yesterday.
+        with self._committed():
+            self._db.execute("UPDATE aside SET reason = NULL WHERE reason IS NOT NULL")
+            self._db.execute("UPDATE sink SET waiting = waiting + refused, refused = 0")
+        for place in self._places.values():
+            # The last process may have offered these and died before the answer.
+            place.unanswered.update(row[0] for row in self._next_rows(place, MAX_OFFERED, self._max_bytes // OFFERED_SHARE))
 
     def close(self) -> None:
         """Close the database; the file stays."""
         self._db.close()
+
+    def configure(self, sinks: Sequence[SinkPlace], *, max_bytes: int, max_age_s: int | None, when_full: WhenFull) -> None:
+        """Change sinks and bounds; see the class for what they mean."""
+        self._max_bytes, self._max_age_s, self._when_full = max_bytes, max_age_s, when_full
+        with self._committed():
+            known = dict(self._db.execute("SELECT name, id FROM sink").fetchall())
+            total = self._db.execute("SELECT count(*) FROM queue").fetchone()[0] if any(s.name not in known for s in sinks) else 0
+            for sink in sinks:
+                if sink.name in known:
+                    self._db.execute("UPDATE sink SET holds = ? WHERE name = ?", (sink.holds, sink.name))
+                elif "" in known:
+                    # What version 1 delivered went to the one sink that there was.
+                    del known[""]
+                    self._db.execute("UPDATE sink SET name = ?, holds = ? WHERE name = ''", (sink.name, sink.holds))
+                else:
+                    self._db.execute("INSERT INTO sink (name, holds, waiting) VALUES (?, ?, ?)", (sink.name, sink.holds, total))
+            for name in known.keys() - {s.name for s in sinks}:
+                log.info("sink forgotten name=%s", name or "-")
+                for table in ("position", "aside", "account"):
+                    self._db.execute(f"DELETE FROM {table} WHERE sink = ?", (known[name],))
+                self._db.execute("DELETE FROM sink WHERE id = ?", (known[name],))
+            before = self._places
+            self._places = {}
+            for sink in sinks:
+                (sink_id,) = self._db.execute("SELECT id FROM sink WHERE name = ?", (sink.name,)).fetchone()
+                was = before.get(sink.name)
+                unanswered = was.unanswered if was is not None and was.region == sink.region else set()
+                self._places[sink.name] = _Place(sink_id, sink.name, sink.holds, sink.region, unanswered=unanswered)
+            self._load()
+            for priority in self._lanes:
+                self._free(priority, lane_start(priority))
+
+    # -- transactions
+
+    @contextlib.contextmanager
+    def _committed(self) -> Iterator[None]:
+        """All of the block is on the disk when it ends (when the group ends, in a group), or nothing of it is."""
+        mark = len(self._answered)
+        with explained(self.path, "outbox"):
+            try:
+                with _savepoint(self._db) if self._is_grouped else transaction(self._db):
+                    yield
+            except BaseException:
+                self._take_back(mark)
+                raise
+        if not self._is_grouped:
+            self._answered.clear()
+
+    @contextlib.contextmanager
+    def group(self) -> Iterator[None]:
+        """Commit the calls in the block together: one write to the disk for all of them.
+
+        A call that raises leaves nothing behind, the others stand. None of their results may be used before the block has ended.
+
+        Raises:
+            StoreError: the disk failed; nothing of the block has happened, calls made one by one may still succeed.
+        """
+        self._is_grouped = True
+        try:
+            with explained(self.path, "outbox"), transaction(self._db):
+                yield
+                if not self._db.in_transaction:
+                    raise StoreFull(f"outbox {self.path}: the disk failed in a group of commits")
+        except BaseException:
+            self._take_back(0)
+            raise
+        finally:
+            self._is_grouped = False
+            self._answered.clear()
+
+    def _take_back(self, mark: int) -> None:
+        """A transaction was rolled back: what is kept in memory is again what the database says."""
+        for place, entries in self._answered[mark:]:
+            place.unanswered |= entries
+        del self._answered[mark:]
+        self._load()
+
+    def _load(self) -> None:
+        """Read what is kept in memory of the tables."""
+        self._models.clear()
+        self._lanes: dict[int, int] = dict(self._db.execute("SELECT priority, next_entry FROM lane").fetchall())
+        by_id = {place.id: place for place in self._places.values()}
+        for place in by_id.values():
+            place.positions.clear()
+            place.has_news = True
+        for sink, priority, entry in self._db.execute("SELECT sink, priority, entry FROM position").fetchall():
+            if sink in by_id:
+                by_id[sink].positions[priority] = entry
+
+    # -- what comes in
 
     def cursor(self, device_id: bytes, boot_id: int) -> int:
         """The next seq to pull of that boot; 0 when nothing of it was committed."""
@@ -157,129 +272,429 @@ class Outbox:
             row = self._db.execute("SELECT next_seq FROM boot WHERE device_id = ? AND boot_id = ?", (device_id, boot_id)).fetchone()
         return 0 if row is None else int(row[0])
 
-    def append(self, device_id: bytes, boot_id: int, records: Sequence[PulledRecord], *, since: int, next_seq: int, lost: int) -> int:
-        """Commit records, the cursor and the count of lost ones together.
+    def append(
+        self,
+        device_id: bytes,
+        boot_id: int,
+        records: Sequence[PulledRecord],
+        *,
+        since: int,
+        next_seq: int,
+        lost: int,
+        filtered: int = 0,
+        derived: Sequence[NewDerived] = (),
+        region: str | None = None,
+    ) -> int:
+        """Commit records, what was made of others, the cursor and the count of lost ones together.
+
+        A gap record is added for what was lost, and one without an end for each boot of the device that this one followed: what that
+        boot's ring held at its end is not known.
 
         Args:
             records: In the order of their seq.
             since: The cursor that they were pulled from.
             next_seq: The cursor after them; smaller than ``since`` only to rewind a device that forgot its boot counter.
             lost: Records between that the device no longer had.
+            filtered: Records between that are neither in ``records`` nor stood for by ``derived``, on purpose.
+            derived: What the gateway makes of records between.
+            region: All of it goes only to sinks of this region; None: to all.
 
         Returns:
-            How many older records were dropped to make room.
+            How many older entries were dropped to make room.
 
         Raises:
             CursorMoved: the cursor is no longer ``since``; nothing was committed.
             OutboxFull: at the bound with ``stop_pulling``; nothing was committed.
         """
-        with explained(self.path, "outbox"), transaction(self._db):
+        with self._committed():
             if records and self._when_full is WhenFull.STOP_PULLING and used_bytes(self._db) >= self._max_bytes:
                 raise OutboxFull
-            self._db.execute("INSERT OR IGNORE INTO boot (device_id, boot_id, next_seq) VALUES (?, ?, 0)", (device_id, boot_id))
+            made = self._db.execute("INSERT OR IGNORE INTO boot (device_id, boot_id) VALUES (?, ?)", (device_id, boot_id)).rowcount
+            pulled = len(records) + filtered + sum(d.count for d in derived)
             moved = self._db.execute(
-                "UPDATE boot SET next_seq = ?, pulled = pulled + ?, lost = lost + ? WHERE device_id = ? AND boot_id = ? AND next_seq = ?",
-                (next_seq, len(records), lost, device_id, boot_id, since),
-            )
-            if moved.rowcount != 1:
+                "UPDATE boot SET next_seq = ?, pulled = pulled + ?, lost = lost + ?, filtered = filtered + ?"
+                " WHERE device_id = ? AND boot_id = ? AND next_seq = ? RETURNING id",
+                (next_seq, pulled, lost, filtered, device_id, boot_id, since),
+            ).fetchone()
+            if moved is None:
                 raise CursorMoved
-            self._insert(device_id, boot_id, records)
-            return self._make_room() if self._when_full is WhenFull.DROP_OLDEST else 0
+            if made:
+                self._end_earlier_boots(device_id, boot_id, region)
+            gaps = [NewDerived(GAP, b"{}", since, since + lost - 1, lost)] if lost else []
+            if lost or filtered:
+                self._expect_reports()
+            self._insert(moved[0], records, [*gaps, *derived], region)
+            dropped = self._drop_old()
+            return dropped + (self._make_room() if self._when_full is WhenFull.DROP_OLDEST else 0)
 
-    def _insert(self, device_id: bytes, boot_id: int, records: Sequence[PulledRecord]) -> None:
-        self._db.executemany(
-            "INSERT INTO record (device_id, boot_id, seq, record, time_utc_us, time_error_us, model_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(device_id, boot_id, r.seq, r.record, r.time_utc_us, r.time_error_us, r.model_id) for r in records],
+    def add(self, derived: Sequence[NewDerived]) -> None:
+        """Commit derived records that are about the gateway itself."""
+        with self._committed():
+            self._insert(None, (), derived, None)
+
+    def _end_earlier_boots(self, device_id: bytes, boot_id: int, region: str | None) -> None:
+        """Boots that are over: whatever they made after our cursor is gone. Of those that we never saw, everything."""
+        last = self._db.execute("SELECT max(boot_id) FROM boot WHERE device_id = ? AND boot_id < ?", (device_id, boot_id)).fetchone()[0]
+        for over in range(max(last, boot_id - UNSEEN_BOOTS), boot_id) if last is not None else ():
+            self._db.execute("INSERT OR IGNORE INTO boot (device_id, boot_id) VALUES (?, ?)", (device_id, over))
+            boot, next_seq = self._db.execute(
+                "SELECT id, next_seq FROM boot WHERE device_id = ? AND boot_id = ?", (device_id, over)
+            ).fetchone()
+            gap = NewDerived(GAP, json.dumps({"next_boot_id": boot_id}).encode(), next_seq)
+            self._insert(boot, (), [gap], region)
+
+    def _insert(
+        self,
+        boot: int | None,
+        records: Sequence[PulledRecord],
+        derived: Sequence[NewDerived],
+        region: str | None,
+    ) -> None:
+        now_s = int(self._clock_s() - self._clock_zero_s)
+        rows: list[tuple[Any, ...]] = []
+        for d in derived:
+            number = self._count_up(f"number of {d.kind}")
+            entry = self._next_entry(d.priority)
+            rows.append((
+                entry, boot, d.first_seq, d.body, 0, d.time_utc_us, d.time_error_us, self._model(d.model_id), now_s, region,
+                d.kind, number, d.last_seq, d.count,
+            ))  # fmt: skip
+        for r in records:
+            entry = self._next_entry(r.priority)
+            model = self._model(r.model_id)
+            rows.append((entry, boot, r.seq, r.record, 0, r.time_utc_us, r.time_error_us, model, now_s, region, None, None, None, None))
+        if not rows:
+            return
+        self._db.executemany("INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        for priority in {lane_of(row[0]) for row in rows}:
+            self._db.execute("INSERT OR REPLACE INTO lane VALUES (?, ?)", (priority, self._lanes[priority]))
+        self._db.execute("UPDATE sink SET waiting = waiting + ?", (len(rows),))
+        self._set_counter("age_clock_s", now_s)
+        if region is not None and not self._has_regions:
+            self._set_counter("regions", 1)
+            self._has_regions = True
+
+    def _next_entry(self, priority: int) -> int:
+        assert 0 <= priority < LANES, priority
+        entry = self._lanes.setdefault(priority, lane_start(priority) + 1)
+        self._lanes[priority] = entry + 1
+        return entry
+
+    def _model(self, model_id: bytes | None) -> int | None:
+        if model_id is None:
+            return None
+        known = self._models.get(model_id)
+        if known is None:
+            self._db.execute("INSERT OR IGNORE INTO model (model_id) VALUES (?)", (model_id,))
+            known = int(self._db.execute("SELECT id FROM model WHERE model_id = ?", (model_id,)).fetchone()[0])
+            self._models[model_id] = known
+        return known
+
+    def _counter(self, name: str) -> int:
+        row = self._db.execute("SELECT value FROM counter WHERE name = ?", (name,)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def _set_counter(self, name: str, value: int) -> None:
+        self._db.execute(
+            "INSERT INTO counter VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value != excluded.value",
+            (name, value),
         )
 
-    def _make_room(self) -> int:
-        dropped = 0
-        while used_bytes(self._db) > self._max_bytes:
-            oldest = "SELECT entry FROM record WHERE entry > ? ORDER BY entry LIMIT ?"
-            counts = self._db.execute(
-                f"SELECT device_id, boot_id, count(*) FROM record WHERE entry IN ({oldest}) GROUP BY device_id, boot_id",
-                (self._in_flight, DROP_CHUNK),
-            ).fetchall()
-            if not counts:
-                break
-            self._db.execute(f"DELETE FROM record WHERE entry IN ({oldest})", (self._in_flight, DROP_CHUNK))
-            self._db.executemany(
-                "UPDATE boot SET dropped = dropped + ? WHERE device_id = ? AND boot_id = ?", [(n, d, b) for d, b, n in counts]
-            )
-            dropped += sum(n for _, _, n in counts)
-        return dropped
+    def _count_up(self, name: str) -> int:
+        sql = "INSERT INTO counter VALUES (?, 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value"
+        return int(self._db.execute(sql, (name,)).fetchone()[0])
 
-    def oldest(self, max_records: int, max_bytes: int) -> list[Envelope]:
-        """The oldest waiting records, at least one if there is one, in the order in which they were committed.
+    # -- what goes out
 
-        They are in flight until :meth:`acknowledge` or :meth:`release`, and are not dropped meanwhile.
+    def batch(self, sink: str, max_records: int, max_bytes: int) -> Batch:
+        """The next delivery to a sink: what waits (at least one entry if there is one), higher priorities first, and untold losses.
+
+        Its entries are under way until :meth:`acknowledge` names them, also for a process that is started later: they are not dropped.
         """
+        place = self._places[sink]
         with explained(self.path, "outbox"):
-            rows = self._db.execute(
-                "SELECT entry, device_id, boot_id, seq, record, time_utc_us, time_error_us, model_id"
-                " FROM record WHERE refused IS NULL ORDER BY entry LIMIT ?",
-                (max_records,),
-            ).fetchall()
-        envelopes: list[Envelope] = []
-        total_bytes = 0
-        for entry, device_id, boot_id, seq, record, time_utc_us, time_error_us, model_id in rows:
-            total_bytes += len(record)
-            if envelopes and total_bytes > max_bytes:
+            rows = self._next_rows(place, min(max_records, MAX_OFFERED), min(max_bytes, self._max_bytes // OFFERED_SHARE))
+            if self._has_regions and not rows:
+                self._pass_withheld(place)
+            reports = tuple(self._reports(place)) if place.has_news else ()
+            place.has_news = bool(reports)
+        place.unanswered.update(row[0] for row in rows)
+        return Batch(self._gateway_id, self.outbox_id, tuple(self._envelope(row) for row in rows), reports)
+
+    def _next_rows(self, place: _Place, limit: int, limit_bytes: int) -> list[Any]:
+        rows: list[Any] = []
+        region, of_region = (" AND (region IS NULL OR region = ?)", (place.region,)) if self._has_regions else ("", ())
+        has_asides = self._db.execute("SELECT 1 FROM aside WHERE sink = ? LIMIT 1", (place.id,)).fetchone() is not None
+        for priority in sorted(self._lanes, reverse=True):
+            first, end, position = lane_start(priority), lane_start(priority + 1), place.position(priority)
+            if has_asides:
+                where = f"JOIN aside USING (entry) WHERE aside.sink = ? AND reason IS NULL AND entry > ? AND entry <= ?{region}"
+                rows += _select(self._db, where, (place.id, first, position, *of_region, limit - len(rows)))
+            if len(rows) < limit and self._lanes[priority] > position + 1:
+                rows += _select(self._db, f"WHERE entry > ? AND entry < ?{region}", (position, end, *of_region, limit - len(rows)))
+            if len(rows) >= limit:
                 break
+        total_bytes = 0
+        for index, row in enumerate(rows):
+            total_bytes += len(row[3])
+            if index and total_bytes > limit_bytes:
+                return rows[:index]
+        return rows
+
+    def _envelope(self, row: Any) -> Envelope | DerivedEnvelope:
+        entry, device_id, boot_id, payload, _sealed, seq, time_utc_us, time_error_us, model_id, kind, number, last_seq, count = row
+        if kind is None:
             identity = RecordIdentity(device_id, boot_id, seq)
-            envelopes.append(Envelope(identity, record, time_utc_us, time_error_us, model_id, self._gateway_id, self.outbox_id, entry))
-        self._in_flight = envelopes[-1].entry if envelopes else 0
-        return envelopes
+            return Envelope(identity, payload, time_utc_us, time_error_us, model_id, self._gateway_id, self.outbox_id, entry)
+        return DerivedEnvelope(
+            kind, number, device_id, boot_id, seq, last_seq, count, payload, time_utc_us, time_error_us, model_id,
+            self._gateway_id, self.outbox_id, entry,
+        )  # fmt: skip
 
-    def batch(self, max_records: int, max_bytes: int) -> Batch:
-        """The next delivery."""
-        return Batch(self._gateway_id, self.outbox_id, tuple(self.oldest(max_records, max_bytes)), tuple(self.unreported_losses()))
-
-    def release(self) -> None:
-        """The last batch got no answer; its records wait again and may be dropped."""
-        self._in_flight = 0
-
-    def acknowledge(self, entries: Collection[int], *, refused: Sequence[tuple[int, str]] = (), reports: Sequence[LossReport] = ()) -> None:
-        """Remove what the cloud has named as stored.
+    def acknowledge(
+        self, sink: str, entries: Collection[int], *, refused: Sequence[tuple[int, str]] = (), reports: Sequence[LossReport] = ()
+    ) -> None:
+        """A sink has answered: move its place, and free what nobody waits for any more.
 
         Args:
-            entries: Entries that are in the cloud.
-            refused: Entries that it will never accept, with its reason; they are kept but not offered again.
+            sink: Which one.
+            entries: What it has now. Entries that it was not offered are ignored.
+            refused: What it will never accept, with its reason; not offered again until the outbox is opened again.
             reports: Loss reports that were in the same delivery.
         """
         try:
-            self._remove(entries, refused, reports)
-        except StoreError:
-            if not self._reserve.exists():
+            self._answer(self._places[sink], entries, refused, reports)
+        except StoreFull:
+            if self._is_grouped or not self._reserve.exists():
                 raise
             log.warning("disk full, reserve used to deliver what waits")
             self._reserve.unlink()
             self._write_back_log()
-            self._remove(entries, refused, reports)
-        self._in_flight = 0
+            self._answer(self._places[sink], entries, refused, reports)
 
-    def _remove(self, entries: Collection[int], refused: Sequence[tuple[int, str]], reports: Sequence[LossReport]) -> None:
-        with explained(self.path, "outbox"):
-            with transaction(self._db):
-                self._db.executemany("DELETE FROM record WHERE entry = ?", [(e,) for e in entries])
-                self._db.executemany("UPDATE record SET refused = ? WHERE entry = ?", [(reason, e) for e, reason in refused])
-                self._db.executemany(
-                    "UPDATE boot SET reported_lost = ?, reported_dropped = ? WHERE device_id = ? AND boot_id = ?",
-                    [(r.lost, r.dropped, r.device_id, r.boot_id) for r in reports],
-                )
-            give_back_free_pages(self._db, limit_pages=VACUUM_PAGES)
+    def _answer(self, place: _Place, entries: Collection[int], refused: Sequence[tuple[int, str]], reports: Sequence[LossReport]) -> None:
+        accepted = place.unanswered.intersection(entries)
+        reasons = {entry: reason for entry, reason in refused if entry in place.unanswered and entry not in accepted}
+        named = accepted | reasons.keys()
+        with self._committed():
+            again = {entry for entry in named if entry <= place.position(lane_of(entry))}
+            self._db.executemany("DELETE FROM aside WHERE entry = ? AND sink = ?", [(e, place.id) for e in again & accepted])
+            self._db.executemany(
+                "INSERT INTO aside VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET reason = excluded.reason",
+                [(entry, place.id, reason) for entry, reason in reasons.items()],
+            )
+            for priority in {lane_of(entry) for entry in named - again}:
+                self._advance(place, priority, max(e for e in named - again if lane_of(e) == priority), named)
+            self._free_unneeded(again & accepted)
+            self._db.execute(
+                "UPDATE sink SET waiting = waiting - ?, delivered = delivered + ?, refused = refused + ? WHERE id = ?",
+                (len(named), len(accepted), len(reasons), place.id),
+            )
+            for report in reports:
+                self._note_report(place, report)
+            if free_pages(self._db) > KEPT_FREE_PAGES:
+                give_back_free_pages(self._db, limit_pages=VACUUM_PAGES)
+            self._forget_offer(place, named)
 
-    def unreported_losses(self, limit: int = 100) -> list[LossReport]:
-        """Boots whose lost or dropped totals the cloud does not know yet."""
-        with explained(self.path, "outbox"):
-            rows = self._db.execute(
-                "SELECT device_id, boot_id, lost, dropped FROM boot WHERE lost > reported_lost OR dropped > reported_dropped LIMIT ?",
-                (limit,),
+    def _forget_offer(self, place: _Place, entries: set[int]) -> None:
+        self._answered.append((place, place.unanswered & entries))
+        place.unanswered = place.unanswered - entries
+
+    def _advance(self, place: _Place, priority: int, position: int, named: Collection[int]) -> None:
+        """Move a sink's place. What it was offered before it without an answer is offered again, what it may not have is counted."""
+        before, floor = place.position(priority), self._floor(priority)
+        silent = [e for e in place.unanswered if before < e <= position and e not in named]
+        self._db.executemany("INSERT OR IGNORE INTO aside VALUES (?, ?, NULL)", [(e, place.id) for e in silent])
+        if self._has_regions:
+            self._charge(place, "filtered", self._between(before, position, withheld_from=place))
+        self._move(place, priority, position)
+        self._free(priority, floor)
+
+    def _move(self, place: _Place, priority: int, position: int) -> None:
+        place.positions[priority] = position
+        self._db.execute("INSERT OR REPLACE INTO position VALUES (?, ?, ?)", (place.id, priority, position))
+
+    def _pass_withheld(self, place: _Place) -> None:
+        """Nothing is left that the sink may have: go past the rest, and what was set aside before its region was this."""
+        with self._committed():
+            for priority, next_entry in self._lanes.items():
+                if next_entry - 1 > place.position(priority):
+                    self._advance(place, priority, next_entry - 1, ())
+            aside = self._db.execute(
+                f"SELECT entry, boot, {WEIGHT} FROM queue JOIN aside USING (entry)"
+                " WHERE aside.sink = ? AND reason IS NULL AND region IS NOT NULL AND region IS NOT ?",
+                (place.id, place.region),
             ).fetchall()
+            self._charge(place, "filtered", [(boot, weight, 1) for _, boot, weight in aside])
+            self._db.executemany("DELETE FROM aside WHERE entry = ? AND sink = ?", [(row[0], place.id) for row in aside])
+            self._free_unneeded({row[0] for row in aside})
+
+    # -- losses
+
+    def _between(self, after: int, to: int, *, withheld_from: _Place | None = None, given_to: _Place | None = None) -> list[Any]:
+        """Entries between, by boot: (boot, records, entries); only those that a sink may not have, or only those that it may."""
+        region, values = "", []
+        if withheld_from is not None:
+            region, values = " AND region IS NOT NULL AND region IS NOT ?", [withheld_from.region]
+        if given_to is not None:
+            region, values = " AND (region IS NULL OR region IS ?)", [given_to.region]
+        return self._db.execute(
+            f"SELECT boot, sum({WEIGHT}), count(*) FROM queue WHERE entry > ? AND entry <= ?{region} GROUP BY boot", (after, to, *values)
+        ).fetchall()
+
+    def _charge(self, place: _Place, column: str, rows: Sequence[tuple[int | None, int, int]], *, of: str = "waiting") -> None:
+        """Book (boot, records, entries) that a sink will never get: per boot in records, in all in entries."""
+        if not rows:
+            return
+        place.has_news = True
+        self._db.executemany(
+            f"INSERT INTO account (sink, boot, {column}) VALUES (?, ?, ?)"
+            f" ON CONFLICT DO UPDATE SET {column} = {column} + excluded.{column}",
+            [(place.id, boot, records) for boot, records, _ in rows if boot is not None and records],
+        )
+        entries = sum(n for _, _, n in rows)
+        self._db.execute(f"UPDATE sink SET {of} = {of} - ?, {column} = {column} + ? WHERE id = ?", (entries, entries, place.id))
+
+    def _charge_asides(self, place: _Place, where: str, values: Sequence[Any]) -> None:
+        """Entries that a sink refused or did not answer go."""
+        for column, reason in (("waiting", "NULL"), ("refused", "NOT NULL")):
+            rows = self._db.execute(
+                f"SELECT boot, {WEIGHT}, 1 FROM queue JOIN aside USING (entry) WHERE sink = ? AND reason IS {reason} AND {where}",
+                (place.id, *values),
+            ).fetchall()
+            self._charge(place, "dropped", rows, of=column)
+
+    def _expect_reports(self) -> None:
+        for place in self._places.values():
+            place.has_news = True
+
+    def unreported_losses(self, sink: str) -> list[LossReport]:
+        """Boots of which a sink does not know the totals yet; at most 100."""
+        with explained(self.path, "outbox"):
+            return self._reports(self._places[sink])
+
+    def _reports(self, place: _Place) -> list[LossReport]:
+        rows = self._db.execute(
+            "SELECT device_id, boot_id, lost, dropped, boot.filtered + account.filtered AS filtered FROM boot"
+            " JOIN account ON account.boot = boot.id WHERE account.sink = ?"
+            " AND (lost > reported_lost OR dropped > reported_dropped OR boot.filtered + account.filtered > reported_filtered)"
+            " UNION ALL SELECT device_id, boot_id, lost, 0, filtered FROM boot"
+            " WHERE (lost > 0 OR filtered > 0) AND id NOT IN (SELECT boot FROM account WHERE sink = ?) LIMIT ?",
+            (place.id, place.id, REPORTS),
+        ).fetchall()
         return [LossReport(*row) for row in rows]
 
+    def _note_report(self, place: _Place, report: LossReport) -> None:
+        self._db.execute(
+            "INSERT INTO account (sink, boot, reported_lost, reported_dropped, reported_filtered)"
+            " SELECT ?, id, ?, ?, ? FROM boot WHERE device_id = ? AND boot_id = ?"
+            " ON CONFLICT DO UPDATE SET reported_lost = excluded.reported_lost,"
+            " reported_dropped = excluded.reported_dropped, reported_filtered = excluded.reported_filtered",
+            (place.id, report.lost, report.dropped, report.filtered, report.device_id, report.boot_id),
+        )
+
+    # -- what goes
+
+    def _floor(self, priority: int) -> int:
+        """Up to here every sink that holds entries has been."""
+        return min((p.position(priority) for p in self._places.values() if p.holds), default=lane_start(priority))
+
+    def _free(self, priority: int, after: int) -> None:
+        """Delete what lies between and no sink that holds entries needs; a sink that is behind without holding has missed it."""
+        floor = self._floor(priority)
+        for place in self._places.values():
+            if not place.holds and place.position(priority) < floor:
+                self._miss(place, priority, floor)
+        self._free_between(after, floor)
+
+    def _free_between(self, after: int, to: int) -> None:
+        if to <= after:
+            return
+        needed = "entry NOT IN (SELECT entry FROM aside JOIN sink ON sink.id = aside.sink WHERE holds AND entry > ? AND entry <= ?)"
+        where, values = f"entry > ? AND entry <= ? AND {needed}", (after, to, after, to)
+        for place in self._places.values():
+            if not place.holds:
+                self._charge_asides(place, where, values)
+                self._forget_offer(place, {e for e in place.unanswered if after < e <= to})
+        for table in ("queue", "aside"):
+            self._db.execute(f"DELETE FROM {table} WHERE {where}", values)
+
+    def _free_unneeded(self, entries: Collection[int]) -> None:
+        """Delete those entries that every sink has passed and none needs any more."""
+        for entry in entries:
+            self._free_between(entry - 1, min(entry, self._floor(lane_of(entry))))
+
+    def _miss(self, place: _Place, priority: int, floor: int) -> None:
+        position = place.position(priority)
+        self._charge(place, "dropped", self._between(position, floor, given_to=place))
+        self._charge(place, "filtered", self._between(position, floor, withheld_from=place))
+        self._forget_offer(place, {e for e in place.unanswered if position < e <= floor})
+        self._move(place, priority, floor)
+
+    def _drop_old(self) -> int:
+        """Drop what is older than the bound; returns how many."""
+        if self._max_age_s is None:
+            return 0
+        latest_s = int(self._clock_s() - self._clock_zero_s) - self._max_age_s
+        dropped = 0
+        while count := self._drop_some(latest_s):
+            dropped += count
+        return dropped
+
+    def _make_room(self) -> int:
+        """Drop until the bound is kept; returns how many."""
+        dropped = 0
+        while used_bytes(self._db) > self._max_bytes and (count := self._drop_some(None)):
+            dropped += count
+        return dropped
+
+    def _drop_some(self, latest_s: int | None) -> int:
+        """Drop the oldest entries of the lowest priority that has some, up to a bound; only those from before ``latest_s``."""
+        under_way = set[int]().union(*(place.unanswered for place in self._places.values()))
+        for priority in sorted(self._lanes):
+            chosen: list[Any] = []
+            cursor = self._db.execute(
+                f"SELECT entry, boot, {WEIGHT}, region, age_clock_s FROM queue WHERE entry > ? AND entry < ? ORDER BY entry",
+                (lane_start(priority), lane_start(priority + 1)),
+            )
+            for row in cursor:
+                if (latest_s is not None and row[4] >= latest_s) or len(chosen) == DROP_CHUNK:
+                    break
+                if row[0] not in under_way:
+                    chosen.append(row)
+            cursor.close()
+            if chosen:
+                self._drop(priority, chosen)
+                return len(chosen)
+        return 0
+
+    def _drop(self, priority: int, rows: Sequence[Any]) -> None:
+        entries = [row[0] for row in rows]
+        listed = f"entry IN ({','.join(map(str, entries))})"
+        for place in self._places.values():
+            ahead = [row for row in rows if row[0] > place.position(priority)]
+            for column, is_withheld in (("dropped", False), ("filtered", True)):
+                lost = [row for row in ahead if (row[3] not in (None, place.region)) is is_withheld]
+                self._charge(place, column, [(boot, weight, 1) for _, boot, weight, _, _ in lost])
+            self._charge_asides(place, listed, ())
+        for table in ("queue", "aside"):
+            self._db.execute(f"DELETE FROM {table} WHERE {listed}")
+
+    # -- looking at it, and after the file
+
+    def history(self, device_id: bytes, first_utc_us: int, last_utc_us: int, limit: int) -> list[Envelope]:
+        """Records of one device that are still here, of a span of time (ends included), oldest first; from any thread."""
+        reader = open_read_only(self.path, MIGRATIONS, what="outbox")
+        try:
+            with explained(self.path, "outbox"):
+                where = "WHERE device_id = ? AND kind IS NULL AND time_utc_us BETWEEN ? AND ?"
+                rows = _select(reader, where, (device_id, first_utc_us, last_utc_us, limit))
+        finally:
+            reader.close()
+        return [envelope for row in rows if isinstance(envelope := self._envelope(row), Envelope)]
+
     def depth(self) -> Depth:
-        """How many records wait, and how much room they take."""
+        """How many entries wait, and how much room they take."""
         with explained(self.path, "outbox"):
             return _depth(self._db)
 
@@ -289,7 +704,11 @@ class Outbox:
             return _boots(self._db)
 
     def settle(self) -> None:
-        """Nothing waits: truncate SQLite's log, and take the reserve again if it was used."""
+        """A sink has all that waits: give room back, truncate SQLite's log, take the reserve again if it was used."""
+        with self._committed():
+            is_empty = self._db.execute("SELECT 1 FROM queue LIMIT 1").fetchone() is None
+            # With nothing to move it is quick; else only a part of it, so that nobody waits.
+            give_back_free_pages(self._db, limit_pages=free_pages(self._db) if is_empty else VACUUM_PAGES)
         self._write_back_log()
         if not self._reserve.exists():
             self._keep_reserve()
@@ -322,11 +741,41 @@ def inspect_outbox(path: Path) -> tuple[Depth, list[BootState]]:
         connection.close()
 
 
+@contextlib.contextmanager
+def _savepoint(db: sqlite3.Connection) -> Iterator[None]:
+    """A part of a transaction that is undone alone."""
+    if not db.in_transaction:
+        raise sqlite3.OperationalError("the transaction was rolled back")
+    db.execute("SAVEPOINT one_call")
+    try:
+        yield
+        db.execute("RELEASE one_call")
+    except BaseException:
+        # A full disk makes SQLite roll the whole transaction back by itself.
+        if db.in_transaction:
+            db.execute("ROLLBACK TO one_call")
+            db.execute("RELEASE one_call")
+        raise
+
+
+def _select(db: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[Any]:
+    return db.execute(
+        "SELECT entry, device_id, boot_id, payload, sealed, seq, time_utc_us, time_error_us, model_id, kind, number, last_seq, count"
+        f" FROM queue LEFT JOIN boot ON boot.id = queue.boot LEFT JOIN model ON model.id = queue.model {where} ORDER BY entry LIMIT ?",
+        values,
+    ).fetchall()
+
+
 def _depth(db: sqlite3.Connection) -> Depth:
-    total, refused = db.execute("SELECT count(*), count(refused) FROM record").fetchone()
-    return Depth(waiting=total - refused, refused=refused, used_bytes=used_bytes(db))
+    rows = db.execute("SELECT name, holds, waiting, refused, delivered, dropped, filtered FROM sink ORDER BY id").fetchall()
+    sinks = tuple(SinkDepth(row[0], bool(row[1]), *row[2:]) for row in rows)
+    fullest = max((s for s in sinks if s.holds), key=lambda s: s.waiting, default=max(sinks, key=lambda s: s.waiting, default=None))
+    return Depth(fullest.waiting if fullest else 0, fullest.refused if fullest else 0, used_bytes(db), sinks)
 
 
 def _boots(db: sqlite3.Connection) -> list[BootState]:
-    rows = db.execute("SELECT device_id, boot_id, next_seq, pulled, lost, dropped FROM boot ORDER BY device_id, boot_id").fetchall()
+    rows = db.execute(
+        "SELECT device_id, boot_id, next_seq, pulled, lost, coalesce(max(dropped), 0), boot.filtered"
+        " FROM boot LEFT JOIN account ON account.boot = boot.id GROUP BY boot.id ORDER BY device_id, boot_id"
+    ).fetchall()
     return [BootState(*row) for row in rows]

@@ -187,7 +187,9 @@ class Puller:
         """Put records and cursor into the outbox; False when the cursor must be read again."""
         try:
             dropped = await self._store.call(
-                lambda outbox: outbox.append(boot.device_id, boot.boot_id, records, since=since, next_seq=next_seq, lost=lost)
+                lambda outbox: outbox.append(
+                    boot.device_id, boot.boot_id, records, since=since, next_seq=next_seq, lost=lost, region=self._settings.region
+                )
             )
         except CursorMoved:
             return False

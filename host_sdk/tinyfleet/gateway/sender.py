@@ -25,6 +25,7 @@ class Sender:
     """Delivers one outbox to one sink.
 
     Args:
+        name: The sink's place in the outbox.
         sink: The other end.
         store: The outbox.
         status: Kept up to date.
@@ -32,7 +33,8 @@ class Sender:
         retry_max_s: Longest pause between two attempts.
     """
 
-    def __init__(self, sink: Sink, store: StoreThread, status: SinkStatus, *, batch_records: int, retry_max_s: float) -> None:
+    def __init__(self, name: str, sink: Sink, store: StoreThread, status: SinkStatus, *, batch_records: int, retry_max_s: float) -> None:
+        self._name = name
         self._sink = sink
         self._store = store
         self._status = status
@@ -83,16 +85,15 @@ class Sender:
         log.warning("delivery failed sink=%s error=%s hint=%s", self._sink.name, error, hint)
 
     async def _pause(self, seconds: float) -> None:
-        await self._store.call(lambda outbox: outbox.release())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
 
     async def _deliver_once(self) -> bool:
         """Offer the oldest batch; False when there is nothing to deliver."""
-        batch = await self._store.call(lambda outbox: outbox.batch(self._limit, BATCH_BYTES))
+        batch = await self._store.call(lambda outbox: outbox.batch(self._name, self._limit, BATCH_BYTES))
         if not batch.envelopes and not batch.reports:
             if self._status.state == "delivering":
-                await self._store.call(lambda outbox: outbox.settle())
+                await self._store.call_alone(lambda outbox: outbox.settle())
             return False
         self._status.state = "delivering"
         self._status.attempts += 1
@@ -103,7 +104,9 @@ class Sender:
             return True
         if batch.envelopes and not delivery.accepted and not delivery.refused:
             raise SinkError(f"{self._sink.name} answered, but named none of {len(batch.envelopes)} records", retryable=True)
-        await self._store.call(lambda outbox: outbox.acknowledge(delivery.accepted, refused=delivery.refused, reports=batch.reports))
+        await self._store.call(
+            lambda outbox: outbox.acknowledge(self._name, delivery.accepted, refused=delivery.refused, reports=batch.reports)
+        )
         self._backoff.reset()
         self._limit = min(self._batch_records, self._limit * 2)
         self._status.delivered += len(delivery.accepted)
@@ -119,7 +122,7 @@ class Sender:
         if len(batch.envelopes) <= 1:
             entries = [(e.entry, "too large for the sink") for e in batch.envelopes]
             log.error("record too large for the sink, kept in the outbox count=%d reports=%d", len(entries), len(batch.reports))
-            await self._store.call(lambda outbox: outbox.acknowledge((), refused=entries))
+            await self._store.call(lambda outbox: outbox.acknowledge(self._name, (), refused=entries))
             if not entries:
                 raise SinkError(f"{self._sink.name} takes not even a loss report", retryable=True)
             return

@@ -1,29 +1,50 @@
-"""One gateway process: a puller per device, one sender per sink, one outbox."""
+"""One gateway process: a puller per device, a sender per sink, one outbox."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from tinyfleet.data_dir import held_data_dir
-from tinyfleet.gateway.config import GatewayConfig
-from tinyfleet.gateway.outbox import OUTBOX_FILE, Outbox
+from tinyfleet.gateway.config import DeviceSettings, GatewayConfig
+from tinyfleet.gateway.outbox import OUTBOX_FILE, NewDerived, Outbox, SinkPlace, WhenFull
 from tinyfleet.gateway.puller import DeviceOpener, Puller
 from tinyfleet.gateway.sender import Sender
-from tinyfleet.gateway.sinks.sink import SinkContext
+from tinyfleet.gateway.sinks.sink import Sink, SinkContext
 from tinyfleet.gateway.status import DeviceStatus, GatewayStatus, SinkStatus
 from tinyfleet.gateway.store_thread import StoreThread
 from tinyfleet.telemetry import Envelope
-from tinyfleet_codegen.errors import ConfigError
+from tinyfleet_codegen.errors import ConfigError, StoreDamaged, StoreError, TinyfleetError
 
 log = logging.getLogger(__name__)
 
 STATUS_INTERVAL_S = 1.0
 FINISH_S = 3.0
 """How long a delivery that has begun may take when the gateway is asked to stop."""
+ALARM = "alarm"
+"""Kind of a derived record: something is wrong with the gateway itself. Its body has ``reason`` and ``detail``."""
+ALARM_PRIORITY = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    sink: Sink
+    sender: Sender
+    task: asyncio.Task[None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pulling:
+    settings: DeviceSettings
+    status: DeviceStatus
+    task: asyncio.Task[None]
 
 
 class Gateway:
@@ -32,16 +53,31 @@ class Gateway:
     Args:
         config: A validated configuration.
         opener: How devices are opened: :func:`tinyfleet.device.open_device`.
+        reread: Reads the configuration again for :meth:`reload`; None: it cannot change.
     """
 
-    def __init__(self, config: GatewayConfig, opener: DeviceOpener) -> None:
+    def __init__(self, config: GatewayConfig, opener: DeviceOpener, *, reread: Callable[[], GatewayConfig] | None = None) -> None:
         self._config = config
         self._opener = opener
-        self._stop = asyncio.Event()
+        self._reread = reread
+        self._news = asyncio.Event()
+        self._is_stopping = False
+        self._is_reloading = False
+        self._damage: StoreDamaged | None = None
+        self._status = GatewayStatus(config.gateway.id)
+        self._sendings: dict[str, _Sending] = {}
+        self._pullings: dict[str, _Pulling] = {}
+        self._claims: dict[bytes, str] = {}
 
     def stop(self) -> None:
         """Ask :meth:`run` to end; from the loop's thread, for example in a signal handler."""
-        self._stop.set()
+        self._is_stopping = True
+        self._news.set()
+
+    def reload(self) -> None:
+        """Read the configuration again; from the loop's thread. A wrong one changes nothing, and is one error in the log."""
+        self._is_reloading = True
+        self._news.set()
 
     async def run(self, on_ready: Callable[[], None] | None = None) -> None:
         """Relay until :meth:`stop`.
@@ -50,57 +86,207 @@ class Gateway:
             on_ready: Called when the outbox is open and every device is being tried.
 
         Raises:
-            ConfigError: the access token cannot be had.
+            ConfigError: a secret cannot be had.
+            SetupError: a sink needs a package that is not installed.
             StoreError: the data folder or the outbox cannot be used, or another gateway uses it.
         """
-        config = self._config
-        if len(config.sink) > 1:
-            raise ConfigError("one sink in this version", hint="remove the others")
-        with held_data_dir(config.data_dir, what="gateway"):
-            outbox = open_outbox(config)
-            store = StoreThread(outbox)
-            settings = config.sink[0]
-            sink = settings.open(SinkContext(config.gateway.id, outbox.outbox_id, config.folder, _no_history))
-            status = GatewayStatus(config.gateway.id, sinks=[SinkStatus(sink.name)])
-            sender = Sender(sink, store, status.sinks[0], batch_records=settings.batch_records, retry_max_s=settings.retry_max_s)
-            claims: dict[bytes, str] = {}
-            tasks = []
-            for device in config.device:
-                status.devices.append(DeviceStatus(device.url))
-                puller = Puller(device, opener=self._opener, store=store, on_commit=sender.wake, claims=claims, status=status.devices[-1])
-                tasks.append(asyncio.create_task(puller.run(), name=f"puller {device.url}"))
-            tasks.append(asyncio.create_task(_write_status(status, config.data_dir), name="status"))
-            sending = asyncio.create_task(sender.run(), name="sender")
-            log.info("gateway started id=%s devices=%d sink=%s", config.gateway.id, len(config.device), sink.name)
+        data_dir = self._config.data_dir
+        with held_data_dir(data_dir, what="gateway"):
+            writing = asyncio.create_task(_write_status(self._status, data_dir), name="status")
             try:
-                if on_ready is not None:
-                    on_ready()
-                await self._stop.wait()
+                while not self._is_stopping:
+                    await self._relay(on_ready)
+                    on_ready = None
             finally:
-                await _cancel(tasks)
-                sender.stop()
-                await asyncio.wait([sending], timeout=FINISH_S)
-                await _cancel([sending])
-                await sink.close()
-                store.close()
-                status.is_stopped = True
+                await _cancel([writing])
+                self._status.is_stopped = True
                 with contextlib.suppress(OSError):
-                    status.write(config.data_dir)
-                log.info("gateway stopped id=%s", config.gateway.id)
+                    self._status.write(data_dir)
+                log.info("gateway stopped id=%s", self._config.gateway.id)
+
+    async def _relay(self, on_ready: Callable[[], None] | None) -> None:
+        """Relay until asked to stop, or until the outbox is damaged."""
+        loop = asyncio.get_running_loop()
+
+        def on_damage(error: StoreDamaged) -> None:
+            loop.call_soon_threadsafe(self._on_damage, error)
+
+        outbox = open_outbox(self._config, damage=self._damage)
+        self._damage = None
+        store = StoreThread(outbox, on_damage)
+        try:
+            await self._start_sinks(self._config, self._open_sinks(self._config, outbox), store)
+            await self._start_devices(self._config, store)
+            log.info("gateway started id=%s devices=%d sinks=%s", self._config.gateway.id, len(self._pullings), ",".join(self._sendings))
+            if on_ready is not None:
+                on_ready()
+            while not self._is_stopping and self._damage is None:
+                await self._news.wait()
+                self._news.clear()
+                if self._is_reloading:
+                    self._is_reloading = False
+                    await self._reload(outbox, store)
+        finally:
+            await self._stop_devices(set(self._pullings))
+            await self._stop_sinks()
+            await asyncio.to_thread(store.close)
+
+    def _on_damage(self, error: StoreDamaged) -> None:
+        if self._damage is None:
+            log.error("outbox damaged error=%s", error)
+        self._damage = error
+        self._news.set()
+
+    async def _reload(self, outbox: Outbox, store: StoreThread) -> None:
+        """Take over a changed configuration. What is in the outbox stays; a device whose table is the same is not disturbed."""
+        if self._reread is None:
+            return
+        sinks: dict[str, Sink] = {}
+        try:
+            config = self._reread()
+            _refuse_fixed(self._config, config)
+            sinks = self._open_sinks(config, outbox)
+            await self._stop_sinks()
+            await store.call(lambda o: o.configure(sink_places(config), **_bounds(config)))
+        except TinyfleetError as error:
+            log.error("configuration not reloaded, the old one goes on error=%s hint=%s", error, error.hint or "-")
+            for sink in sinks.values():
+                await sink.close()
+            if not self._sendings:
+                await self._start_sinks(self._config, self._open_sinks(self._config, outbox), store)
+            return
+        self._config = config
+        await self._start_sinks(config, sinks, store)
+        tables = {d.url: d for d in config.device}
+        await self._stop_devices({url for url, pulling in self._pullings.items() if tables.get(url) != pulling.settings})
+        await self._start_devices(config, store)
+        log.info("configuration reloaded devices=%d sinks=%s", len(self._pullings), ",".join(self._sendings))
+
+    def _open_sinks(self, config: GatewayConfig, outbox: Outbox) -> dict[str, Sink]:
+        async def history(device_id: bytes, first_utc_us: int, last_utc_us: int, limit: int) -> list[Envelope]:
+            return await asyncio.to_thread(outbox.history, device_id, first_utc_us, last_utc_us, limit)
+
+        context = SinkContext(config.gateway.id, outbox.outbox_id, config.folder, history)
+        return {settings.label: settings.open(context) for settings in config.sink}
+
+    async def _start_sinks(self, config: GatewayConfig, sinks: dict[str, Sink], store: StoreThread) -> None:
+        self._status.sinks.clear()
+        for settings in config.sink:
+            status = SinkStatus(settings.label, sinks[settings.label].name)
+            sender = Sender(
+                settings.label,
+                sinks[settings.label],
+                store,
+                status,
+                batch_records=settings.batch_records,
+                retry_max_s=settings.retry_max_s,
+            )
+            self._status.sinks.append(status)
+            task = asyncio.create_task(sender.run(), name=f"sender {settings.label}")
+            self._sendings[settings.label] = _Sending(sinks[settings.label], sender, task)
+
+    async def _stop_sinks(self) -> None:
+        """End every delivery that is under way, one way or the other."""
+        for sending in self._sendings.values():
+            sending.sender.stop()
+        if self._sendings:
+            await asyncio.wait([s.task for s in self._sendings.values()], timeout=FINISH_S)
+        await _cancel([s.task for s in self._sendings.values()])
+        for sending in self._sendings.values():
+            await sending.sink.close()
+        self._sendings.clear()
+
+    def _wake(self) -> None:
+        for sending in self._sendings.values():
+            sending.sender.wake()
+
+    async def _start_devices(self, config: GatewayConfig, store: StoreThread) -> None:
+        for settings in config.device:
+            if settings.url not in self._pullings:
+                status = DeviceStatus(settings.url)
+                puller = Puller(settings, opener=self._opener, store=store, on_commit=self._wake, claims=self._claims, status=status)
+                task = asyncio.create_task(puller.run(), name=f"puller {settings.url}")
+                self._pullings[settings.url] = _Pulling(settings, status, task)
+        self._status.devices[:] = [self._pullings[d.url].status for d in config.device]
+
+    async def _stop_devices(self, urls: set[str]) -> None:
+        await _cancel([self._pullings.pop(url).task for url in urls])
 
 
-def open_outbox(config: GatewayConfig) -> Outbox:
+def open_outbox(config: GatewayConfig, *, damage: StoreDamaged | None = None) -> Outbox:
     """Open the outbox that a configuration names; its folder exists.
+
+    A damaged one is put aside, a new one is started, and an alarm goes upstream in it.
+
+    Args:
+        config: The configuration.
+        damage: Why the outbox that is there must not be used any more; None: it is opened.
 
     Raises:
         StoreError: the outbox cannot be used.
     """
-    return Outbox(
-        config.data_dir / OUTBOX_FILE,
-        gateway_id=config.gateway.id,
-        max_bytes=config.outbox.max_bytes,
-        when_full=config.outbox.when_full,
-    )
+    path = config.data_dir / OUTBOX_FILE
+
+    def opened() -> Outbox:
+        return Outbox(path, gateway_id=config.gateway.id, sinks=sink_places(config), **_bounds(config))
+
+    if damage is None:
+        try:
+            return opened()
+        except StoreDamaged as error:
+            damage = error
+    aside = quarantine(path)
+    log.error("outbox damaged, put aside, a new one is started folder=%s error=%s", aside, damage)
+    outbox = opened()
+    body = json.dumps({"reason": "outbox damaged", "detail": str(damage), "kept_in": aside.name}).encode()
+    outbox.add([NewDerived(ALARM, body, time_utc_us=time.time_ns() // 1000, priority=ALARM_PRIORITY)])
+    return outbox
+
+
+def quarantine(path: Path) -> Path:
+    """Move a database with all that belongs to it into a new folder beside it, which is returned.
+
+    Raises:
+        StoreError: it cannot be moved.
+    """
+    number = 1
+    while (aside := path.with_name(f"{path.stem}.damaged-{number}")).exists():
+        number += 1
+    try:
+        aside.mkdir(mode=0o700)
+        for suffix in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside / part.name)
+    except OSError as error:
+        raise StoreError(f"cannot put {path} aside: {error.strerror}", hint=f"move it and its -wal away from {path.parent}") from error
+    return aside
+
+
+def sink_places(config: GatewayConfig) -> list[SinkPlace]:
+    """The sinks of a configuration as its outbox knows them."""
+    return [SinkPlace(s.label, s.holds, s.region) for s in config.sink]
+
+
+class _Bounds(TypedDict):
+    max_bytes: int
+    max_age_s: int | None
+    when_full: WhenFull
+
+
+def _bounds(config: GatewayConfig) -> _Bounds:
+    return {"max_bytes": config.outbox.max_bytes, "max_age_s": config.outbox.max_age_s, "when_full": config.outbox.when_full}
+
+
+def _refuse_fixed(old: GatewayConfig, new: GatewayConfig) -> None:
+    """What belongs to the outbox's file cannot change under it.
+
+    Raises:
+        ConfigError: it has changed.
+    """
+    for key, was, value in (("gateway.id", old.gateway.id, new.gateway.id), ("gateway.data_dir", old.data_dir, new.data_dir)):
+        if was != value:
+            raise ConfigError(f"{key} = {str(value)!r}: was {str(was)!r} when the gateway started", hint="restart the gateway to change it")
 
 
 async def check_sinks(config: GatewayConfig) -> None:
@@ -113,6 +299,17 @@ async def check_sinks(config: GatewayConfig) -> None:
     for settings in config.sink:
         sink = settings.open(SinkContext(config.gateway.id, bytes(16), config.folder, _no_history))
         await sink.close()
+
+
+def describe_sinks(config: GatewayConfig) -> list[str]:
+    """One line a sink: what it is, what it gets, and what may not leave by it."""
+    lines = []
+    for sink in config.sink:
+        kept = "kept until it has it" if sink.holds else "not kept for it"
+        barred = [d.url for d in config.device if d.region not in (None, sink.region)]
+        gets = "everything" if not barred else f"nothing of {', '.join(barred)} (region)"
+        lines.append(f"{sink.label}: {sink.describe()}; {sink.delivery}, {kept}; gets {gets}")
+    return lines
 
 
 async def _no_history(_device_id: bytes, _first_utc_us: int, _last_utc_us: int, _limit: int) -> list[Envelope]:

@@ -40,9 +40,15 @@ class DeviceStatus:
 
 @dataclass(slots=True)
 class SinkStatus:
-    """The sink since the gateway started."""
+    """One sink since the gateway started, or since its configuration was read again.
+
+    Attributes:
+        name: Its place in the outbox.
+        target: Where it goes.
+    """
 
     name: str
+    target: str
     state: str = "idle"
     delivered: int = 0
     refused: int = 0
@@ -120,7 +126,13 @@ def read_status(data_dir: Path) -> dict[str, Any]:
         "running": age_s < STALE_S and not live["is_stopped"] and _is_alive(live["pid"]),
         "gateway_id": live.get("gateway_id"),
         "pid": live.get("pid"),
-        "outbox": {**asdict(depth), "dropped": sum(b.dropped for b in boots), "lost": sum(b.lost for b in boots)},
+        "outbox": {
+            "waiting": depth.waiting,
+            "refused": depth.refused,
+            "used_bytes": depth.used_bytes,
+            **{name: sum(getattr(b, name) for b in boots) for name in ("lost", "dropped", "filtered")},
+            "sinks": [asdict(s) for s in depth.sinks],
+        },
         "boots": [asdict(b) for b in boots],
         "devices": live.get("devices", []),
         "sinks": live.get("sinks", []),

@@ -151,6 +151,11 @@ class SinkSettings(BaseModel, ABC):
         pattern=r"^([A-Za-z0-9._-]{1,64})?$",
         description="1 to 64 letters, digits, '.', '_' or '-'; its place in the outbox goes by it; default: the type",
     )
+    region: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="where it is; of devices with a region it gets those of the same; default: only devices without one",
+    )
     batch_records: int = Field(default=500, ge=1, le=5000, description="records in one delivery, 1 to 5000")
     retry_max_s: float = Field(default=30.0, ge=0.05, le=3600, description="longest pause between two attempts in seconds, 0.05 to 3600")
 
