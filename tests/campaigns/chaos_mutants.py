@@ -88,7 +88,7 @@ def ack_before_commit() -> None:
             window()
         commit(self)
         waiting.append((arguments, named))
-        return Ingested(len(arguments[0]), 0, 0, 0)
+        return Ingested(len(arguments[0]), 0, 0, 0, 0)
 
     def counted(self: CloudStore) -> dict[str, int]:
         commit(self)
