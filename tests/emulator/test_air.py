@@ -292,7 +292,7 @@ def test_faults_file(tmp_path: Path) -> None:
         ("credits = 0", "credits must be 1 to 64, not 0"),
         ("delay_ms = '5'", "delay_ms must be a number >= 0, not '5'"),
         ("silence_after_bytes = 5", "silence_after_bytes must be a list of counts, not 5"),
-        ("dorp = 1", "unknown key 'dorp'"),
+        ("drops = 1", "unknown key 'drops'"),
         ("= 1", "is not TOML"),
     ],
 )
