@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     )
     bench.command("mlperf", epilog="Example: tinyfleet bench mlperf kws_ref_model.tflite --board mps2_an386")(bench_mlperf_command)
     bench.command("gateway", epilog="Example: tinyfleet bench gateway --devices 200 --seconds 60")(bench_gateway_command)
+    bench.command("ble", epilog="Example: tinyfleet bench ble --boot build/signed --board mps2_an386")(bench_ble_command)
     app.add_typer(bench, name="bench")
 
 
@@ -117,6 +118,36 @@ def bench_mlperf_command(
         )
     if report.equal < report.checked:
         raise typer.Exit(1)
+
+
+def bench_ble_command(
+    boot: Annotated[Path, typer.Option(metavar="DIR", help="Folder that tinyfleet build --signed wrote.")],
+    board: Annotated[str, typer.Option(help="Emulated board.")] = "mps2_an386",
+    boards: Annotated[int, typer.Option(min=1, max=64, help="Boards that idle on the air at once.")] = 8,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Connections and restarts; their median counts.")] = 5,
+    as_json: JsonFlag = False,
+) -> None:
+    """Bluetooth LE of emulated boards in the air: what idle boards cost, how fast one connects, restarts, takes and gives.
+
+    There is no radio in it: none of these is a radio's speed.
+    """
+    from tinyfleet.bench.ble import bench_ble  # noqa: PLC0415 - keeps --help fast
+
+    figures = bench_ble(boot, board, boards=boards, rounds=rounds)
+    if as_json:
+        print_json(asdict(figures))
+        return
+    idle = f"{figures.boards} boards {figures.idle_cores:.1%} of a core in all, the air {figures.air_cores:.1%}"
+    print_facts(
+        [
+            ("advertising", f"{figures.boards} boards {figures.advertising_s:.1f} s after the first was started"),
+            ("idle", idle),
+            ("connect", f"{figures.connect_s:.2f} s: scan, connect, discover, session"),
+            ("reset", f"{figures.reset_s:.2f} s from the request until the next session"),
+            ("upload", f"{figures.upload_kib_per_s:.1f} KiB/s, a firmware image in a session"),
+            ("notifications", f"{figures.notify_kb_per_s:.0f} kB/s, records in a session"),
+        ]
+    )
 
 
 _HEADER = (

@@ -16,6 +16,7 @@ import typer
 
 from tinyfleet.cli.output import JsonFlag, print_facts
 from tinyfleet_codegen.errors import LinkClosed, UsageError
+from tinyfleet_codegen.wire.ble import name_of
 
 if TYPE_CHECKING:
     from tinyfleet.emulator import EmulatedBoard
@@ -120,7 +121,7 @@ def _parse_device_id(text: str | None) -> bytes | None:
 
 
 def _print_addresses(board: str, emulated: EmulatedBoard, air: str | None, as_json: bool) -> None:
-    ble = f"ble://tf-{emulated.device_id.hex()[:5]}?air={air}" if air is not None else None
+    ble = f"ble://{name_of(emulated.device_id)}?air={air}" if air is not None else None
     nvm = str(emulated.nvm.absolute())
     if as_json:
         # One line, flushed: a program reads it and goes on.

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _ATT_CID = 4
 _MTU_REQUEST, _MTU_RESPONSE, _NOTIFICATION, _WRITE_COMMAND = 0x02, 0x03, 0x1B, 0x52
+_NOTIFICATION_HEADER_BYTES = 4 + 3  # L2CAP, ATT
 _LATEST_S = 0.05  # A packet that waits to be overtaken goes on after that time even if none comes.
 
 
@@ -28,6 +29,7 @@ class Counts:
     links: int = 0
     carried_packets: int = 0
     carried_bytes: int = 0
+    notified_bytes: int = 0  # the values of notifications
     dropped: int = 0
     duplicated: int = 0
     late: int = 0
@@ -134,6 +136,8 @@ class Medium(LocalLink):
             agreed = min(faults.att_mtu, int.from_bytes(pdu[5:7], "little"))
             pdu = pdu[:5] + agreed.to_bytes(2, "little") + pdu[7:]
         elif operation in {_NOTIFICATION, _WRITE_COMMAND}:
+            if operation == _NOTIFICATION:
+                self.counts.notified_bytes += len(pdu) - _NOTIFICATION_HEADER_BYTES
             if self._happens(faults.drop):
                 self.counts.dropped += 1
                 return

@@ -1,0 +1,166 @@
+"""What Bluetooth LE costs and gives, in the air: emulated boards, no radio. None of these is a radio's speed.
+
+::
+
+    figures = bench_ble(Path("build/signed"), "mps2_an386", boards=8)     # folder that tinyfleet build --signed wrote
+    print(figures.connect_s, figures.notify_kb_per_s)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from tinyfleet.device import Device, open_device
+from tinyfleet.device_keys import ENVIRONMENT, new_key
+from tinyfleet.emulator import EmulatedBoard, create_nvm
+from tinyfleet.emulator.air import ThreadedAir, serve_air
+from tinyfleet.image import find_factory_image, write_factory_slot
+from tinyfleet.ota import push_firmware
+from tinyfleet_codegen.errors import LinkTimeout
+
+_ADVERTISING_S = 30.0
+_IDLE_S = 5.0
+_WINDOWS = 1000
+_RECORDS_A_PULL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class BleFigures:
+    """One run.
+
+    Attributes:
+        boards: Boards on the air at once.
+        advertising_s: From the start of the first board until all advertise.
+        idle_cores: Processor time of all boards together while they advertise, as a share of one core.
+        air_cores: That of the air.
+        connect_s: Scan, connect, discover, hello and session; median.
+        reset_s: From the request to restart over this link until a new session is open; median.
+        upload_kib_per_s: A firmware image into the other slot, in a session.
+        notify_kb_per_s: What the board notifies, 1000 bytes a second: records pulled in a session, as they are in the air.
+    """
+
+    boards: int
+    advertising_s: float
+    idle_cores: float
+    air_cores: float
+    connect_s: float
+    reset_s: float
+    upload_kib_per_s: float
+    notify_kb_per_s: float
+
+
+def bench_ble(boot: Path, board: str, *, boards: int = 8, rounds: int = 5) -> BleFigures:
+    """Measure.
+
+    Args:
+        boot: Folder that ``tinyfleet build --signed`` wrote.
+        board: Board id.
+        boards: How many of them idle on the air.
+        rounds: Connections and restarts, of which the median counts.
+
+    Raises:
+        LinkError, DeviceError, ...: see :func:`tinyfleet.device.open_device`.
+    """
+    with TemporaryDirectory(prefix="tinyfleet-ble-") as folder, _keys(Path(folder) / "keys"), serve_air() as air, ExitStack() as running:
+        started = time.monotonic()
+        emulated = [running.enter_context(start_on_air(board, boot, Path(folder) / f"{index}.nvm", air)) for index in range(boards)]
+        advertising_s = wait_until_advertising(air, boards) - started
+        idle, air_cores = idle_cores(emulated)
+        for other in emulated[1:]:
+            other.stop()
+        connect_s, reset_s, upload, notify = asyncio.run(_measure_one(emulated[0], air, boot, rounds))
+    return BleFigures(boards, advertising_s, sum(idle), air_cores, connect_s, reset_s, upload, notify)
+
+
+def start_on_air(board: str, boot: Path, nvm: Path, air: ThreadedAir) -> EmulatedBoard:
+    """An updatable board fresh from the factory, on the air."""
+    create_nvm(nvm, board)
+    write_factory_slot(nvm, board, find_factory_image(boot).read_bytes())
+    return EmulatedBoard.start(board, boot / "bootloader" / "bootloader.elf", nvm, air=air.address)
+
+
+def wait_until_advertising(air: ThreadedAir, count: int) -> float:
+    """Wait until so many controllers advertise; the time when they did.
+
+    Raises:
+        LinkTimeout: not within half a minute.
+    """
+    deadline = time.monotonic() + _ADVERTISING_S
+    while len(air.advertisers) < count:
+        if time.monotonic() > deadline:
+            raise LinkTimeout(f"{len(air.advertisers)} of {count} boards advertise after {_ADVERTISING_S:g} s")
+        time.sleep(0.01)
+    return time.monotonic()
+
+
+def idle_cores(emulated: list[EmulatedBoard], *, seconds: float = _IDLE_S) -> tuple[list[float], float]:
+    """Share of a core that each board takes, and this process with its air, while nothing happens for some seconds."""
+    before = [_cpu_s(board.pid) for board in emulated]
+    own, started = time.process_time(), time.monotonic()
+    time.sleep(seconds)
+    elapsed = time.monotonic() - started
+    return [(_cpu_s(board.pid) - cpu_s) / elapsed for board, cpu_s in zip(emulated, before, strict=True)], (
+        time.process_time() - own
+    ) / elapsed
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _measure_one(board: EmulatedBoard, air: ThreadedAir, boot: Path, rounds: int) -> tuple[float, float, float, float]:
+    url = f"ble://{board.device_id.hex()}?air={air.address}"
+    async with open_device(board.url) as device:
+        with new_key(board.device_id) as key:
+            await device.provision(key)
+    connects, resets = [], []
+    for _ in range(rounds):
+        started = time.monotonic()
+        async with open_device(url) as device:
+            await device.session_status()
+            connects.append(time.monotonic() - started)
+            started = time.monotonic()
+            await device.reset()
+        async with open_device(url) as device:
+            await device.session_status()
+            resets.append(time.monotonic() - started)
+    async with open_device(url) as device:
+        pushed = await push_firmware(device, boot)
+        notify = await _pull_rate(device, air)
+    return median(connects), median(resets), pushed.upload.kib_per_s, notify
+
+
+async def _pull_rate(device: Device, air: ThreadedAir) -> float:
+    """Fill the board's ring with records, and pull them all."""
+    info = await device.model_info()
+    samples = info.window_samples + (_WINDOWS - 1) * info.hop_samples
+    await device.replay(1, np.zeros((samples, info.channels), np.int16))
+    before, started, since = air.counts.notified_bytes, time.monotonic(), 0
+    while (page := await device.results(since, _RECORDS_A_PULL)).records:
+        since = page.next
+    return (air.counts.notified_bytes - before) / 1000 / (time.monotonic() - started)
+
+
+@contextmanager
+def _keys(folder: Path) -> Iterator[None]:
+    """Keys of the measured boards go to a folder of their own."""
+    before = os.environ.get(ENVIRONMENT)
+    os.environ[ENVIRONMENT] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ENVIRONMENT]
+        else:
+            os.environ[ENVIRONMENT] = before
