@@ -23,11 +23,12 @@ from pathlib import Path
 from tests.campaigns.campaign import Campaign, campaign_parser, start_campaign
 from tests.campaigns.chaos_boards import BOARD, ChaosBoard
 from tests.campaigns.chaos_disk import SmallDisk, find_faketime
-from tests.campaigns.chaos_lines import CloudLine, Trouble
+from tests.campaigns.chaos_lines import BoardLine, CloudLine, Trouble
 from tests.campaigns.chaos_mutants import MUTANTS
 from tests.campaigns.chaos_relay import Relay, Service
 from tests.support.no_loss import Verdict, judge
 from tests.support.witness_boards import ring_records, witness_model_dir
+from tinyfleet.demo.broker import Broker
 from tinyfleet.platformio_build import build_firmware
 from tinyfleet_codegen.errors import TinyfleetError
 
@@ -51,24 +52,29 @@ class Chaos:
     Args:
         campaign: Where it reports.
         folder: For everything.
+        disks: The gateway's and the clouds'.
         mutant: A seeded bug, see :mod:`tests.campaigns.chaos_mutants`.
+        routes: See :class:`~tests.campaigns.chaos_relay.Relay`.
     """
 
-    def __init__(self, campaign: Campaign, folder: Path, mutant: str | None) -> None:
+    def __init__(
+        self, campaign: Campaign, folder: Path, disks: tuple[SmallDisk, SmallDisk], *, mutant: str | None, routes: tuple[str, ...]
+    ) -> None:
         self._campaign = campaign
+        self._routes = routes
         self._folder = folder
         self._rng = random.Random(campaign.seed)
         self._happened: Counter[str] = Counter()
         self._restarts: dict[str, asyncio.Task[None]] = {}
         self._effects: set[asyncio.Task[None]] = set()
-        self._gateway_disk = SmallDisk(folder / "gateway_disk", GATEWAY_DISK_MB)
-        self._cloud_disk = SmallDisk(folder / "cloud_disk", CLOUD_DISK_MB)
+        self._gateway_disk, self._cloud_disk = disks
         self._clock = folder / "clock"
         self._clock.write_text("+0\n", encoding="ascii")
         self._verdict = Verdict()
         elf = _build(folder)
         self._boards = [ChaosBoard(n, elf, folder, period_ms=PERIOD_MS) for n in range(BOARDS)]
-        self._line = CloudLine(lambda: self._relay.cloud_port, lambda trouble: self._count(f"http {trouble}"))
+        self._line = CloudLine(lambda: self._relay.clouds["http"].port, lambda trouble: self._count(f"http {trouble}"))
+        self._broker_line = BoardLine()
         self._mutant = mutant
         self._faults = self._all_faults()
 
@@ -76,16 +82,24 @@ class Chaos:
         """Name -> how often in relation to others, and what it does."""
         faults: dict[str, tuple[int, Fault]] = {
             "gateway killed": (5, lambda _: self._kill(self._relay.gateway)),
-            "cloud killed": (4, lambda _: self._kill(self._relay.cloud)),
             "gateway stopped": (1, lambda _: self._stop(self._relay.gateway)),
-            "cloud stopped": (1, lambda _: self._stop(self._relay.cloud)),
             "gateway frozen": (2, lambda rng: self._freeze(self._relay.gateway, rng)),
-            "cloud frozen": (2, lambda rng: self._freeze(self._relay.cloud, rng)),
+            "cloud killed": (4, lambda rng: self._kill(self._some_cloud(rng))),
+            "cloud stopped": (1, lambda rng: self._stop(self._some_cloud(rng))),
+            "cloud frozen": (2, lambda rng: self._freeze(self._some_cloud(rng), rng)),
             "board killed": (3, self._kill_board),
             "link cut": (6, self._cut),
             "link stalled": (3, self._stall),
-            "http": (20, self._trouble),
         }
+        if "http" in self._routes:
+            faults["http"] = (20, self._trouble)
+        if "mqtt" in self._routes:
+            faults["broker killed"] = (3, lambda _: self._break_broker(Broker.kill))
+            faults["broker restarted"] = (3, lambda _: self._break_broker(Broker.stop))
+            faults["broker's link cut"] = (4, self._cut_broker)
+            faults["broker's link stalled"] = (2, self._stall_broker)
+            faults["ingest killed"] = (3, lambda _: self._kill(self._the_ingest()))
+            faults["ingest frozen"] = (1, lambda rng: self._freeze(self._the_ingest(), rng))
         if self._gateway_disk.is_bounded:
             faults["gateway's disk full"] = (2, lambda rng: self._fill(self._gateway_disk, rng))
         if self._cloud_disk.is_bounded:
@@ -132,12 +146,18 @@ class Chaos:
             [board.line.url for board in self._boards],
             gateway_dir=self._gateway_disk.folder / "data",
             cloud_dir=self._cloud_disk.folder / "data",
+            routes=self._routes,
             mutant=self._mutant,
             gateway_env=clock,
         )
         await self._line.open()
-        await self._relay.start_cloud()
-        self._relay.configure(self._relay.http_sink(self._line.port))
+        await self._relay.start_clouds()
+        sinks = self._relay.http_sink(self._line.port) if "http" in self._routes else ""
+        if self._relay.broker is not None:
+            await self._broker_line.open()
+            self._broker_line.lead_to(self._relay.broker.port)
+            sinks += self._relay.mqtt_sink(int(self._broker_line.url.rpartition(":")[2]))
+        self._relay.configure(sinks)
         await self._relay.gateway.start()
         for board in self._boards:
             await board.start()
@@ -150,8 +170,7 @@ class Chaos:
         for board in self._boards:
             await board.close()
         await self._line.close()
-        self._gateway_disk.close()
-        self._cloud_disk.close()
+        await self._broker_line.close()
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -172,21 +191,18 @@ class Chaos:
 
         self._restarts[name] = asyncio.create_task(again())
 
-    def _start_of(self, service: Service) -> Callable[[], Awaitable[None]]:
-        return self._relay.start_cloud if service is self._relay.cloud else service.start
-
     async def _kill(self, service: Service) -> bool:
         if self._is_busy(service.name):
             return False
         await service.kill()
-        self._restart(service.name, self._start_of(service), 0.0)
+        self._restart(service.name, service.start, 0.0)
         return True
 
     async def _stop(self, service: Service) -> bool:
         if self._is_busy(service.name):
             return False
         await service.stop()
-        self._restart(service.name, self._start_of(service), 0.2)
+        self._restart(service.name, service.start, 0.2)
         return True
 
     async def _freeze(self, service: Service, rng: random.Random) -> bool:
@@ -204,6 +220,33 @@ class Chaos:
             return False
         await board.kill()
         self._restart(name, board.start, rng.uniform(0.0, 1.0))
+        return True
+
+    def _some_cloud(self, rng: random.Random) -> Service:
+        return rng.choice(list(self._relay.clouds.values()))
+
+    def _the_ingest(self) -> Service:
+        assert self._relay.ingest is not None
+        return self._relay.ingest
+
+    async def _break_broker(self, end: Callable[[Broker], None]) -> bool:
+        broker = self._relay.broker
+        if broker is None or self._is_busy("broker"):
+            return False
+        await asyncio.to_thread(end, broker)
+
+        async def start() -> None:
+            await asyncio.to_thread(broker.start)
+
+        self._restart("broker", start, 0.2)
+        return True
+
+    async def _cut_broker(self, _: random.Random) -> bool:
+        self._broker_line.cut()
+        return True
+
+    async def _stall_broker(self, rng: random.Random) -> bool:
+        self._spawn(self._broker_line.stall(rng.uniform(0.2, 5.0)))
         return True
 
     async def _cut(self, rng: random.Random) -> bool:
@@ -256,11 +299,13 @@ class Chaos:
             cursors[device_id, boot] = trace.produced(boot)
         try:
             await self._relay.until_drained(cursors)
-            holdings = await self._relay.holdings()
+            holdings = {route: await cloud.holdings() for route, cloud in self._relay.clouds.items()}
         except (TimeoutError, OSError) as error:
             self._campaign.found(str(error))
             return
-        self._verdict = judge(traces, holdings, ring_records=ring_records(RING_BYTES))
+        self._verdict = Verdict()
+        for route, held in holdings.items():
+            self._verdict.add(judge(traces, held, ring_records=ring_records(RING_BYTES)), route)
         for finding in self._verdict.findings:
             self._campaign.found(finding)
         if self._verdict.dropped > MOST_DROPPED * self._verdict.produced:
@@ -273,6 +318,7 @@ class Chaos:
         missing = [] if find_faketime() else ["clock jumps"]
         return {
             "boards": f"{BOARDS} {BOARD}",
+            "routes": "+".join(self._routes),
             "faults": self._happened.total(),
             **self._verdict.facts(),
             "torn": sum(board.trace().torn for board in self._boards),
@@ -291,6 +337,7 @@ def main() -> int:
     parser = campaign_parser("chaos", "Faults between boards and the cloud until the time is up; then everything is judged.", minutes=5)
     parser.add_argument("what", choices=["gateway"], help="what is tried")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), help="bring in a seeded bug, to see it found")
+    parser.add_argument("--routes", default="http", help="ways to a cloud of their own: http, mqtt or http,mqtt (default http)")
     parser.add_argument("--keep", type=Path, help="work in this new folder and keep it: logs, traces, databases")
     options = parser.parse_args()
     campaign = start_campaign("chaos", options)
@@ -300,7 +347,10 @@ def main() -> int:
         else:
             folder = options.keep.resolve()
             folder.mkdir()
-        asyncio.run(Chaos(campaign, folder, options.mutant).run())
+        disks = (SmallDisk(folder / "gateway_disk", GATEWAY_DISK_MB), SmallDisk(folder / "cloud_disk", CLOUD_DISK_MB))
+        for disk in disks:
+            stack.callback(disk.close)
+        asyncio.run(Chaos(campaign, folder, disks, mutant=options.mutant, routes=tuple(options.routes.split(","))).run())
     return campaign.finish()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import httpx
 from tests.campaigns.chaos_mutants import MUTANTS
 from tests.support.no_loss import Holdings, read_holdings
 from tinyfleet.cloud.store import CLOUD_FILE
+from tinyfleet.demo.broker import Broker
 from tinyfleet.demo.process import Process
 from tinyfleet.gateway.outbox import OUTBOX_FILE, inspect_outbox
 from tinyfleet_codegen.errors import StoreError
@@ -40,7 +40,7 @@ class Service:
         self.process: Process | None = None
         self.starts = 0
         self._log = logs / f"{name}.log"
-        mutate = [] if mutant is None or MUTANTS[mutant][0] != name else ["-m", "tests.campaigns.chaos_mutants", mutant]
+        mutate = [] if mutant is None or not name.startswith(MUTANTS[mutant][0]) else ["-m", "tests.campaigns.chaos_mutants", mutant]
         self._program = [sys.executable, *(mutate or ["-m", "tinyfleet"])]
 
     async def start(self) -> None:
@@ -64,17 +64,48 @@ class Service:
             await asyncio.to_thread(self.process.stop)
 
 
+class Cloud(Service):
+    """A cloud that keeps its port and its data over restarts.
+
+    Attributes:
+        port: Where it listens; known after the first start.
+    """
+
+    def __init__(self, name: str, data_dir: Path, logs: Path, *, mutant: str | None, env: Mapping[str, str]) -> None:
+        super().__init__(name, ["cloud", "serve", "--data", str(data_dir), "--port", "0"], logs, mutant=mutant, env=env)
+        self.port = 0
+        self._data_dir = data_dir
+
+    async def start(self) -> None:
+        """Start it, on the port of the last time."""
+        await super().start()
+        assert self.process is not None
+        self.port = int(str(self.process.facts["url"]).rpartition(":")[2])
+        self.words[-1] = str(self.port)
+
+    async def holdings(self) -> Holdings:
+        """What it has."""
+        # A mutant commits late; it is asked first, so that only what a kill took is missing.
+        async with httpx.AsyncClient(trust_env=False, timeout=30.0) as client:
+            await client.get(f"http://127.0.0.1:{self.port}/v1/summary")
+        return await asyncio.to_thread(read_holdings, self._data_dir / CLOUD_FILE)
+
+
 class Relay:
-    """The two of them.
+    """Gateway and cloud; for MQTT also a broker, what brings events from there into a cloud, and that cloud.
 
     Args:
         folder: Gets their folders, logs and configuration.
         device_urls: What the gateway pulls.
+        routes: ``http``, ``mqtt``: ways from the gateway to a cloud of their own.
         gateway_dir: The gateway's data folder, when it is not in ``folder``.
-        cloud_dir: The cloud's.
+        cloud_dir: Folder for those of the clouds.
         mutant: See :class:`Service`.
         dies: File that makes a mutant die in its window.
         gateway_env: Added to the gateway's environment.
+
+    Attributes:
+        clouds: One per route.
     """
 
     def __init__(
@@ -82,6 +113,7 @@ class Relay:
         folder: Path,
         device_urls: Sequence[str],
         *,
+        routes: Sequence[str] = ("http",),
         gateway_dir: Path | None = None,
         cloud_dir: Path | None = None,
         mutant: str | None = None,
@@ -89,26 +121,33 @@ class Relay:
         gateway_env: Mapping[str, str] | None = None,
     ) -> None:
         self.gateway_dir = gateway_dir or folder / "gateway"
-        self.cloud_dir = cloud_dir or folder / "cloud"
         self.config = folder / "gateway.toml"
         self._device_urls = device_urls
+        self._folder = folder
+        logs = folder / "logs"
         env = {"PYTHONPATH": str(Path(__file__).parents[2])} | ({} if dies is None else {"TINYFLEET_MUTANT_DIES": str(dies)})
-        words = ["cloud", "serve", "--data", str(self.cloud_dir), "--port", "0"]
-        self.cloud = Service("cloud", words, folder / "logs", mutant=mutant, env=env)
-        self.gateway = Service(
-            "gateway", ["gateway", "run", str(self.config)], folder / "logs", mutant=mutant, env=env | dict(gateway_env or {})
-        )
+        self.clouds = {
+            route: Cloud(f"cloud_{route}", (cloud_dir or folder) / f"cloud_{route}", logs, mutant=mutant, env=env) for route in routes
+        }
+        words = ["gateway", "run", str(self.config)]
+        self.gateway = Service("gateway", words, logs, mutant=mutant, env=env | dict(gateway_env or {}))
+        self.broker: Broker | None = None
+        self.ingest: Service | None = None
 
     @property
-    def cloud_port(self) -> int:
-        """Where the cloud listens."""
-        return int(self.cloud.words[-1])
+    def cloud(self) -> Cloud:
+        """That of the first route."""
+        return next(iter(self.clouds.values()))
 
-    async def start_cloud(self) -> None:
-        """Start it, on the port of the last time."""
-        await self.cloud.start()
-        assert self.cloud.process is not None
-        self.cloud.words[-1] = str(self.cloud.process.facts["url"]).rpartition(":")[2]
+    async def start_clouds(self) -> None:
+        """Start all that stands behind the gateway."""
+        for cloud in self.clouds.values():
+            await cloud.start()
+        if "mqtt" in self.clouds:
+            self.broker = await asyncio.to_thread(Broker, self._folder / "broker")
+            words = ["cloud", "ingest", "--from", self.broker.url, "--to", f"http://127.0.0.1:{self.clouds['mqtt'].port}"]
+            self.ingest = Service("ingest", words, self._folder / "logs")
+            await self.ingest.start()
 
     def configure(self, sinks: str, *, outbox: str = "", max_records: int = 64, poll_s: float = 0.05) -> None:
         """Write the gateway's configuration."""
@@ -120,9 +159,15 @@ class Relay:
         self.config.write_text(f"version = 2\n\n{gateway}\n{devices}{sinks}\n[outbox]\n{outbox}\n", encoding="utf-8")
 
     def http_sink(self, port: int | None = None) -> str:
-        """A ``[[sink]]`` table for the cloud, or for what stands before it."""
-        url = f"http://127.0.0.1:{port or self.cloud_port}"
-        return f'[[sink]]\ntype = "http"\nurl = "{url}"\ntimeout_s = 4.0\nretry_max_s = 0.5\nbatch_records = 100\n'
+        """A ``[[sink]]`` table for the first cloud, or for what stands before it."""
+        url = f"http://127.0.0.1:{port or self.cloud.port}"
+        return f'[[sink]]\ntype = "http"\nurl = "{url}"\ntimeout_s = 4.0\nretry_max_s = 0.5\nbatch_records = 100\n\n'
+
+    def mqtt_sink(self, port: int | None = None) -> str:
+        """A ``[[sink]]`` table for the broker, or for what stands before it."""
+        assert self.broker is not None
+        url = f"mqtt://127.0.0.1:{port or self.broker.port}"
+        return f'[[sink]]\ntype = "mqtt"\nurl = "{url}"\ntimeout_s = 4.0\nretry_max_s = 0.5\nbatch_records = 100\n\n'
 
     async def until_drained(self, cursors: Mapping[tuple[bytes, int], int], *, timeout_s: float = 120.0) -> None:
         """Wait until the gateway has pulled up to these cursors, and nothing waits in it.
@@ -148,19 +193,9 @@ class Relay:
         except TimeoutError:
             raise TimeoutError(f"not drained within {timeout_s:.0f} s: {state}") from None
 
-    async def holdings(self) -> Holdings:
-        """What the cloud has."""
-        # A mutant commits late; it is asked first, so that only what a kill took is missing.
-        async with httpx.AsyncClient(trust_env=False, timeout=30.0) as client:
-            await client.get(f"http://127.0.0.1:{self.cloud_port}/v1/summary")
-        return await asyncio.to_thread(read_holdings, self.cloud_dir / CLOUD_FILE)
-
     async def close(self) -> None:
-        """End both."""
-        await self.gateway.kill()
-        await self.cloud.kill()
-
-
-def is_root() -> bool:
-    """Whether this process may mount."""
-    return os.geteuid() == 0
+        """End all."""
+        for service in (self.gateway, *([self.ingest] if self.ingest else []), *self.clouds.values()):
+            await service.kill()
+        if self.broker is not None:
+            await asyncio.to_thread(self.broker.kill)

@@ -48,7 +48,7 @@ async def verdict_of(relay: Relay, board: SimulatedBoard, folder: Path) -> Verdi
     trace = read_trace(folder / "trace")
     boot = max(boot for boot, _ in trace.records)
     await relay.until_drained({(board.device_id, boot): trace.produced(boot)}, timeout_s=60)
-    verdict = judge({board.device_id: trace}, await relay.holdings(), ring_records=ring_records(RING_BYTES))
+    verdict = judge({board.device_id: trace}, await relay.cloud.holdings(), ring_records=ring_records(RING_BYTES))
     print(verdict)
     return verdict
 
@@ -60,7 +60,7 @@ async def test_a_kill_in_the_window_of_each_seeded_bug_is_seen(mutant: str | Non
         relay = Relay(tmp_path, [board.url], mutant=mutant, dies=dies)
         victim = relay.gateway if mutant is None else getattr(relay, MUTANTS[mutant][0])
         try:
-            await relay.start_cloud()
+            await relay.start_clouds()
             relay.configure(relay.http_sink())
             await relay.gateway.start()
             make(board, 40)
@@ -71,7 +71,7 @@ async def test_a_kill_in_the_window_of_each_seeded_bug_is_seen(mutant: str | Non
                 dies.touch()
             make(board, 30)
             await wait_until(lambda: not victim.is_running, f"the end of {victim.name}")
-            await (relay.start_cloud() if victim is relay.cloud else relay.gateway.start())
+            await victim.start()
             make(board, 10)
             verdict = await verdict_of(relay, board, tmp_path)
         finally:
@@ -103,7 +103,7 @@ async def test_what_a_restarted_board_had_in_its_ring_is_declared_or_lost(tmp_pa
     async with a_board(tmp_path) as board:
         relay = Relay(tmp_path, [board.url])
         try:
-            await relay.start_cloud()
+            await relay.start_clouds()
             relay.configure(relay.http_sink())
             await relay.gateway.start()
             make(board, 20)
@@ -125,7 +125,7 @@ async def test_what_the_ring_overwrote_is_declared(tmp_path: Path) -> None:
     async with a_board(tmp_path) as board:
         relay = Relay(tmp_path, [board.url])
         try:
-            await relay.start_cloud()
+            await relay.start_clouds()
             relay.configure(relay.http_sink())
             make(board, ring_records(RING_BYTES) + 25)
             await relay.gateway.start()

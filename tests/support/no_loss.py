@@ -78,6 +78,12 @@ class Verdict:
     duplicated: int = 0
     findings: list[str] = field(default_factory=list)
 
+    def add(self, other: Verdict, name: str) -> None:
+        """Sum up two clouds that should hold the same: each counts what was produced for itself."""
+        for key, value in other.facts().items():
+            setattr(self, key, getattr(self, key) + value)
+        self.findings += [f"{name}: {finding}" for finding in other.findings]
+
     def facts(self) -> dict[str, Any]:
         """All counts."""
         facts = asdict(self)
