@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "TINYFLEET_CLOUD_TOKEN"
 PASSWORD_VARIABLE = "TINYFLEET_SOURCE_PASSWORD"
-_SOURCES_HELP = "mqtt://HOST, mqtts://HOST"
+_SOURCES_HELP = "mqtt://HOST, mqtts://HOST, a file or a folder of files"
 
 group = typer.Typer(help="The embedded default cloud endpoint.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -80,7 +80,7 @@ def ingest(
     cloud_ca: Annotated[Path | None, typer.Option(metavar="FILE", help="PEM file: whom to trust at the cloud.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Bring events from a broker, a server or files into a cloud until interrupted; says so once when it reads."""
+    """Bring events from a broker, a server or files into a cloud until interrupted, or until all files are read; says so once."""
     from tinyfleet.cloud.ingest import find_source  # noqa: PLC0415 - keeps --help fast
     from tinyfleet.cloud.ingest.source import Credentials  # noqa: PLC0415
 
@@ -103,7 +103,8 @@ async def _ingest(
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, running.cancel)
         with contextlib.suppress(asyncio.CancelledError):
-            await running
+            if (facts := await running) is not None:
+                announce(facts, json)
 
 
 def _token(path: Path | None) -> str | None:

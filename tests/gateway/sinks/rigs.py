@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import resource
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.gateway.sinks.batches import context
 from tests.gateway.sinks.peers import GATEWAY, Fleet, LocalCloud, local_cloud, mqtt_ingest
 from tests.support.pki import Identity
+from tinyfleet.cloud_events import RECORD_TYPE
 from tinyfleet.demo.broker import Broker
+from tinyfleet.gateway.sinks.file import FileSinkSettings, read_events
 from tinyfleet.gateway.sinks.http import HttpSinkSettings
 from tinyfleet.gateway.sinks.mqtt import MqttSinkSettings
 from tinyfleet.gateway.sinks.sink import Sink, SinkSettings
@@ -32,6 +35,8 @@ class Rig(ABC):
     """One sink and its peer."""
 
     folder: Path
+    answers: ClassVar[bool] = True
+    """Whether the peer is somebody who can be late."""
 
     @abstractmethod
     def settings(self, **changes: Any) -> SinkSettings:
@@ -106,6 +111,48 @@ class MqttRig(_CloudRig):
         return MqttSinkSettings.model_validate(table | changes)
 
 
+class FileRig(Rig):
+    """A folder, and a file system that stops taking data."""
+
+    answers = False
+
+    def __init__(self, bench: Bench) -> None:
+        self.folder = bench.folder
+        self._limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def settings(self, **changes: Any) -> FileSinkSettings:
+        table = {"type": "file", "folder": "out", "max_file_bytes": 8192}
+        return FileSinkSettings.model_validate(table | changes)
+
+    def files(self) -> list[Path]:
+        """All of them, in order, the unfinished one last."""
+        return sorted((self.folder / "out").glob("gw*"))
+
+    async def received(self) -> list[tuple[str, int]]:
+        events = [event for path in self.files() for event in read_events(path)]
+        return [(e["data"]["device_id"], e["data"]["seq"]) for e in events if e["type"] == RECORD_TYPE]
+
+    async def stop_peer(self) -> None:
+        # The kernel refuses every byte from here on, as it does on a full disk.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, self._limit[1]))
+
+    async def start_peer(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, self._limit)
+
+    def slow_down(self, seconds: float) -> None:
+        raise AssertionError("a file answers nothing")
+
+
+@asynccontextmanager
+async def file_rig(bench: Bench) -> AsyncIterator[FileRig]:
+    """See :class:`FileRig`."""
+    rig = FileRig(bench)
+    try:
+        yield rig
+    finally:
+        await rig.start_peer()
+
+
 @asynccontextmanager
 async def http_rig(bench: Bench) -> AsyncIterator[Rig]:
     """See :class:`HttpRig`."""
@@ -121,5 +168,5 @@ async def mqtt_rig(bench: Bench) -> AsyncIterator[MqttRig]:
         yield MqttRig(bench, cloud, broker)
 
 
-RIGS: dict[str, Callable[[Bench], AbstractAsyncContextManager[Rig]]] = {"http": http_rig, "mqtt": mqtt_rig}
+RIGS: dict[str, Callable[[Bench], AbstractAsyncContextManager[Rig]]] = {"http": http_rig, "mqtt": mqtt_rig, "file": file_rig}
 """By the sink's type; a test sees that none is missing."""

@@ -14,6 +14,7 @@ from tinyfleet.cloud.ingest.source import Source
 from tinyfleet_codegen.errors import UsageError
 
 SOURCES = {
+    "file": "tinyfleet.cloud.ingest.files:ingest_files",
     "mqtt": "tinyfleet.cloud.ingest.mqtt:ingest_mqtt",
     "mqtts": "tinyfleet.cloud.ingest.mqtt:ingest_mqtt",
 }
@@ -27,7 +28,7 @@ def find_source(url: str) -> Source:
         UsageError: there is none.
         SetupError: its package is not installed.
     """
-    named = SOURCES.get(urlsplit(url).scheme)
+    named = SOURCES.get(urlsplit(url).scheme or "file")
     if named is None:
         raise UsageError(f"cannot ingest from {url}", hint=f"allowed: {', '.join(f'{scheme}://...' for scheme in SOURCES)}")
     module, _, function = named.partition(":")

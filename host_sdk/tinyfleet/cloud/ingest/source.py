@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tinyfleet.cloud.ingest.forward import Forwarder
 from tinyfleet_codegen.errors import ConfigError
@@ -46,14 +46,19 @@ class Credentials:
 class Source(Protocol):
     """Reads events somewhere and forwards them: committed there first, then acknowledged or marked as read here."""
 
-    async def __call__(self, url: str, credentials: Credentials, forwarder: Forwarder, on_ready: Callable[[], None]) -> None:
+    async def __call__(
+        self, url: str, credentials: Credentials, forwarder: Forwarder, on_ready: Callable[[], None]
+    ) -> dict[str, Any] | None:
         """Run until cancelled, or until nothing is left where a source has an end.
 
         Args:
             url: Where.
             credentials: Who we are there.
             forwarder: Where to.
-            on_ready: Called once when the source is open.
+            on_ready: Called once when the source is open; not where it has an end.
+
+        Returns:
+            Where it has an end: what was read and what became of it.
 
         Raises:
             ConfigError: the URL, or what is there, is not such a source.

@@ -6,11 +6,12 @@ needs beyond the base are imported when it is opened, so that the table can be r
 
 from __future__ import annotations
 
+from tinyfleet.gateway.sinks.file import FileSinkSettings
 from tinyfleet.gateway.sinks.http import HttpSinkSettings
 from tinyfleet.gateway.sinks.mqtt import MqttSinkSettings
 from tinyfleet.gateway.sinks.sink import SinkSettings
 
-SINKS: tuple[type[SinkSettings], ...] = (HttpSinkSettings, MqttSinkSettings)
+SINKS: tuple[type[SinkSettings], ...] = (HttpSinkSettings, MqttSinkSettings, FileSinkSettings)
 """Every kind of sink; a new one is one entry here."""
 
 __all__ = ["SINKS"]
