@@ -62,8 +62,10 @@ def start_board(firmware: Callable[[str], FirmwareBuild], tmp_path: Path) -> Ite
     """Starts emulated boards and stops what still runs: ``start_board(nvm="a.nvm", pty=True)``."""
     with ExitStack() as running:
 
-        def start(*, nvm: str = "board.nvm", board: str = BOARD, pty: bool = False, device_id: bytes | None = None) -> EmulatedBoard:
-            emulated = EmulatedBoard.start(board, firmware(board).elf, tmp_path / nvm, pty=pty, device_id=device_id)
+        def start(
+            *, nvm: str = "board.nvm", board: str = BOARD, pty: bool = False, device_id: bytes | None = None, air: str | None = None
+        ) -> EmulatedBoard:
+            emulated = EmulatedBoard.start(board, firmware(board).elf, tmp_path / nvm, pty=pty, device_id=device_id, air=air)
             return running.enter_context(emulated)
 
         yield start
