@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import struct
 from collections import deque
@@ -30,6 +31,8 @@ REQUEST_OVERHEAD_BYTES = 64
 """Room for the header and the keys of a message whose rest is one byte string."""
 ATTEMPTS = 2
 """How often a request is sent that may be repeated; they share the deadline."""
+MOST_RENEWALS = 4
+"""Connections that may be lost under one request, each made anew."""
 
 
 class DeviceClient:
@@ -84,7 +87,7 @@ class DeviceClient:
         """
         attempts = ATTEMPTS if repeatable else 1
         name = _name(request)
-        attempt, is_renewed = 1, False
+        attempt, renewals = 1, 0
         async with self._turn:
             while True:
                 try:
@@ -93,10 +96,10 @@ class DeviceClient:
                         return cast(ReplyT, self._checked(name, await self._exchange(request)))
                 except (SessionLost, LinkLost) as error:
                     # No reply in a session says so: anybody on the link may, also after the device did what it was asked for.
-                    if is_renewed:
+                    if renewals == (MOST_RENEWALS if isinstance(error, LinkLost) else 1):
                         raise
                     await self._renew()
-                    is_renewed = True
+                    renewals += 1
                     if not repeatable:
                         raise type(error)(
                             f"{self._link.url} restarted or was out of reach; it may have done {name} before, or not",
@@ -129,8 +132,8 @@ class DeviceClient:
             window: At most ``buf_count`` of what :meth:`negotiate` returned, and :attr:`most_under_way`.
 
         Raises:
-            LinkTimeout: no reply within the deadline, or half of it where another one could still be repeated; or the connection was
-                lost, and is a new one.
+            LinkTimeout: no reply within the deadline, or half of it where another one could still be repeated.
+            LinkLost: the connection was lost and is a new one; what was under way was done or not.
             SessionLost: the device restarted; the session is a new one already, and none of what was under way was done in it.
             LinkClosed, DeviceError, ProtocolError: as for :meth:`ask`.
         """
@@ -152,17 +155,17 @@ class DeviceClient:
                     request = under_way.popleft()
                     frame = await self._in_time(self._link.receive_answer(cast(Any, request).BYTES), request)
                     yield cast(ReplyT, self._checked(_name(request), self._parse(request, frame)))
-            except SessionLost:
+            except (SessionLost, LinkLost):
                 await self._renew()
                 raise
-            except LinkLost as error:
-                await self._renew()
-                raise LinkTimeout(f"{self._link.url}: the connection was lost, what was under way is not known") from error
 
     async def _renew(self) -> None:
         try:
             async with asyncio.timeout(2 * self._timeout_s):  # first perhaps a connection, then a session
-                await self._link.renew(self._timeout_s)
+                while True:
+                    with contextlib.suppress(LinkLost):  # again
+                        await self._link.renew(self._timeout_s)
+                        break
         except TimeoutError as error:
             raise LinkTimeout(f"{self._link.url} opened no session within {self._timeout_s:g} s") from error
         log.info("link renewed url=%s", self._link.url)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from tinyfleet.smp.client import DeviceClient
 from tinyfleet.smp.message import Asks, ReplyT
-from tinyfleet_codegen.errors import LinkTimeout, ProtocolError
+from tinyfleet_codegen.errors import LinkLost, LinkTimeout, ProtocolError
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ LEAST_GAIN = 1.05
 """A larger window must be faster by this to be kept."""
 MOST_TIMEOUTS = 3
 """Timeouts in a row that end an upload."""
+MOST_LOSSES = 10
+"""Lost connections in a row that do; each was made anew before the next."""
 
 
 Progress = Callable[[int, int], None]
@@ -117,6 +119,7 @@ async def upload(
     Raises:
         DeviceError: the device refused; the first chunk tells most of it.
         LinkTimeout: three times in a row there was no answer.
+        LinkLost: ten connections in a row were lost before a chunk was answered.
         LinkClosed, ProtocolError: see :class:`DeviceClient`.
     """
     step = client.payload_bytes
@@ -126,7 +129,7 @@ async def upload(
     first = data[: step - FIRST_OVERHEAD_BYTES]
     position = offset_of(await client.ask(chunk(0, first), repeatable=True))
     resumed_at = 0 if position <= len(first) else position
-    sent, lost, timeouts = len(first), 0, 0
+    sent, lost, failures = len(first), 0, 0
     while position < len(data):
         if progress is not None:
             progress(position, len(data))
@@ -136,7 +139,7 @@ async def upload(
         try:
             async for reply in client.ask_in_turn(_chunks(data, position, step, count, chunk, ends), windows.window):
                 wanted, expected = offset_of(reply), ends.pop(0)
-                timeouts = 0
+                failures = 0
                 if wanted > len(data):
                     raise ProtocolError(f"the device wants byte {wanted} of {len(data)}")
                 position = wanted
@@ -144,10 +147,10 @@ async def upload(
                     lost += 1
                     log.info("upload goes back wanted=%d expected=%d", wanted, expected)
                     break
-        except LinkTimeout:
-            timeouts += 1
+        except (LinkTimeout, LinkLost) as error:
+            failures += 1
             lost += 1
-            if timeouts == MOST_TIMEOUTS:
+            if failures == (MOST_LOSSES if isinstance(error, LinkLost) else MOST_TIMEOUTS):
                 raise
         sent += max(0, position - at)
         if not windows.is_settled and position - at == count * step:
