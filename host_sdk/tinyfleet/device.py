@@ -128,7 +128,12 @@ class Device:
 
         try:
             async with asyncio.timeout(self._timeout_s):
-                sealed = await open_session(link, device_id, lambda: load_keys(device_id))
+                while True:
+                    try:
+                        sealed = await open_session(link, device_id, lambda: load_keys(device_id))
+                        break
+                    except LinkLost:
+                        await link.renew(self._timeout_s)
         except TimeoutError as error:
             raise LinkTimeout(f"{self.url} did not open a session within {self._timeout_s:g} s") from error
         self._client = DeviceClient(sealed, self._timeout_s, beside=self._open_client)

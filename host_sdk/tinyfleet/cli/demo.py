@@ -24,19 +24,23 @@ if TYPE_CHECKING:
 
 
 class DemoLink(StrEnum):
-    """How the emulated board's UART is reached."""
+    """How the gateway reaches the emulated board."""
 
     TCP = "tcp"
     SERIAL = "serial"
+    BLE = "ble"
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("demo", epilog="Example: tinyfleet demo --keep")(demo_command)
+    app.command("demo", epilog="Example: tinyfleet demo --link ble --keep")(demo_command)
 
 
 def demo_command(
-    link: Annotated[DemoLink, typer.Option(help="The emulated board's UART: a TCP port or a pseudo-terminal.")] = DemoLink.TCP,
+    link: Annotated[
+        DemoLink,
+        typer.Option(help="How the gateway reaches the board: its UART as a TCP port or a pseudo-terminal, or BLE without a radio."),
+    ] = DemoLink.TCP,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C and print the URL of the live page.")] = False,
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Of the training, instead of the recipe's own.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for report.html and all else.")] = Path(

@@ -16,10 +16,10 @@ import numpy as np
 
 from tinyfleet.demo.audit import Audit, ExpectedWindow, audit
 from tinyfleet.demo.cloud_client import CloudClient
+from tinyfleet.demo.ports import open_ports
 from tinyfleet.demo.relay import RelayResult, relay_with_kills
 from tinyfleet.demo.report import DemoFigures, DemoReport, check_figures
 from tinyfleet.demo.report_html import render_report
-from tinyfleet.demo.shared_port import share_port
 from tinyfleet.demo.site import Site
 from tinyfleet.demo.timeline import Timeline
 from tinyfleet.engine import HostModel
@@ -40,7 +40,7 @@ class DemoOptions:
 
     Attributes:
         output: Folder for everything that the run writes.
-        link: How the emulated board's UART is reached: ``tcp``, or ``serial`` for a pseudo-terminal.
+        link: How the gateway reaches the emulated board: ``tcp``, ``serial`` for a pseudo-terminal, or ``ble`` over an air.
         seed: Of the training; None is the recipe's own.
         keep: Leave board, gateway and cloud running until interrupted.
     """
@@ -127,12 +127,12 @@ class _Demo:
                 await asyncio.to_thread(site.start_cloud)
                 with CloudClient(site.cloud_url) as cloud:
                     cloud.register_model(compiled)
-                url = await stack.enter_async_context(share_port(site.board_url))
-                site.configure_gateway(url)
+                ports = await stack.enter_async_context(open_ports(site))
+                site.configure_gateway(ports.gateway)
                 await asyncio.to_thread(site.start_gateway)
                 done(f"{BOARD} {site.device_id.hex()[:8]}, {site.cloud_url}")
             with self._step("replay, kill cloud and gateway") as done:
-                relay = await relay_with_kills(url, trained.replay, site, timeline, on_progress=self._display.advance)
+                relay = await relay_with_kills(ports.replay, trained.replay, site, timeline, on_progress=self._display.advance)
                 queued = f"{relay.outbox_depth_at_cloud_kill} and {relay.undelivered_at_gateway_kill} queued at the kills"
                 done(f"{relay.stats.records} records, {queued}")
             with self._step("audit the cloud") as done:

@@ -11,6 +11,7 @@ from tinyfleet.demo.process import Process
 from tinyfleet.gateway.outbox import OUTBOX_FILE, inspect_outbox
 
 GATEWAY_ID = "demo"
+_WORDS: dict[str, list[str]] = {"tcp": [], "serial": ["--pty"], "ble": ["--ble"]}
 
 
 class Site:
@@ -20,14 +21,14 @@ class Site:
         folder: For state and logs; must be new.
         board: Id of the emulated board.
         elf: Its firmware.
-        link: ``tcp`` or ``serial`` (a pseudo-terminal).
+        link: ``tcp``, ``serial`` (a pseudo-terminal), or ``ble`` (a TCP port, and an air).
     """
 
     def __init__(self, folder: Path, *, board: str, elf: Path, link: str) -> None:
         self._folder = folder
         self._logs = folder / "logs"
         self._processes = contextlib.ExitStack()
-        words = ["emulate", board, "--elf", str(elf), "--nvm", str(folder / "board.nvm"), *(["--pty"] if link == "serial" else [])]
+        words = ["emulate", board, "--elf", str(elf), "--nvm", str(folder / "board.nvm"), *_WORDS[link]]
         self._board = self._start("board", words)
         self._gateway: Process | None = None
         self._cloud: Process | None = None
@@ -39,9 +40,20 @@ class Site:
         return str(self._board.facts["smp"])
 
     @property
+    def ble_url(self) -> str | None:
+        """The board in its air, when it is in one."""
+        url: str | None = self._board.facts["ble"]
+        return url
+
+    @property
     def device_id(self) -> bytes:
         """The identity in the board's NVM file."""
         return bytes.fromhex(self._board.facts["device_id"])
+
+    @property
+    def keys(self) -> Path:
+        """Folder for the keys of devices."""
+        return self._folder / "keys"
 
     @property
     def outbox(self) -> Path:

@@ -1,0 +1,62 @@
+"""How the two hosts of a demo, the replay and the gateway, reach its one board."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyfleet.demo.shared_port import share_port
+from tinyfleet.demo.site import Site
+from tinyfleet.device import open_device
+from tinyfleet.device_keys import ENVIRONMENT, new_key
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Device URLs of one board.
+
+    Attributes:
+        replay: For who feeds recordings and looks at the end.
+        gateway: For the gateway.
+    """
+
+    replay: str
+    gateway: str
+
+
+@asynccontextmanager
+async def open_ports(site: Site) -> AsyncIterator[Ports]:
+    """The ports, as long as the body runs.
+
+    On a serial line both hosts share it. In the air the gateway has the board for itself, in sessions with a key that the board got over
+    its wire; recordings come by the wire, as measurements do.
+
+    Raises:
+        LinkError: the board does not answer.
+    """
+    if site.ble_url is None:
+        async with share_port(site.board_url) as url:
+            yield Ports(url, url)
+        return
+    with _keys_in(site.keys):
+        async with open_device(site.board_url) as device:
+            with new_key(site.device_id) as key:
+                await device.provision(key)
+        yield Ports(site.board_url, site.ble_url)
+
+
+@contextmanager
+def _keys_in(folder: Path) -> Iterator[None]:
+    """Keep keys there, in this process and in those that it starts: they are the demo's and not the user's."""
+    before = os.environ.get(ENVIRONMENT)
+    os.environ[ENVIRONMENT] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ENVIRONMENT]
+        else:
+            os.environ[ENVIRONMENT] = before
