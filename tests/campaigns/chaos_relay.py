@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -168,6 +169,27 @@ class Relay:
         assert self.broker is not None
         url = f"mqtt://127.0.0.1:{port or self.broker.port}"
         return f'[[sink]]\ntype = "mqtt"\nurl = "{url}"\ntimeout_s = 4.0\nretry_max_s = 0.5\nbatch_records = 100\n\n'
+
+    def cursor(self, device_id: bytes, boot_id: int) -> int | None:
+        """The gateway's committed cursor; None: the outbox cannot be read now."""
+        try:
+            boots = inspect_outbox(self.gateway_dir / OUTBOX_FILE)[1]
+        except (StoreError, sqlite3.Error):
+            return None
+        return next((boot.next_seq for boot in boots if (boot.device_id, boot.boot_id) == (device_id, boot_id)), 0)
+
+    async def until_known(self, device_ids: Iterable[bytes], *, timeout_s: float = 60.0) -> None:
+        """Wait until the gateway has pulled records of each.
+
+        Raises:
+            TimeoutError: it has not.
+        """
+        waited_for = set(device_ids)
+        async with asyncio.timeout(timeout_s):
+            while waited_for:
+                with contextlib.suppress(StoreError, sqlite3.Error):
+                    waited_for -= {boot.device_id for boot in inspect_outbox(self.gateway_dir / OUTBOX_FILE)[1] if boot.next_seq}
+                await asyncio.sleep(POLL_S)
 
     async def until_drained(self, cursors: Mapping[tuple[bytes, int], int], *, timeout_s: float = 120.0) -> None:
         """Wait until the gateway has pulled up to these cursors, and nothing waits in it.

@@ -91,13 +91,14 @@ class Verdict:
         return facts
 
 
-def judge(traces: Mapping[bytes, Trace], cloud: Holdings, *, ring_records: int) -> Verdict:
+def judge(traces: Mapping[bytes, Trace], cloud: Holdings, *, ring_records: int, unpulled: Mapping[Boot, int] | None = None) -> Verdict:
     """Compare what boards made with what a cloud holds.
 
     Args:
         traces: Per device.
         cloud: Once everything was delivered.
         ring_records: What a board's ring holds at most: a killed board may lose no more.
+        unpulled: Per boot that was killed, what the gateway had not committed then, where that is known: it may lose no more than that.
     """
     verdict = Verdict(duplicated=cloud.duplicated)
     if cloud.duplicated:
@@ -112,11 +113,12 @@ def judge(traces: Mapping[bytes, Trace], cloud: Holdings, *, ring_records: int) 
     last_boot = {device_id: max((boot for boot, _ in trace.records), default=0) for device_id, trace in traces.items()}
     for boot in sorted(made.keys() | cloud.records.keys() | cloud.declared.keys() | cloud.ranges.keys()):
         is_ended = boot[1] < last_boot.get(boot[0], 0)
-        _judge_boot(verdict, boot, made.get(boot, {}), cloud, ring_records if is_ended else 0)
+        most = min(ring_records, (unpulled or {}).get(boot, ring_records)) if is_ended else 0
+        _judge_boot(verdict, boot, made.get(boot, {}), cloud, most)
     return verdict
 
 
-def _judge_boot(verdict: Verdict, boot: Boot, made: Mapping[int, int], cloud: Holdings, ring_records: int) -> None:
+def _judge_boot(verdict: Verdict, boot: Boot, made: Mapping[int, int], cloud: Holdings, most_with_board: int) -> None:
     name = f"{boot[0].hex()[:8]}/{boot[1]}"
     stored = cloud.records.get(boot, {})
     if foreign := sorted(stored.keys() - made.keys()):
@@ -140,8 +142,8 @@ def _judge_boot(verdict: Verdict, boot: Boot, made: Mapping[int, int], cloud: Ho
                 )
     open_from = min((gap.first for gap in gaps if gap.last is None), default=None)
     tail = [] if open_from is None else [seq for seq in missing if seq >= open_from]
-    if len(tail) > ring_records:
-        verdict.findings.append(f"{name}: {len(tail)} records went with the board from {open_from}, its ring holds {ring_records}")
+    if len(tail) > most_with_board:
+        verdict.findings.append(f"{name}: {len(tail)} records went with the board from {open_from}, at most {most_with_board} could")
     declared = cloud.declared.get(boot, Declared())
     explained = covered + declared.filtered + declared.dropped + declared.lost
     unexplained = len(missing) - len(tail) - explained

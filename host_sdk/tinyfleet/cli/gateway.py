@@ -55,6 +55,7 @@ async def _run(config: GatewayConfig, reread: Callable[[], GatewayConfig], json:
             "data_dir": str(config.data_dir),
             "devices": [d.url for d in config.device],
             "sinks": [s.describe() for s in config.sink],
+            **({} if gateway.metrics_url is None else {"metrics": f"{gateway.metrics_url}/metrics"}),
         }
         announce(facts, json)
 

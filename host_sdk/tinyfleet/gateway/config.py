@@ -40,6 +40,10 @@ class GatewaySettings(_Table):
 
     id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="1 to 64 letters, digits, '.', '_' or '-'")
     data_dir: str = Field(min_length=1, description="a folder, relative to the configuration file")
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65535, description="port of /metrics, /healthz and /readyz, 0 to 65535 (0: a free one); default: none"
+    )
+    metrics_host: str = Field(default="127.0.0.1", min_length=1, max_length=255, description="address that they listen on")
 
 
 class DeviceSettings(_Table):

@@ -30,6 +30,7 @@ from tinyfleet.gateway.outbox_schema import (
     Depth,
     NewDerived,
     OutboxFull,
+    OutboxState,
     PulledRecord,
     SinkDepth,
     SinkPlace,
@@ -41,8 +42,8 @@ from tinyfleet.telemetry import Batch, DerivedEnvelope, Envelope, LossReport, Re
 from tinyfleet_codegen.errors import StoreFull
 
 __all__ = [
-    "OUTBOX_FILE", "BootState", "CursorMoved", "Depth", "NewDerived", "Outbox", "OutboxFull", "PulledRecord", "SinkDepth", "SinkPlace",
-    "WhenFull", "boot_time_s", "inspect_outbox",
+    "OUTBOX_FILE", "BootState", "CursorMoved", "Depth", "NewDerived", "Outbox", "OutboxFull", "OutboxState", "PulledRecord", "SinkDepth",
+    "SinkPlace", "WhenFull", "boot_time_s", "inspect_outbox",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -702,6 +703,21 @@ class Outbox:
         """Cursor and totals of every boot that was ever pulled."""
         with explained(self.path, "outbox"):
             return _boots(self._db)
+
+    def state(self) -> OutboxState:
+        """Depth, age and totals; quick, however much waits."""
+        with explained(self.path, "outbox"):
+            # Within a priority the lowest entry is the oldest.
+            born_s = [
+                row[0]
+                for lane in self._lanes
+                for row in self._db.execute("SELECT age_clock_s FROM queue WHERE entry >= ? ORDER BY entry LIMIT 1", (lane_start(lane),))
+            ]
+            totals = self._db.execute(
+                "SELECT coalesce(sum(pulled), 0), coalesce(sum(lost), 0), coalesce(sum(filtered), 0) FROM boot"
+            ).fetchone()
+            age_s = self._clock_s() - self._clock_zero_s - min(born_s) if born_s else 0.0
+            return OutboxState(_depth(self._db), max(0.0, age_s), *totals)
 
     def settle(self) -> None:
         """A sink has all that waits: give room back, truncate SQLite's log, take the reserve again if it was used."""

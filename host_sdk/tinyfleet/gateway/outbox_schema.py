@@ -234,6 +234,24 @@ class Depth:
     sinks: tuple[SinkDepth, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class OutboxState:
+    """What a running gateway tells who watches it.
+
+    Attributes:
+        oldest_age_s: Of the entry that waits longest, in seconds that gateways ran on this file; 0 when none waits.
+        pulled: Records of all boots.
+        lost: Records that devices overwrote before they were pulled.
+        filtered: Records left out on purpose.
+    """
+
+    depth: Depth
+    oldest_age_s: float
+    pulled: int
+    lost: int
+    filtered: int
+
+
 def lane_of(entry: int) -> int:
     """Priority of an entry."""
     return entry >> PRIORITY_SHIFT

@@ -107,7 +107,10 @@ class Puller:
         log.info("device connected url=%s device=%s boot=%d", self._settings.url, boot.device_id.hex(), boot.boot_id)
         since = await self._cursor(boot)
         while True:
+            asked_s = time.monotonic()
             results = await device.results(since, self._settings.max_records)
+            self._status.rtt_s = time.monotonic() - asked_s
+            self._status.round_trips.observe(self._status.rtt_s)
             if (results.device_id, results.boot_id) != (boot.device_id, boot.boot_id):
                 log.info("device restarted url=%s boot=%d was=%d", self._settings.url, results.boot_id, boot.boot_id)
                 boot = await self._identify(device)
@@ -175,6 +178,7 @@ class Puller:
             await self._learn_model(device, boot)
         pulled = []
         for record, data in zip(records, results.records, strict=True):
+            self._status.inferences.observe(record.latency_us * 1e-6)
             moment = boot.clock.to_utc(record.uptime_us)
             time_utc_us, time_error_us = moment if moment is not None else (None, None)
             pulled.append(PulledRecord(record.seq, data, time_utc_us, time_error_us, boot.models.get(record.model_generation)))

@@ -78,9 +78,7 @@ class Sender:
                 await self._pause(pause_s)
 
     def _note(self, error: Exception) -> None:
-        self._status.state = "waiting"
-        self._status.failures += 1
-        self._status.last_error = str(error)
+        self._status.failed(str(error))
         hint = error.hint if isinstance(error, TinyfleetError) and error.hint else "-"
         log.warning("delivery failed sink=%s error=%s hint=%s", self._sink.name, error, hint)
 
@@ -97,6 +95,7 @@ class Sender:
             return False
         self._status.state = "delivering"
         self._status.attempts += 1
+        offered_s = time.monotonic()
         try:
             delivery = await self._sink.deliver(batch)
         except BatchTooLarge:
@@ -111,8 +110,8 @@ class Sender:
         self._limit = min(self._batch_records, self._limit * 2)
         self._status.delivered += len(delivery.accepted)
         self._status.refused += len(delivery.refused)
-        self._status.last_delivery_s = time.time()
-        self._status.last_error = None
+        self._status.deliveries.observe(time.monotonic() - offered_s)
+        self._status.worked()
         for entry, reason in delivery.refused:
             log.error("record refused, kept in the outbox entry=%d reason=%s", entry, reason)
         return True

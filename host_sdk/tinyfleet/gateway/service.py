@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -20,6 +20,7 @@ from tinyfleet.gateway.sender import Sender
 from tinyfleet.gateway.sinks.sink import Sink, SinkContext
 from tinyfleet.gateway.status import DeviceStatus, GatewayStatus, SinkStatus
 from tinyfleet.gateway.store_thread import StoreThread
+from tinyfleet.gateway.watch import Watch
 from tinyfleet.telemetry import Envelope
 from tinyfleet_codegen.errors import ConfigError, StoreDamaged, StoreError, TinyfleetError
 
@@ -54,9 +55,13 @@ class Gateway:
         config: A validated configuration.
         opener: How devices are opened: :func:`tinyfleet.device.open_device`.
         reread: Reads the configuration again for :meth:`reload`; None: it cannot change.
+
+    Attributes:
+        metrics_url: Where metrics are; None: nowhere, or not yet.
     """
 
     def __init__(self, config: GatewayConfig, opener: DeviceOpener, *, reread: Callable[[], GatewayConfig] | None = None) -> None:
+        self.metrics_url: str | None = None
         self._config = config
         self._opener = opener
         self._reread = reread
@@ -118,18 +123,32 @@ class Gateway:
             await self._start_sinks(self._config, self._open_sinks(self._config, outbox), store)
             await self._start_devices(self._config, store)
             log.info("gateway started id=%s devices=%d sinks=%s", self._config.gateway.id, len(self._pullings), ",".join(self._sendings))
-            if on_ready is not None:
-                on_ready()
-            while not self._is_stopping and self._damage is None:
-                await self._news.wait()
-                self._news.clear()
-                if self._is_reloading:
-                    self._is_reloading = False
-                    await self._reload(outbox, store)
+            async with self._watched(store):
+                if on_ready is not None:
+                    on_ready()
+                while not self._is_stopping and self._damage is None:
+                    await self._news.wait()
+                    self._news.clear()
+                    if self._is_reloading:
+                        self._is_reloading = False
+                        await self._reload(outbox, store)
         finally:
             await self._stop_devices(set(self._pullings))
             await self._stop_sinks()
             await asyncio.to_thread(store.close)
+
+    @contextlib.asynccontextmanager
+    async def _watched(self, store: StoreThread) -> AsyncIterator[None]:
+        """Answer who watches, if the configuration says so; :attr:`metrics_url` says where."""
+        settings = self._config.gateway
+        if settings.metrics_port is None:
+            yield
+            return
+        # Started anew after damage to the outbox: on the port that it had.
+        port = settings.metrics_port if self.metrics_url is None else int(self.metrics_url.rpartition(":")[2])
+        async with Watch(self._status, lambda: self._config, store).serve(settings.metrics_host, port) as self.metrics_url:
+            log.info("metrics url=%s/metrics", self.metrics_url)
+            yield
 
     def _on_damage(self, error: StoreDamaged) -> None:
         if self._damage is None:
@@ -203,7 +222,7 @@ class Gateway:
     async def _start_devices(self, config: GatewayConfig, store: StoreThread) -> None:
         for settings in config.device:
             if settings.url not in self._pullings:
-                status = DeviceStatus(settings.url)
+                status = DeviceStatus(settings.url, round_trips=self._status.round_trips, inferences=self._status.inferences)
                 puller = Puller(settings, opener=self._opener, store=store, on_commit=self._wake, claims=self._claims, status=status)
                 task = asyncio.create_task(puller.run(), name=f"puller {settings.url}")
                 self._pullings[settings.url] = _Pulling(settings, status, task)
@@ -284,7 +303,11 @@ def _refuse_fixed(old: GatewayConfig, new: GatewayConfig) -> None:
     Raises:
         ConfigError: it has changed.
     """
-    for key, was, value in (("gateway.id", old.gateway.id, new.gateway.id), ("gateway.data_dir", old.data_dir, new.data_dir)):
+    for key, was, value in (
+        ("gateway.id", old.gateway.id, new.gateway.id),
+        ("gateway.data_dir", old.data_dir, new.data_dir),
+        ("gateway.metrics_port", old.gateway.metrics_port, new.gateway.metrics_port),
+    ):
         if was != value:
             raise ConfigError(f"{key} = {str(value)!r}: was {str(was)!r} when the gateway started", hint="restart the gateway to change it")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tinyfleet.gateway.histogram import DELIVERY_BUCKETS_S, INFERENCE_BUCKETS_S, ROUND_TRIP_BUCKETS_S, Histogram
 from tinyfleet.gateway.outbox import OUTBOX_FILE, inspect_outbox
 from tinyfleet_codegen.errors import StoreError
 
@@ -20,7 +21,13 @@ STALE_S = 5.0
 
 @dataclass(slots=True)
 class DeviceStatus:
-    """One device port since the gateway started."""
+    """One device port since the gateway started.
+
+    Attributes:
+        rtt_s: Seconds that its last pull took.
+        round_trips: Of pulls; shared by all devices.
+        inferences: As its records say; shared by all devices.
+    """
 
     url: str
     state: str = "connecting"
@@ -35,7 +42,10 @@ class DeviceStatus:
     failures: int = 0
     rewinds: int = 0
     last_pull_s: float | None = None
+    rtt_s: float | None = None
     last_error: str | None = None
+    round_trips: Histogram = field(default_factory=lambda: Histogram(ROUND_TRIP_BUCKETS_S))
+    inferences: Histogram = field(default_factory=lambda: Histogram(INFERENCE_BUCKETS_S))
 
 
 @dataclass(slots=True)
@@ -56,6 +66,27 @@ class SinkStatus:
     failures: int = 0
     last_delivery_s: float | None = None
     last_error: str | None = None
+    failing_since_s: float | None = None
+    deliveries: Histogram = field(default_factory=lambda: Histogram(DELIVERY_BUCKETS_S))
+
+    def failed(self, error: str) -> None:
+        """A delivery failed."""
+        self.state = "waiting"
+        self.failures += 1
+        self.last_error = error
+        if self.failing_since_s is None:
+            self.failing_since_s = time.monotonic()
+
+    def worked(self) -> None:
+        """A delivery was answered."""
+        self.last_delivery_s = time.time()
+        self.last_error = None
+        self.failing_since_s = None
+
+    @property
+    def failing_s(self) -> float | None:
+        """For how long it has failed; None when the last delivery worked."""
+        return None if self.failing_since_s is None else time.monotonic() - self.failing_since_s
 
 
 @dataclass(slots=True)
@@ -68,6 +99,8 @@ class GatewayStatus:
     started_s: float = field(default_factory=time.time)
     devices: list[DeviceStatus] = field(default_factory=list)
     sinks: list[SinkStatus] = field(default_factory=list)
+    round_trips: Histogram = field(default_factory=lambda: Histogram(ROUND_TRIP_BUCKETS_S))
+    inferences: Histogram = field(default_factory=lambda: Histogram(INFERENCE_BUCKETS_S))
 
     def write(self, data_dir: Path) -> None:
         """Replace the status file; a reader sees the old one or the new one.
@@ -75,11 +108,24 @@ class GatewayStatus:
         Raises:
             OSError: the disk is full or not writable.
         """
-        document = {"version": STATUS_VERSION, "written_s": time.time(), **asdict(self)}
-        text = json.dumps(document, indent=2, default=lambda value: value.hex())
+        document = {"version": STATUS_VERSION, "written_s": time.time(), **_plain(self)}
+        text = json.dumps(document, default=_plain)  # without indent: that is done in Python, and costs with many devices
         temporary = data_dir / f"{STATUS_FILE}.new"
         temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(data_dir / STATUS_FILE)
+
+
+_SHARED = ("round_trips", "inferences")
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no notation for."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Histogram):
+        return value.to_json()
+    names = (f.name for f in fields(value))
+    return {n: getattr(value, n) for n in names if n not in _SHARED or isinstance(value, GatewayStatus)}
 
 
 def _is_alive(pid: int) -> bool:
