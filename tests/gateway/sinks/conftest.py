@@ -9,6 +9,8 @@ import pytest
 
 from tests.gateway.sinks.peers import Fleet, start_broker
 from tinyfleet.demo.broker import Broker
+from tinyfleet.demo.kafka_broker import start_kafka
+from tinyfleet.demo.process import Process
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +38,11 @@ def broker(broker_process: Broker) -> Broker:
 def folder(tmp_path: Path) -> Path:
     """A folder for a configuration."""
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """librdkafka's mock cluster."""
+    process = start_kafka(tmp_path_factory.mktemp("kafka") / "kafka.log")
+    yield process
+    process.stop()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import resource
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -10,15 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from confluent_kafka import Consumer, TopicPartition
+
 from tests.gateway.sinks.batches import context
 from tests.gateway.sinks.peers import GATEWAY, Fleet, LocalCloud, local_cloud, mqtt_ingest
 from tests.support.pki import Identity
 from tinyfleet.cloud_events import RECORD_TYPE
 from tinyfleet.demo.broker import Broker
+from tinyfleet.demo.process import Process
 from tinyfleet.gateway.sinks.file import FileSinkSettings, read_events
 from tinyfleet.gateway.sinks.http import HttpSinkSettings
+from tinyfleet.gateway.sinks.kafka import KafkaSinkSettings
 from tinyfleet.gateway.sinks.mqtt import MqttSinkSettings
 from tinyfleet.gateway.sinks.sink import Sink, SinkSettings
+from tinyfleet.kafka_options import client_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,13 @@ class Bench:
     fleet: Fleet
     broker: Callable[[], Broker]
     """Starts it where it is needed."""
+    kafka: Callable[[], Process]
+    """The same."""
+
+
+def nothing() -> Any:
+    """What a rig does not need."""
+    raise AssertionError
 
 
 class Rig(ABC):
@@ -37,6 +52,8 @@ class Rig(ABC):
     folder: Path
     answers: ClassVar[bool] = True
     """Whether the peer is somebody who can be late."""
+    limits_batches: ClassVar[bool] = False
+    """Whether 5001 records are too many at once."""
 
     @abstractmethod
     def settings(self, **changes: Any) -> SinkSettings:
@@ -65,6 +82,8 @@ class Rig(ABC):
 
 class _CloudRig(Rig):
     """A rig that ends in a cloud."""
+
+    limits_batches = True
 
     def __init__(self, bench: Bench, cloud: LocalCloud) -> None:
         self.folder, self.fleet, self.cloud = bench.folder, bench.fleet, cloud
@@ -143,6 +162,61 @@ class FileRig(Rig):
         raise AssertionError("a file answers nothing")
 
 
+class KafkaRig(Rig):
+    """A broker in a process of its own; it is frozen where others are stopped, because it keeps nothing on a disk."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.folder = bench.folder
+        self.kafka = bench.kafka()
+        self.topic = f"contract-{secrets.token_hex(4)}"
+        self.url = f"kafka://{self.kafka.facts['bootstrap']}/{self.topic}"
+
+    def settings(self, **changes: Any) -> KafkaSinkSettings:
+        return KafkaSinkSettings.model_validate({"type": "kafka", "url": self.url, "timeout_s": 2.0} | changes)
+
+    def messages(self) -> list[Any]:
+        """Every message of the topic, by partition."""
+        options = client_options(self.url) | {"group.id": "witness", "enable.auto.commit": False}
+        consumer = Consumer(options)
+        try:
+            partitions = consumer.list_topics(self.topic, timeout=10).topics[self.topic].partitions
+            ends = {p: consumer.get_watermark_offsets(TopicPartition(self.topic, p), timeout=10)[1] for p in partitions}
+            consumer.assign([TopicPartition(self.topic, p, 0) for p in partitions])
+            found: list[Any] = []
+            while len(found) < sum(ends.values()):
+                found += consumer.consume(1000, 0.1)
+            return sorted(found, key=lambda m: (m.partition(), m.offset()))
+        finally:
+            consumer.close()
+
+    async def received(self) -> list[tuple[str, int]]:
+        events = [json.loads(m.value()) for m in await asyncio.to_thread(self.messages)]
+        # Deliveries that were given up may be there twice; who reads decides by the identity, as a cloud does.
+        return list(dict.fromkeys((e["data"]["device_id"], e["data"]["seq"]) for e in events if e["type"] == RECORD_TYPE))
+
+    async def stop_peer(self) -> None:
+        self.kafka.freeze()
+
+    async def start_peer(self) -> None:
+        self.kafka.thaw()
+
+    def slow_down(self, seconds: float) -> None:
+        if seconds:
+            self.kafka.freeze()
+        else:
+            self.kafka.thaw()
+
+
+@asynccontextmanager
+async def kafka_rig(bench: Bench) -> AsyncIterator[KafkaRig]:
+    """See :class:`KafkaRig`."""
+    rig = KafkaRig(bench)
+    try:
+        yield rig
+    finally:
+        await rig.start_peer()
+
+
 @asynccontextmanager
 async def file_rig(bench: Bench) -> AsyncIterator[FileRig]:
     """See :class:`FileRig`."""
@@ -168,5 +242,10 @@ async def mqtt_rig(bench: Bench) -> AsyncIterator[MqttRig]:
         yield MqttRig(bench, cloud, broker)
 
 
-RIGS: dict[str, Callable[[Bench], AbstractAsyncContextManager[Rig]]] = {"http": http_rig, "mqtt": mqtt_rig, "file": file_rig}
+RIGS: dict[str, Callable[[Bench], AbstractAsyncContextManager[Rig]]] = {
+    "http": http_rig,
+    "mqtt": mqtt_rig,
+    "file": file_rig,
+    "kafka": kafka_rig,
+}
 """By the sink's type; a test sees that none is missing."""

@@ -12,7 +12,7 @@ import pytest
 
 from tests.gateway.sinks.batches import Source, context, entries
 from tests.gateway.sinks.peers import GATEWAY, Fleet, local_cloud
-from tests.gateway.sinks.rigs import Bench, HttpRig, http_rig
+from tests.gateway.sinks.rigs import Bench, HttpRig, http_rig, nothing
 from tinyfleet.cloud_events import Encoding
 from tinyfleet.gateway.sinks.http import OPEN_AFTER, HttpSink, HttpSinkSettings
 from tinyfleet.gateway.sinks.sink import BatchTooLarge, Delivered, RetryLater
@@ -23,14 +23,9 @@ pytestmark = pytest.mark.timeout(60)
 
 @pytest.fixture
 async def rig(fleet: Fleet, tmp_path: Path) -> AsyncIterator[HttpRig]:
-    async with http_rig(Bench(tmp_path, fleet, no_broker)) as made:
+    async with http_rig(Bench(tmp_path, fleet, nothing, nothing)) as made:
         assert isinstance(made, HttpRig)
         yield made
-
-
-def no_broker() -> Any:
-    """HTTP needs none."""
-    raise AssertionError
 
 
 @pytest.mark.parametrize("encoding", list(Encoding))

@@ -12,7 +12,7 @@ import pytest
 
 from tests.gateway.sinks.batches import Source, entries
 from tests.gateway.sinks.peers import GATEWAY, OTHER_GATEWAY, Fleet
-from tests.gateway.sinks.rigs import Bench, MqttRig, mqtt_rig
+from tests.gateway.sinks.rigs import Bench, MqttRig, mqtt_rig, nothing
 from tests.gateway.sinks.test_contract import identities, until_delivered
 from tinyfleet.cloud.ingest.source import Credentials
 from tinyfleet.cloud_events import Encoding
@@ -29,7 +29,7 @@ BOTH = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 
 @pytest.fixture
 async def rig(broker: Broker, fleet: Fleet, tmp_path: Path) -> AsyncIterator[MqttRig]:
-    async with mqtt_rig(Bench(tmp_path, fleet, lambda: broker)) as made:
+    async with mqtt_rig(Bench(tmp_path, fleet, lambda: broker, nothing)) as made:
         yield made
 
 
@@ -117,7 +117,7 @@ async def test_broker_that_restarts_loses_and_doubles_nothing(rig: MqttRig, how:
 
 
 async def test_puback_alone_is_not_believed(broker: Broker, fleet: Fleet, tmp_path: Path) -> None:
-    bench = Bench(tmp_path, fleet, lambda: broker)
+    bench = Bench(tmp_path, fleet, lambda: broker, nothing)
     async with mqtt_rig(bench) as rig:
         pass  # its ingest has ended: the broker takes messages that nobody commits
     sink = rig.open(timeout_s=0.5)

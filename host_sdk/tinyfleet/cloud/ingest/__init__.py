@@ -15,6 +15,8 @@ from tinyfleet_codegen.errors import UsageError
 
 SOURCES = {
     "file": "tinyfleet.cloud.ingest.files:ingest_files",
+    "kafka": "tinyfleet.cloud.ingest.kafka:ingest_kafka",
+    "kafkas": "tinyfleet.cloud.ingest.kafka:ingest_kafka",
     "mqtt": "tinyfleet.cloud.ingest.mqtt:ingest_mqtt",
     "mqtts": "tinyfleet.cloud.ingest.mqtt:ingest_mqtt",
 }

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from tinyfleet.cloud_events import Encoding, batch_events, encode_event
-from tinyfleet.gateway.sinks.sink import BatchTooLarge, Delivered, Delivery, SinkContext, SinkSettings
+from tinyfleet.gateway.sinks.sink import Delivered, Delivery, SinkContext, SinkSettings
 from tinyfleet.new_file import sync_folder
 from tinyfleet.telemetry import Batch
 from tinyfleet_codegen.errors import SetupError, SinkError
@@ -79,8 +79,6 @@ class FileSink:
 
     async def deliver(self, batch: Batch) -> Delivered:
         """See :class:`tinyfleet.gateway.sinks.sink.Sink`."""
-        if len(batch.envelopes) > 5000:
-            raise BatchTooLarge
         if self._aging is None:
             self._aging = asyncio.create_task(self._finish_old(), name=f"age of files in {self._folder}")
         # Cancelled, the thread still ends its work before the next one has its turn.

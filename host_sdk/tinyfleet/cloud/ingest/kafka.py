@@ -1,0 +1,100 @@
+"""From Kafka: a consumer group reads a topic; offsets are committed when the cloud has committed the events before them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
+
+from tinyfleet.cloud.ingest.forward import Forwarder, TooLarge, until_done
+from tinyfleet.cloud.ingest.source import Credentials
+from tinyfleet.cloud_events import Encoding
+from tinyfleet.kafka_options import client_options, kafka_address
+from tinyfleet_codegen.errors import ConfigError, ProtocolError, SetupError
+
+log = logging.getLogger(__name__)
+
+GROUP = "tinyfleet-cloud"
+BATCH_EVENTS = 1000
+WAIT_S = 0.2
+
+
+async def ingest_kafka(url: str, credentials: Credentials, forwarder: Forwarder, on_ready: Callable[[], None]) -> None:
+    """See :class:`tinyfleet.cloud.ingest.source.Source`; ``kafka://HOST:PORT[,HOST:PORT][/TOPIC]`` or ``kafkas://...``.
+
+    Runs until cancelled. Several may run: they share the partitions.
+    """
+    try:
+        import confluent_kafka  # noqa: PLC0415 (an optional extra)
+    except ModuleNotFoundError as error:
+        raise SetupError(f"Kafka needs the package {error.name}", hint="pip install 'tinyfleet[kafka]'") from error
+    try:
+        topic = kafka_address(url)[1]
+    except ValueError as error:
+        raise ConfigError(f"{url}: {error}", hint="kafka://HOST:PORT[,HOST:PORT][/TOPIC]") from error
+    options = client_options(
+        url,
+        ca=credentials.ca,
+        certificate=credentials.certificate,
+        key=credentials.key,
+        username=credentials.username,
+        password=credentials.password,
+    )
+    consumer = confluent_kafka.Consumer(
+        options
+        | {"group.id": GROUP, "enable.auto.commit": False, "auto.offset.reset": "earliest", "topic.metadata.refresh.interval.ms": 1000}
+    )
+    try:
+        consumer.subscribe([topic])
+        on_ready()
+        while True:
+            messages = await asyncio.to_thread(consumer.consume, BATCH_EVENTS, WAIT_S)
+            values = [m for m in messages if m.error() is None]
+            for message in messages:
+                if message.error() is not None:
+                    log.warning("kafka says error=%s", message.error())
+            if values:
+                await _forward(forwarder, values)
+                try:
+                    await asyncio.to_thread(consumer.commit, asynchronous=False)
+                except confluent_kafka.KafkaException as error:
+                    # The events are stored; they are read again, and suppressed.
+                    log.warning("offsets not committed error=%s", error)
+    finally:
+        await asyncio.to_thread(consumer.close)
+
+
+async def _forward(forwarder: Forwarder, messages: list[Any]) -> None:
+    """All in their order; returns when the cloud has each, or will never take it."""
+    for encoding, run in groupby(messages, _encoding):
+        await _post(forwarder, [m.value() or b"" for m in run], encoding)
+
+
+async def _post(forwarder: Forwarder, values: list[bytes], encoding: Encoding) -> None:
+    body = b"[" + b",".join(values) + b"]" if encoding is Encoding.JSON else b"\x9f" + b"".join(values) + b"\xff"
+
+    async def offer() -> dict[str, Any] | None:
+        try:
+            return await forwarder.post(body, encoding)
+        except (TooLarge, ProtocolError) as error:
+            if len(values) > 1:
+                return None
+            log.error("message left out: bytes=%d error=%s", len(values[0]), error or "too large")
+            return {"refused": []}
+
+    answer = await until_done(offer, "forwarding from kafka")
+    if answer is None:
+        # One of them spoils the batch, or it is too large: halves find out which.
+        middle = len(values) // 2
+        await _post(forwarder, values[:middle], encoding)
+        await _post(forwarder, values[middle:], encoding)
+        return
+    for refusal in answer["refused"][:3]:
+        log.error("event refused reason=%s", refusal["reason"])
+
+
+def _encoding(message: Any) -> Encoding:
+    headers = dict(message.headers() or [])
+    return Encoding.CBOR if headers.get("content-type") == Encoding.CBOR.event_type.encode() else Encoding.JSON
