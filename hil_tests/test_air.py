@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import signal
 import subprocess
 import sys
@@ -31,8 +32,10 @@ from smpclient.requests.image_management import ImageStatesRead, ImageUploadWrit
 from smpclient.requests.os_management import EchoWrite, MCUMgrParametersRead
 from smpclient.transport.ble import SMPBLETransport
 
-from hil_tests.conftest import BOARD, small_package
+from hil_tests.conftest import BOARD, Updatable, small_package
+from tests.support.air_site import FLOWS, air_site, some_faults
 from tinyfleet.bench.ble import bench_ble, idle_cores, start_on_air, wait_until_advertising
+from tinyfleet.device_keys import ENVIRONMENT
 from tinyfleet.emulator import EmulatedBoard
 from tinyfleet.emulator.air import AirFaults, ThreadedAir, serve_air
 from tinyfleet.emulator.bleak_air import air_backend
@@ -44,6 +47,7 @@ from tinyfleet_codegen.wire.ble import MANAGEMENT_SERVICE_UUID, MANAGEMENT_UUID,
 
 pytestmark = pytest.mark.timeout(60)
 
+SEED = 20261126
 IDLE_BOARDS = 8
 MOST_IDLE_CORES = 0.5
 READY_S = 3.0
@@ -122,6 +126,20 @@ def test_board_without_a_second_uart_is_refused(firmware: Callable[[str], Firmwa
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: microbit has no UART for a Bluetooth controller\n  hint: boards that have one: mps2_an385")
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("flows", [6, pytest.param(100, marks=[pytest.mark.full, pytest.mark.timeout(2400)])])
+def test_flows_survive_whatever_goes_wrong(
+    flows: int, updatable: Updatable, air: ThreadedAir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "keys"))
+    print(f"seed {SEED}")
+    chance = random.Random(SEED)
+    with air_site(BOARD, updatable.signed, updatable.keys, air, tmp_path) as site:
+        for number in range(flows):
+            assert asyncio.run(site.survive(FLOWS[number % len(FLOWS)], some_faults(chance))) == []
+        print(f"{air.counts}, errors {dict(site.errors)}")
 
 
 # Somebody else's host against our peripheral
