@@ -18,6 +18,7 @@ import pytest
 from hil_tests.budgets import compiler_version
 from tests.support import standins
 from tests.support.linker_map import flash_of_objects
+from tests.support.live_stack import handler_stack_bound
 from tests.support.model_swap import (
     ARENA_BYTES,
     BUILT_IN,
@@ -35,6 +36,7 @@ from tests.support.signed_images import firmware_key
 from tests.support.small_models import CHANNELS, FRONTEND, HOP_SAMPLES, WINDOW_SAMPLES, dense_package
 from tinyfleet.device import Device, open_device
 from tinyfleet.device_models import TestPolicy
+from tinyfleet.device_reports import Task
 from tinyfleet.emulator import EmulatedBoard
 from tinyfleet.engine import BlobModel
 from tinyfleet.model_package import pack_model, read_package, sign_package
@@ -55,6 +57,8 @@ SEED = 2026
 A, B = dense_package("a", 2), dense_package("b", 3)
 BUDGET_MS = 20
 SHADOW = 8
+STACK_GUARD_BYTES = 256
+"""Where a stack ends before its end, on ARMv7-M."""
 CRASH_OFFSET, CRASH_AREA_BYTES = 0xE000, 0x2000
 
 
@@ -249,6 +253,36 @@ def test_what_taking_models_costs_is_within_its_budget(build: Callable[[str], Fi
         warnings.warn(f"{board}: {found}, but of another compiler", stacklevel=1)
         return
     assert not found and all(cost.values()), f"{found} (write what is meant into hil_tests/swap_budgets.toml)"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("board_id", [BOARD, *(pytest.param(board, marks=pytest.mark.full) for board in OTHER_BOARDS)])
+def test_the_stack_of_handlers_holds_live_inference_and_interrupts(
+    build: Callable[[str], FirmwareBuild], tmp_path: Path, board_id: str
+) -> None:
+    firmware = build(board_id)
+    bound = handler_stack_bound(firmware.elf, firmware.linker_map)
+
+    async def run(url: str) -> Task:
+        async with open_device(url, timeout_s=30) as device:
+            input_bytes = (await device.model_info()).input_bytes
+            await device.infer(bytes(input_bytes))
+            await device.self_infer_layers(SEED, 0)
+            await device.replay(1, np.zeros((WINDOW_SAMPLES, CHANNELS), np.int16))
+            await device.sample(2, seed=SEED, count=20)
+            while (await device.sampling()).running:
+                await device.echo("x" * 200)
+            main, live = await device.tasks()
+            assert (main.name, live.name) == ("main", "live") and live.priority < main.priority
+            assert live.runs >= 23 and 0 < live.runtime_ms < main.runtime_ms
+            return live
+
+    with EmulatedBoard.start(board_id, firmware.elf, tmp_path / "board.nvm") as board:
+        live = asyncio.run(run(board.url))
+    print(f"{board_id}: {bound}, used {live.stack_used} of {live.stack_bytes}")
+    assert sum(bound.values()) <= live.stack_bytes - STACK_GUARD_BYTES, "raise handler_stack_bytes in the manifest"
+    # What was used may lack the deepest kernel and an interrupt at the worst moment.
+    assert bound["live"] / 3 < live.stack_used <= sum(bound.values())
 
 
 def quantized(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int8]:

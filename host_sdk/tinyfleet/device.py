@@ -26,7 +26,7 @@ from pydantic import BaseModel
 
 from tinyfleet.device_keys import load_keys
 from tinyfleet.device_models import DeviceModels
-from tinyfleet.device_reports import Hello, ModelInfo, Results, Sampling, SessionStatus, SlotImage, Stats
+from tinyfleet.device_reports import Hello, ModelInfo, Results, Sampling, SessionStatus, SlotImage, Stats, Task
 from tinyfleet.link import Link, open_link
 from tinyfleet.smp import requests
 from tinyfleet.smp.client import DeviceClient
@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 RESTART_TIMEOUT_S = 60.0
+_STACK_WORD_BYTES = 4
 """A board may take so long to come back: its bootloader checks signatures."""
 _RESTART_POLL_S = 0.1
 _SLICE_OF_DEADLINE = 0.25
@@ -298,6 +299,14 @@ class Device:
     async def stats(self) -> Stats:
         """Counters since boot."""
         return _report(Stats, await self._client.ask(requests.StatsRequest(), repeatable=True))
+
+    async def tasks(self) -> list[Task]:
+        """What its main loop and its live inference took of time and of their stacks."""
+        tasks = (await self._client.ask(requests.TaskStatisticsRequest(), repeatable=True)).tasks
+        return [
+            Task(name, task.prio, task.stksiz * _STACK_WORD_BYTES, task.stkuse * _STACK_WORD_BYTES, task.cswcnt, task.runtime)
+            for name, task in tasks.items()
+        ]
 
     async def sample(self, period_ms: int, *, seed: int = 0, count: int = 0) -> Sampling:
         """Let the device's own sensor measure; its answers are records of stream 0.

@@ -93,6 +93,26 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Task:
+    """One of the contexts that a device's program runs in.
+
+    Attributes:
+        priority: The lower, the more urgent.
+        stack_bytes: Of its stack; ``live`` shares it with interrupts.
+        stack_used: Most bytes of it that were ever in use since boot.
+        runs: How often it ran to its end; 0 for the main loop, which does not end.
+        runtime_ms: Since boot.
+    """
+
+    name: str
+    priority: int
+    stack_bytes: int
+    stack_used: int
+    runs: int
+    runtime_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionStatus:
     """Whether a device has a key, asks for a session on every link, and answered in one."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,8 +45,12 @@ class _Function:
     """An instruction that moves the stack pointer by an amount that only the program knows."""
 
 
-def stack_bound(elf: Path, entry: str) -> int:
+def stack_bound(elf: Path, entry: str, pointed_from: Callable[[int], Collection[int]] | None = None) -> int:
     """Most bytes of stack that a call of ``entry`` uses, its own frame included.
+
+    Args:
+        pointed_from: Address of a function that calls through a pointer -> addresses of the functions that it may call so; None:
+            whatever has its address in the image.
 
     Raises:
         SetupError: the Arm tools are missing.
@@ -56,7 +60,7 @@ def stack_bound(elf: Path, entry: str) -> int:
     start = next((address for address, function in functions.items() if function.name == entry), None)
     if start is None:
         raise ImageError(f"{elf} has no function {entry}")
-    pointed = _pointed_functions(elf, functions)
+    pointed = pointed_functions(elf, functions)
     known: dict[tuple[int, frozenset[int]], int] = {}
 
     def bound(address: int, running: frozenset[int]) -> int:
@@ -72,7 +76,8 @@ def stack_bound(elf: Path, entry: str) -> int:
                         raise _Recursion(f"{function.name} calls {functions[callee].name}, which is running already: it has no bound")
                     deepest = max(deepest, depth + bound(callee, running | {callee}))
                     continue
-                for target in sorted(pointed - running):
+                allowed = pointed if pointed_from is None else pointed & frozenset(pointed_from(address))
+                for target in sorted(allowed - running):
                     # A word that happens to equal an address is no pointer to a function which leads back here.
                     with contextlib.suppress(_Recursion):
                         deepest = max(deepest, depth + bound(target, running | {target}))
@@ -176,10 +181,10 @@ def _register_bytes(operands: str) -> int:
     return total
 
 
-def _pointed_functions(elf: Path, functions: dict[int, _Function]) -> frozenset[int]:
-    """Functions whose address is in the image, other than in the table of interrupts."""
+def pointed_functions(elf: Path, functions: Container[int]) -> frozenset[int]:
+    """Those of the functions, named by their addresses, whose address is in the image, other than in the table of interrupts."""
     tables = [symbol.address for symbol in elf_symbols(elf) if symbol.name == "tyf_vectors"]
-    first_code = min(functions)
+    first_code = min(symbol.address for symbol in elf_symbols(elf) if symbol.is_function)
     # Weights and tables of the generated code hold no addresses, but numbers that may look like one.
     constants = [range(s.address, s.address + s.size) for s in elf_symbols(elf) if _CONSTANT.match(s.name)]
 

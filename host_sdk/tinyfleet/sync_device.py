@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tinyfleet.device_reports import Hello, ModelInfo, Results, Sampling, SessionStatus, SlotImage, Stats
+from tinyfleet.device_reports import Hello, ModelInfo, Results, Sampling, SessionStatus, SlotImage, Stats, Task
 from tinyfleet.smp.upload import Progress, UploadReport
 
 if TYPE_CHECKING:
@@ -97,6 +97,10 @@ class SyncDevice:
     def sampling(self) -> Sampling:
         """See :meth:`tinyfleet.device.Device.sampling`."""
         return _run(self._device.sampling())
+
+    def tasks(self) -> list[Task]:
+        """See :meth:`tinyfleet.device.Device.tasks`."""
+        return _run(self._device.tasks())
 
     def crash(self) -> CrashRecord | None:
         """See :meth:`tinyfleet.device.Device.crash`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from pathlib import Path
 
@@ -24,3 +25,23 @@ def flash_of_objects(linker_map: Path) -> Counter[str]:
             sizes["/".join(Path(entry[3]).parts[-2:])] += int(entry[2], 16)
         section = None
     return sizes
+
+
+_CODE = re.compile(r"^ (?:\.text\S*)?\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+(\S+)$")
+
+
+class CodePlaces:
+    """Which object the code at an address comes from."""
+
+    def __init__(self, linker_map: Path) -> None:
+        text = linker_map.read_text(encoding="utf-8", errors="replace")
+        lines = text[text.index("Linker script and memory map") :].splitlines()
+        found = (_CODE.match(line) for line in lines)
+        self._sections = sorted((int(entry[1], 16), int(entry[2], 16), entry[3]) for entry in found if entry and int(entry[2], 16))
+        self._begins = [begin for begin, _, _ in self._sections]
+
+    def __getitem__(self, address: int) -> str:
+        """The object, named as in :func:`flash_of_objects`."""
+        begin, size, name = self._sections[bisect_right(self._begins, address) - 1]
+        assert begin <= address < begin + size, hex(address)
+        return "/".join(Path(name).parts[-2:])

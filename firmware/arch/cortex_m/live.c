@@ -4,10 +4,12 @@
 #include "cortex_m.h"
 #include "crash.h"
 #include "guard.h"
+#include "stack.h"
 #include "tick.h"
 #include "tyf/core/assert.h"
 #include "tyf/core/config.h"
 #include "tyf/port/live.h"
+#include "tyf/port/time.h"
 
 #if TYF_CFG_GUARD
 
@@ -27,16 +29,21 @@ static volatile bool is_due; /* set by the tick, taken by PendSV */
 static volatile bool is_repeating;
 static volatile uint32_t late;
 static volatile uint32_t running_ms; /* since the work that runs began */
+static uint32_t works;               /* that have ended, PendSV's, as the next one */
+static uint64_t busy_us;
 
 static void pend(void) {
     TYF_REGISTER(SCB_ICSR) = ICSR_PENDSV;
 }
 
 static void run(void (*work)(void *), void *argument) {
+    const uint64_t begin_us = tyf_port_uptime_us();
     running_ms = 0;
     tyf_tick_start(TYF_TICK_LIVE);
     work(argument);
     tyf_tick_stop(TYF_TICK_LIVE);
+    works++;
+    busy_us += tyf_port_uptime_us() - begin_us;
 }
 
 void PendSV_Handler(void) {
@@ -81,6 +88,14 @@ bool tyf_port_live_every(uint32_t period, void (*work)(void *), void *argument) 
 
 uint32_t tyf_port_live_late(void) {
     return late;
+}
+
+void tyf_port_live_load(tyf_live_load *load) {
+    const uint32_t masked = tyf_cortex_m_mask();
+    *load = (tyf_live_load){.works = works, .busy_us = busy_us};
+    tyf_cortex_m_unmask(masked);
+    load->stack_bytes = tyf_handler_stack_bytes();
+    load->stack_used_bytes = tyf_handler_stack_used_bytes();
 }
 
 TYF_NO_FP static void make_due(void) {
@@ -134,6 +149,10 @@ bool tyf_port_live_every(uint32_t period_ms, void (*work)(void *), void *argumen
 
 uint32_t tyf_port_live_late(void) {
     return 0;
+}
+
+void tyf_port_live_load(tyf_live_load *load) {
+    *load = (tyf_live_load){0};
 }
 
 #endif

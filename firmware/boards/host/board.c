@@ -244,6 +244,10 @@ uint32_t tyf_port_live_late(void) {
     return 0; /* time stands still while it works */
 }
 
+void tyf_port_live_load(tyf_live_load *load) {
+    *load = (tyf_live_load){0};
+}
+
 void tyf_port_crash_names_model(const uint8_t *model_id, uint32_t generation) {
     (void)model_id;
     (void)generation;

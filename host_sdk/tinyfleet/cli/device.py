@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Talk to one device.", no_args_is_help=True, epilog="Example: tinyfleet device info tcp://127.0.0.1:5555")
     group.command("info", epilog="Example: tinyfleet device info tcp://127.0.0.1:5555")(info_command)
     group.command("stats", epilog="Example: tinyfleet device stats serial:///dev/ttyACM0")(stats_command)
+    group.command("tasks", epilog="Example: tinyfleet device tasks tcp://127.0.0.1:5555 --json")(tasks_command)
     group.command("results", epilog="Example: tinyfleet device results tcp://127.0.0.1:5555 --since 100 --max 10")(results_command)
     group.command("infer", epilog="Example: tinyfleet device infer tcp://127.0.0.1:5555 --input window.npy")(infer_command)
     group.command("sample", epilog="Example: tinyfleet device sample tcp://127.0.0.1:5555 --period-ms 10 --seed 1 --count 100")(
@@ -74,6 +75,24 @@ def stats_command(url: UrlArgument, timeout: TimeoutOption = 5.0, as_json: JsonF
         return
     hexadecimal = ("fault_pc", "fault_lr", "fault_cfsr")
     print_facts([(name, f"0x{value:08x}" if name in hexadecimal else str(value)) for name, value in asdict(stats).items()])
+
+
+def tasks_command(url: UrlArgument, timeout: TimeoutOption = 5.0, as_json: JsonFlag = False) -> None:
+    """Its contexts: the main loop and live inference, with their stacks and the time that they took."""
+    from tinyfleet.device import connect  # noqa: PLC0415
+
+    with connect(url, timeout_s=timeout) as device:
+        tasks = device.tasks()
+    if as_json:
+        print_json({"url": url, "tasks": [asdict(task) for task in tasks]})
+        return
+    print_facts(
+        (
+            task.name,
+            f"priority {task.priority}, {task.runs} runs, {task.runtime_ms} ms, stack {task.stack_used} of {task.stack_bytes} bytes",
+        )
+        for task in tasks
+    )
 
 
 def results_command(

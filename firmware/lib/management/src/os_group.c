@@ -4,6 +4,7 @@
 
 #include "management.h"
 #include "tyf/boot/slots.h"
+#include "tyf/port/live.h"
 #include "tyf/port/system.h"
 #include "tyf/port/time.h"
 #include "tyf/settings/settings.h"
@@ -18,21 +19,47 @@ static int echo(tyf_smp_exchange *exchange) {
     return TYF_SMP_OK;
 }
 
-/* One task: the main loop. Its fields are those of the protocol; what a single loop lacks is 0. */
-static int task_statistics(tyf_smp_exchange *exchange) {
-    tyf_cbor_writer *reply = &exchange->reply;
-    tyf_cbor_add_map(reply, "tasks");
-    tyf_cbor_add_map(reply, "main");
-    tyf_cbor_add_uint(reply, "prio", 0);
-    tyf_cbor_add_uint(reply, "tid", 0);
+typedef struct {
+    const char *name;
+    uint32_t priority, id, stack_used_bytes, stack_bytes, switches;
+    uint64_t runtime_us;
+} task;
+
+/* Its fields are those of the protocol; what these tasks lack is 0. */
+static void add_task(tyf_cbor_writer *reply, const task *t) {
+    tyf_cbor_add_map(reply, t->name);
+    tyf_cbor_add_uint(reply, "prio", t->priority);
+    tyf_cbor_add_uint(reply, "tid", t->id);
     tyf_cbor_add_uint(reply, "state", 0);
-    tyf_cbor_add_uint(reply, "stkuse", tyf_port_stack_used_bytes() / STACK_WORD_BYTES);
-    tyf_cbor_add_uint(reply, "stksiz", tyf_port_stack_bytes() / STACK_WORD_BYTES);
-    tyf_cbor_add_uint(reply, "cswcnt", 0);
-    tyf_cbor_add_uint(reply, "runtime", tyf_port_uptime_us() / US_PER_MS);
+    tyf_cbor_add_uint(reply, "stkuse", t->stack_used_bytes / STACK_WORD_BYTES);
+    tyf_cbor_add_uint(reply, "stksiz", t->stack_bytes / STACK_WORD_BYTES);
+    tyf_cbor_add_uint(reply, "cswcnt", t->switches);
+    tyf_cbor_add_uint(reply, "runtime", t->runtime_us / US_PER_MS);
     tyf_cbor_add_uint(reply, "last_checkin", 0);
     tyf_cbor_add_uint(reply, "next_checkin", 0);
     tyf_cbor_end(reply);
+}
+
+/* The main loop, and live inference where it runs above it. */
+static int task_statistics(tyf_smp_exchange *exchange) {
+    tyf_cbor_writer *reply = &exchange->reply;
+    tyf_live_load load;
+    tyf_port_live_load(&load);
+    tyf_cbor_add_map(reply, "tasks");
+    add_task(reply, &(task){.name = "main",
+                            .priority = 1,
+                            .id = 0,
+                            .stack_used_bytes = tyf_port_stack_used_bytes(),
+                            .stack_bytes = tyf_port_stack_bytes(),
+                            .runtime_us = tyf_port_uptime_us() - load.busy_us});
+    if (load.stack_bytes != 0) {
+        add_task(reply, &(task){.name = "live",
+                                .id = 1,
+                                .stack_used_bytes = load.stack_used_bytes,
+                                .stack_bytes = load.stack_bytes,
+                                .switches = load.works,
+                                .runtime_us = load.busy_us});
+    }
     tyf_cbor_end(reply);
     return TYF_SMP_OK;
 }

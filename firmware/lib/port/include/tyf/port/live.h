@@ -33,4 +33,15 @@ bool tyf_port_live_every(uint32_t period_ms, void (*work)(void *), void *argumen
 /** Answers that were due while the one before still ran, since tyf_port_live_every() was last called. */
 uint32_t tyf_port_live_late(void);
 
+/** What live inference has taken since boot. */
+typedef struct {
+    uint32_t works;
+    uint64_t busy_us;
+    uint32_t stack_bytes;      /**< of the stack that it shares with interrupts; 0: it has none of its own */
+    uint32_t stack_used_bytes; /**< most that was ever in use */
+} tyf_live_load;
+
+/** In thread mode only. */
+void tyf_port_live_load(tyf_live_load *load);
+
 #endif
