@@ -1,11 +1,10 @@
 /* Management and the bell for telemetry through the air. */
-#include "tyf/core/config.h"
+#include "sensor.h"
 
 #if TYF_CFG_BLE
 
 #include <stddef.h>
 
-#include "sensor.h"
 #include "tyf/ble/ble.h"
 #include "tyf/management/management.h"
 #include "tyf/session/group.h"
