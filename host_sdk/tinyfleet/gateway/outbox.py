@@ -638,31 +638,40 @@ class Outbox:
             return 0
         latest_s = int(self._clock_s() - self._clock_zero_s) - self._max_age_s
         dropped = 0
-        while count := self._drop_some(latest_s):
+        while count := self._drop_some(latest_s=latest_s):
             dropped += count
         return dropped
 
     def _make_room(self) -> int:
         """Drop until the bound is kept; returns how many."""
         dropped = 0
-        while used_bytes(self._db) > self._max_bytes and (count := self._drop_some(None)):
+        while (excess_bytes := used_bytes(self._db) - self._max_bytes) > 0 and (count := self._drop_some(enough_bytes=excess_bytes)):
             dropped += count
         return dropped
 
-    def _drop_some(self, latest_s: int | None) -> int:
-        """Drop the oldest entries of the lowest priority that has some, up to a bound; only those from before ``latest_s``."""
+    def _drop_some(self, *, latest_s: int | None = None, enough_bytes: int | None = None) -> int:
+        """Drop the oldest entries of the lowest priority that has some: a chunk of them, or less where less is enough.
+
+        Args:
+            latest_s: Only entries from before this.
+            enough_bytes: Payload bytes that need not be exceeded.
+        """
         under_way = set[int]().union(*(place.unanswered for place in self._places.values()))
         for priority in sorted(self._lanes):
             chosen: list[Any] = []
+            chosen_bytes = 0
             cursor = self._db.execute(
-                f"SELECT entry, boot, {WEIGHT}, region, age_clock_s FROM queue WHERE entry > ? AND entry < ? ORDER BY entry",
+                f"SELECT entry, boot, {WEIGHT}, region, age_clock_s, length(payload) FROM queue WHERE entry > ? AND entry < ? ORDER BY entry",
                 (lane_start(priority), lane_start(priority + 1)),
             )
             for row in cursor:
-                if (latest_s is not None and row[4] >= latest_s) or len(chosen) == DROP_CHUNK:
+                if latest_s is not None and row[4] >= latest_s:
                     break
                 if row[0] not in under_way:
                     chosen.append(row)
+                    chosen_bytes += row[5]
+                if len(chosen) == DROP_CHUNK or (enough_bytes is not None and chosen_bytes >= enough_bytes):
+                    break
             cursor.close()
             if chosen:
                 self._drop(priority, chosen)
@@ -676,7 +685,7 @@ class Outbox:
             ahead = [row for row in rows if row[0] > place.position(priority)]
             for column, is_withheld in (("dropped", False), ("filtered", True)):
                 lost = [row for row in ahead if (row[3] not in (None, place.region)) is is_withheld]
-                self._charge(place, column, [(boot, weight, 1) for _, boot, weight, _, _ in lost])
+                self._charge(place, column, [(boot, weight, 1) for _, boot, weight, *_ in lost])
             self._charge_asides(place, listed, ())
         for table in ("queue", "aside"):
             self._db.execute(f"DELETE FROM {table} WHERE {listed}")
