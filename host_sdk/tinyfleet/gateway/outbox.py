@@ -661,7 +661,8 @@ class Outbox:
             chosen: list[Any] = []
             chosen_bytes = 0
             cursor = self._db.execute(
-                f"SELECT entry, boot, {WEIGHT}, region, age_clock_s, length(payload) FROM queue WHERE entry > ? AND entry < ? ORDER BY entry",
+                f"SELECT entry, boot, {WEIGHT}, region, age_clock_s, length(payload)"
+                " FROM queue WHERE entry > ? AND entry < ? ORDER BY entry",
                 (lane_start(priority), lane_start(priority + 1)),
             )
             for row in cursor:
