@@ -187,6 +187,18 @@ static uint32_t read_package(const uint8_t *data, uint32_t bytes) {
     return count;
 }
 
+/* Bytes from the Bluetooth controller -> bytes to it. */
+static uint32_t hci(const uint8_t *data, uint32_t bytes) {
+    uint32_t count = 0;
+    uint32_t taken;
+    (void)tyf_host_hci_feed(data, bytes);
+    while ((taken = tyf_host_hci_take(reply + count, REPLY_BYTES - count)) > 0) {
+        count += taken;
+        (void)tyf_host_hci_feed(NULL, 0); /* what had no room */
+    }
+    return count;
+}
+
 static uint32_t put_number(uint32_t value) {
     tyf_put_u32_le(reply, value);
     return 4;
@@ -198,6 +210,8 @@ static uint32_t handle(int letter, const uint8_t *data, uint32_t bytes) {
         return power_on(data, bytes);
     case 'F': /* bytes for the UART -> bytes from it */
         return feed(data, bytes);
+    case 'H':
+        return hci(data, bytes);
     case 'A': /* u64 microseconds */
         tyf_host_advance_us((uint64_t)tyf_get_u32_le(data + 4) << 32 | tyf_get_u32_le(data));
         return 0;
