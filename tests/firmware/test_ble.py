@@ -125,6 +125,12 @@ def test_no_command_is_sent_before_the_controller_takes_one(bench: BleBench) -> 
     assert bench.feed(event(0x0E, bytes([1, 0, 0]))) == [SET_EVENT_MASK]
 
 
+def test_a_controller_that_takes_no_command_for_long_is_begun_again_with(bench: BleBench) -> None:
+    bench.bring_up()
+    assert bench.feed(event(0x0E, bytes([0, 0, 0]))) == []
+    assert [bench.wait(1.0) for _ in range(4)] == [[], [], [], [RESET]]
+
+
 def test_short_and_unknown_events_are_nothing(linked: BleBench) -> None:
     for code in (0x05, 0x0E, 0x0F, 0x13, 0x3E, 0x03, 0x1A, 0xFF):
         for size in (0, 1, 2, 3, 255):

@@ -18,10 +18,26 @@ import cbor2
 import numpy as np
 
 from tests.firmware.program_process import GROUP_OS, GROUP_TINYFLEET, READ, WRITE, FirmwareProgram, message, nvm_image
+from tests.support.ble_bench import (
+    ATT,
+    DISCONNECT,
+    HANDLE,
+    LE_READ_DATA_LENGTH,
+    LE_SET_ADVERTISING,
+    PAIRING,
+    RESET,
+    SIGNALLING,
+    acl,
+    completed,
+    event,
+    pdu,
+    status,
+)
 from tests.support.model_swap import write_key
 from tests.support.signed_images import SLOT_ADDRESSES, factory_nvm, image_digest, make_image
 from tests.support.small_models import dense_package
 from tinyfleet.model_package import GoldenPlan, make_delta, pack_model
+from tinyfleet_codegen.wire.ble import MANAGEMENT_SERVICE_UUID, MANAGEMENT_UUID
 from tinyfleet_codegen.wire.image import FIRMWARE_HEADER_BYTES
 from tinyfleet_codegen.wire.nvm import BOOT_MAGIC, BOOT_SLOT_OFFSETS
 
@@ -117,6 +133,36 @@ def transfers() -> list[bytes]:
     return [first, second, third, *(delta for delta in deltas if delta is not None)]
 
 
+def _att(text: str, tail: bytes = b"") -> bytes:
+    return acl(pdu(ATT, bytes.fromhex(text) + tail))
+
+
+_SWITCH_ON = _att("12 0a00 0100")
+_WRITE = "52 0900"
+BLE_PACKETS = [
+    *(_att(text) for text in ("02 f700", "04 0100 ffff", "0a 0300", "0a 1500", "0c 1500 0500", "0e 0300 0500", "1e", "16 0900 0000 41")),
+    *(
+        _att(f"{text} 0100 ffff", tail)
+        for text in ("08", "10")
+        for tail in (b"\x00\x28", b"\x03\x28", b"\x00\x2a", MANAGEMENT_UUID.bytes[::-1])
+    ),
+    _att("06 0100 ffff 0028", MANAGEMENT_SERVICE_UUID.bytes[::-1]),
+    *(_SWITCH_ON, _att("12 0e00 0100"), _SWITCH_ON + _att(_WRITE, MESSAGES[0]), _att(_WRITE, MESSAGES[3]), _att(_WRITE, MESSAGES[5])),
+    _SWITCH_ON + b"".join(_att(_WRITE, MESSAGES[16][at : at + 200]) for at in range(0, len(MESSAGES[16]), 200)),
+    acl(pdu(ATT, bytes.fromhex("0a0300"))[:5]) + acl(pdu(ATT, bytes.fromhex("0a0300"))[5:], first=False),
+    acl(pdu(SIGNALLING, bytes.fromhex("14 01 0a00 8000 4000 1700 1700 0a00"))),
+    acl(pdu(SIGNALLING, bytes.fromhex("12 02 0800 1800 2800 0000 4800"))),
+    acl(pdu(PAIRING, bytes.fromhex("01 03 00 01 10 07 07"))),
+    *(completed(opcode) for opcode in (0, RESET, LE_READ_DATA_LENGTH, LE_SET_ADVERTISING)),
+    *(status(LE_SET_ADVERTISING, 0), status(DISCONNECT, 0)),
+    event(0x13, struct.pack("<BHH", 1, HANDLE, 2)),
+    event(0x13, struct.pack("<BHHHH", 2, HANDLE, 1, HANDLE + 1, 1)),
+    event(0x05, struct.pack("<BHB", 0, HANDLE, 0x13)),
+    event(0x10, b"\x42"),
+    *(event(0x3E, struct.pack("<BBHBB6sHHHB", 1, 0, HANDLE + more, 1, 1, bytes(6), 24, 0, 72, 0)) for more in (0, 1)),
+    event(0x3E, struct.pack("<BH8sH", 5, HANDLE, bytes(8), 0)),
+    event(0x3E, struct.pack("<BHHHHH", 6, HANDLE, 24, 40, 0, 72)),
+]
 COMMANDS = ["name%", "profile%", "timestamp%", "help%", "db load 24%", "db load 2560%", "db 00112233445566778899aabbccddeeff%", "db print%"]
 COMMANDS += ["infer 1 0%", "infer 2 1%", "infer%", "results%", "db load 640%db " + "7f" * 31 + "%", "%%%", "x" * 300, "infer 10 99%db%"]
 
@@ -149,6 +195,7 @@ PARSERS = (
     Parser("model package", "Y", b"p", packages()),
     Parser("model store", "X", b"", transfers()),
     Parser("SMP server", "Z", b"", MESSAGES),
+    Parser("BLE", "h", b"", BLE_PACKETS),
     Parser("benchmark command", "z", b"", [text.encode() for text in COMMANDS]),
 )
 MONITOR_SIZES = (490, 12)

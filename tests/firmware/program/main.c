@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "fuzz_ble.h"
 #include "fuzz_parsers.h"
 #include "fuzz_store.h"
 #include "guarded.h"
@@ -245,6 +246,8 @@ static uint32_t handle(int letter, const uint8_t *data, uint32_t bytes) {
         return ring_read(data);
     case 'Z': /* see fuzz.h */
         return fuzz(data, bytes, reply);
+    case 'h': /* see fuzz_ble.h */
+        return fuzz_ble(data, bytes, reply);
     case 'Y': /* see fuzz_parsers.h */
         return fuzz_parsers(data, bytes, reply);
     case 'X': /* see fuzz_store.h */

@@ -363,12 +363,20 @@ static void take_credits(const uint8_t *event, uint32_t bytes) {
     }
 }
 
+/* A controller that takes none is given as much time to take one as to answer one. */
+static void allow_commands(bool may_command) {
+    if (hci.may_command && !may_command) {
+        hci.command_us = hci.now_us;
+    }
+    hci.may_command = may_command;
+}
+
 static void take_event(uint32_t code, const uint8_t *event, uint32_t bytes) {
     hci.heard_us = hci.now_us;
     switch (code) {
     case EVENT_COMMAND_COMPLETE:
         if (bytes >= 3u) {
-            hci.may_command = event[0] != 0;
+            allow_commands(event[0] != 0);
             if (bytes >= 4u) {
                 end_command(tyf_get_u16_le(event + 1), event[3], event + 4, bytes - 4u);
             }
@@ -376,7 +384,7 @@ static void take_event(uint32_t code, const uint8_t *event, uint32_t bytes) {
         break;
     case EVENT_COMMAND_STATUS:
         if (bytes >= 4u) {
-            hci.may_command = event[1] != 0;
+            allow_commands(event[1] != 0);
             end_command(tyf_get_u16_le(event + 2), event[0], event + 4, 0);
         }
         break;
@@ -514,7 +522,7 @@ static void watch(void) {
     const uint64_t span = us - hci.polled_us;
     hci.polled_us = us;
     hci.now_us += span < SPAN_US ? (uint32_t)span : SPAN_US;
-    if (hci.command != 0) {
+    if (hci.command != 0 || !hci.may_command) {
         const uint32_t patience =
             hci.command == RESET && hci.resets < EAGER_RESETS ? COMMAND_US / 4u : (uint32_t)COMMAND_US;
         if (hci.now_us - hci.command_us >= patience) {
