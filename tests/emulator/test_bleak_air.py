@@ -79,9 +79,9 @@ async def test_read_write_and_errors(air: Air, peripheral: ReferencePeripheral) 
         assert peripheral.written == [b"with response", b"x" * 244, b"y" * 500]
         with pytest.raises(BleakError, match="carries 244 bytes, not 245"):
             await client.write_gatt_char(SINK, b"x" * 245, response=False)
-        for attempt in (client.read_gatt_char(REFUSING), client.write_gatt_char(REFUSING, b"!", response=True)):
+        for attempt in (lambda: client.read_gatt_char(REFUSING), lambda: client.write_gatt_char(REFUSING, b"!", response=True)):
             with pytest.raises(BleakGATTProtocolError) as caught:
-                await attempt
+                await attempt()
             assert caught.value.args[0] == REFUSAL
         with pytest.raises(BleakCharacteristicNotFoundError):
             await client.read_gatt_char("6e0a0099-0000-4000-8000-00000000ab1e")
