@@ -7,6 +7,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,10 +31,27 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="gateway")
 
 
+class LogFormat(StrEnum):
+    """How log lines look on stderr."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 @group.command(epilog="Example: tinyfleet gateway run gateway.toml")
-def run(config_path: ConfigArgument, json: JsonFlag = False) -> None:
+def run(
+    config_path: ConfigArgument,
+    log_format: Annotated[LogFormat, typer.Option(help="Log lines for people, or one JSON object each.")] = LogFormat.TEXT,
+    json: JsonFlag = False,
+) -> None:
     """Pull, keep and deliver until interrupted. SIGHUP reads the configuration again."""
     from tinyfleet.gateway.config import load_config  # noqa: PLC0415 - keeps --help fast
+
+    if log_format is LogFormat.JSON:
+        from tinyfleet.gateway.log_format import JsonFormatter  # noqa: PLC0415
+
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonFormatter())
 
     config = load_config(config_path)
     logging.getLogger("tinyfleet").setLevel(min(logging.INFO, logging.getLogger().level))
@@ -111,6 +129,24 @@ def status(config_path: ConfigArgument, json: JsonFlag = False) -> None:
     for place in outbox["sinks"]:
         facts.append(("sink", _sink_line(place, live.get(place["name"]))))
     print_facts(facts)
+
+
+@group.command(epilog="Example: tinyfleet gateway monitoring --target gw1:9464 -o monitoring")
+def monitoring(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder that gets the files; made when it is absent.")],
+    target: Annotated[
+        list[str], typer.Option(metavar="HOST:PORT", help="A gateway's metrics, see [gateway] metrics_port; may be given several times.")
+    ] = ["127.0.0.1:9464"],  # noqa: B006
+    json: JsonFlag = False,
+) -> None:
+    """Write what watches gateways: a Prometheus configuration with recording and alert rules, a Grafana dashboard with its provisioning."""
+    from tinyfleet.deploy.monitoring import write_monitoring  # noqa: PLC0415
+
+    files = write_monitoring(output, target)
+    if json:
+        print_json({"files": [str(path) for path in files]})
+    else:
+        print_facts([("wrote", str(path)) for path in files])
 
 
 def _sink_line(place: dict[str, Any], live: dict[str, Any] | None) -> str:

@@ -1,0 +1,1 @@
+"""What runs around a gateway: Prometheus rules and Grafana dashboards, as files (``tinyfleet gateway watch-files``)."""
