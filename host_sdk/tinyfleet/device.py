@@ -392,8 +392,8 @@ class Device:
         """
         sha = hashlib.sha256(data).digest()
 
-        def chunk(off: int, piece: bytes) -> requests.ImageUploadRequest:
-            if off:
+        def chunk(off: int, piece: bytes, begins: bool) -> requests.ImageUploadRequest:
+            if not begins:
                 return requests.ImageUploadRequest(off=off, data=piece)
             return requests.ImageUploadRequest(off=0, data=piece, len=len(data), sha=sha, image=0, upgrade=is_upgrade)
 

@@ -13,19 +13,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinyfleet.smp import requests
 from tinyfleet.smp.client import DeviceClient
+from tinyfleet.smp.upload import Progress, UploadReport, upload
 from tinyfleet_codegen.errors import DeviceError, LinkTimeout, ProtocolError
 from tinyfleet_codegen.wire.ids import ModelPhase, ModelPlace, Status
+from tinyfleet_codegen.wire.model_package import DELTA_MAGIC
 
-_FIRST_OVERHEAD_BYTES = 64
-"""What the first piece holds besides: length and hash of the whole."""
-_MOST_IDLE_REPLIES = 10_000
-"""Replies without progress after which a transfer is stuck: a delta copies 16 KiB before each."""
+_DELTA = DELTA_MAGIC.to_bytes(4, "little")
 _POLL_S = 0.02
 BUSY = (ModelPhase.CHECKING, ModelPhase.PROVING, ModelPhase.SHADOWING)
 """Phases in which the device goes on by itself."""
@@ -126,26 +124,30 @@ class DeviceModels:
         except ValueError as error:
             raise ProtocolError(f"{self._url} speaks of models as this host does not know: {error}", hint="update tinyfleet") from error
 
-    async def push(self, data: bytes, *, progress: Callable[[int, int], None] | None = None) -> None:
-        """Send a package or a delta; what the device has already is not sent again.
+    async def push(self, data: bytes, *, progress: Progress | None = None) -> UploadReport:
+        """Send a package or a delta; what the device has already is not sent again, also after a restart.
 
         Args:
             progress: Called with the bytes that are there and those of all.
         """
         digest = hashlib.sha256(data).digest()
-        step, at, idle = self._client.payload_bytes, 0, 0
-        piece = data[: step - _FIRST_OVERHEAD_BYTES]
-        reply = await self._client.ask(requests.ModelUploadRequest(off=0, data=piece, len=len(data), sha=digest), repeatable=True)
-        while reply.off < len(data):
-            idle = idle + 1 if reply.off == at else 0
-            if idle > _MOST_IDLE_REPLIES:
-                raise ProtocolError(f"{self._url} takes no more than {at} of {len(data)} bytes")
-            at = reply.off
-            if progress is not None:
-                progress(at, len(data))
-            # While the device copies it takes nothing new: every other time ask with nothing.
-            piece = b"" if idle % 2 else data[at : at + step]
-            reply = await self._client.ask(requests.ModelUploadRequest(off=at, data=piece), repeatable=True)
+
+        def chunk(off: int, piece: bytes, begins: bool) -> requests.ModelUploadRequest:
+            if not begins:
+                return requests.ModelUploadRequest(off=off, data=piece)
+            return requests.ModelUploadRequest(off=0, data=piece, len=len(data), sha=digest)
+
+        _, window = await self._client.negotiate()
+        return await upload(
+            self._client,
+            data,
+            chunk,
+            offset_of=lambda reply: reply.off,
+            is_busy=lambda reply: bool(reply.copying),
+            # What is under way when a delta begins to copy comes in vain.
+            window=1 if data.startswith(_DELTA) else window,
+            progress=progress,
+        )
 
     async def test(self, policy: TestPolicy | None = None) -> None:
         """Begin to prove what was pushed; :meth:`wait` tells the end."""

@@ -19,6 +19,7 @@ from tests.support.powercut.model_flow import ModelFlow
 from tests.support.powercut.model_kills import KilledModels
 from tests.support.powercut.settings_flow import SettingsFlow
 from tests.support.powercut.sweep import MANNERS, Flow, Report, Sweep
+from tests.support.powercut.transfer_flow import TransferFlow
 
 FLOWS: tuple[Callable[[Path], Flow], ...] = (
     SettingsFlow,
@@ -34,6 +35,8 @@ FLOWS: tuple[Callable[[Path], Flow], ...] = (
     lambda folder: ManagedUpdateFlow(folder, confirm=True),
     lambda folder: ManagedUpdateFlow(folder, confirm=False),
     ModelFlow,
+    lambda folder: TransferFlow(folder, model=False),
+    lambda folder: TransferFlow(folder, model=True),
 )
 """What is cut; each is made with a folder of its own."""
 DOUBLE_CUTS = 100

@@ -12,9 +12,12 @@ from tests.firmware.program_device import ProgramPipe, program_device
 from tests.firmware.program_process import FirmwareProgram, nvm_image
 from tests.support.signed_images import SLOT_ADDRESSES, factory_nvm, image_digest, make_image
 from tinyfleet.ota import active_image, push_firmware
-from tinyfleet_codegen.errors import DeviceError, UsageError
+from tinyfleet.smp.upload import TRIAL_CHUNKS
+from tinyfleet_codegen.errors import DeviceError, ProtocolError, UsageError
 from tinyfleet_codegen.wire.image import FIRMWARE_HEADER_BYTES
 
+TRANSFER_MARK_BYTES = 16384
+"""``TYF_CFG_TRANSFER_MARK_BYTES``."""
 A, B = make_image(0), make_image(1, (2, 0, 0, 0), random.Random(5).randbytes(100_001))
 
 
@@ -90,3 +93,45 @@ async def test_upload_that_the_host_gave_up_goes_on(pipe: ProgramPipe) -> None:
         report = await device.upload_image(B)
         assert 30_000 < report.resumed_at < len(B) and report.sent_bytes < len(B) - 25_000
         assert (await device.test_image(image_digest(B)))[1].is_pending
+
+
+@pytest.mark.parametrize("at", [0, 20_000, 95_000])
+async def test_upload_goes_on_over_a_restart_of_the_board(pipe: ProgramPipe, program: FirmwareProgram, at: int) -> None:
+    restarts = 0
+
+    def restart(done: int, _total: int) -> None:
+        nonlocal restarts
+        if done >= at and restarts == 0:
+            restarts += 1
+            program.power_on(program.nvm())
+
+    async with program_device(pipe) as device:
+        report = await device.upload_image(B, progress=restart)
+        assert (restarts, report.restarts) == (1, 1)
+        assert report.sent_bytes < len(B) + TRANSFER_MARK_BYTES + 2 * TRIAL_CHUNKS * report.chunk_bytes
+        assert [image.hash for image in await device.images()] == [image_digest(A), image_digest(B)]
+        assert (await device.test_image(image_digest(B)))[1].is_pending
+
+
+async def test_upload_by_another_host_after_a_power_cut_goes_on(pipe: ProgramPipe, program: FirmwareProgram) -> None:
+    class GivenUp(Exception):
+        pass
+
+    def give_up(done: int, _total: int) -> None:
+        if done > 60_000:
+            raise GivenUp
+
+    async with program_device(pipe) as device:
+        with pytest.raises(GivenUp):
+            await device.upload_image(B, progress=give_up)
+    program.power_on(program.nvm())
+    async with program_device(pipe) as device:
+        report = await device.upload_image(B)
+        assert report.resumed_at % TRANSFER_MARK_BYTES == 0 and report.resumed_at > 60_000 - TRANSFER_MARK_BYTES
+        assert (await device.test_image(image_digest(B)))[1].is_pending
+
+
+async def test_board_that_restarts_again_and_again_ends_an_upload(pipe: ProgramPipe, program: FirmwareProgram) -> None:
+    async with program_device(pipe) as device:
+        with pytest.raises(ProtocolError, match="restarted 4 times"):
+            await device.upload_image(B, progress=lambda _done, _total: program.power_on(factory_nvm(nvm_image(), A)))

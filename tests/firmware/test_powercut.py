@@ -10,8 +10,10 @@ import pytest
 
 from tests.campaigns.powercut import FLOWS
 from tests.support.flash_library import BEFORE
+from tests.support.host_board import Mutant
 from tests.support.powercut.firmware_flows import CounterFlow, Rotation, UpdateFlow
 from tests.support.powercut.sweep import Cut, Flow, Report, Sweep
+from tests.support.powercut.transfer_flow import TransferFlow
 from tinyfleet_codegen.firmware_tree import firmware_dir
 
 SEED = 20
@@ -137,4 +139,47 @@ def test_broken_design_is_seen(mutant: str, tmp_path: Path) -> None:
         if report.violations:
             break
     print("\n".join(report.violations[:3]))
+    assert report.violations != []
+
+
+IMAGE, MODEL = "lib/management/src/image_group.c", "lib/model_store/src/receive.c"
+TRANSFERS: dict[str, tuple[bool, tuple[Mutant, ...]]] = {
+    "image: the place of the one before is believed": (
+        False,
+        ((IMAGE, "if (!tyf_transfer_forget(MARK)) {\n            result", "if (false) {\n            result"),),
+    ),
+    "image: a place is kept before the bytes are there": (
+        False,
+        (
+            (
+                IMAGE,
+                "        const uint32_t before = upload.off;\n",
+                "        const uint32_t before = upload.off;\n        upload.off += request->data.bytes;\n"
+                "        mark_place(before);\n        upload.off = before;\n",
+            ),
+        ),
+    ),
+    "image: what is behind the place is not erased": (
+        False,
+        ((IMAGE, "upload.off = upload.erased = off;", "upload.off = off;\n        upload.erased = upload.bytes;"),),
+    ),
+    "image: a place within a page is kept": (False, ((IMAGE, "    file.off -= file.off % TYF_TRANSFER_MARK_BYTES;\n", ""),)),
+    "model: the place of the one before is believed": (True, ((MODEL, "} else if (!tyf_transfer_forget(MARK)) {", "} else if (false) {"),)),
+    "model: what is behind the place is not erased": (True, ((MODEL, "        t.erased = t.written;\n", "        t.erased = t.total;\n"),)),
+    "model: a place within a page is kept": (True, ((MODEL, "t->written - t->written % TYF_TRANSFER_MARK_BYTES", "t->written"),)),
+}
+"""Of a model or an image, and the change."""
+
+
+@pytest.mark.parametrize("mutant", TRANSFERS)
+def test_place_that_is_kept_wrongly_is_seen(mutant: str, tmp_path: Path) -> None:
+    print(f"seed {SEED}")
+    model, edits = TRANSFERS[mutant]
+    report = Report()
+    sweep = Sweep(TransferFlow(tmp_path, model=model, mutants=edits), report, SEED)
+    for cut in sweep.sampled(300):
+        if report.violations:
+            break
+        sweep.single(cut)
+    print(report.cuts, *report.violations[:3], sep="\n")
     assert report.violations != []

@@ -64,7 +64,7 @@ async def test_from_a_model_to_a_swapped_board_and_back(folder: Path, tmp_path: 
     await run("model", "sign", folder / "u.tfp", "-o", folder / "retrained.tfp")
     delta = await facts("model", "delta", folder / "next.tfp", folder / "retrained.tfp", "-o", folder / "retrained.tfd")
     pushed = await facts("model", "push", url, folder / "retrained.tfp", "--base", folder / "next.tfp")
-    assert delta["is_delta"] is True and pushed["sent_bytes"] == delta["bytes"] < pushed["package_bytes"]  # type: ignore[operator]
+    assert delta["is_delta"] is True and pushed["file_bytes"] == delta["bytes"] < pushed["package_bytes"]  # type: ignore[operator]
     text = await run("model", "test", url, "--confirm")
     assert "nothing: it is live" in text
     assert "slot_1, generation 3; before it slot_0" in await run("model", "list", url)

@@ -32,7 +32,16 @@ Mutant = tuple[str, str, str]
 def _options(model: Path) -> list[str]:
     firmware = firmware_dir()
     folders = [model, *sorted((firmware / "lib").glob("*/include")), firmware / "boards/host/include", crypto_source_dir()]
-    return ["-std=c11", "-ffp-contract=off", "-fwrapv", "-fPIC", "-O1", "-w", *(f"-I{folder}" for folder in folders)]
+    return [
+        "-std=c11",
+        "-ffp-contract=off",
+        "-fwrapv",
+        "-fPIC",
+        "-O1",
+        "-w",
+        "-DTYF_CFG_TRANSFER_MARK_BYTES=4096",
+        *(f"-I{folder}" for folder in folders),
+    ]
 
 
 @cache

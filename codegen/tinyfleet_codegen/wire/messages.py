@@ -312,9 +312,10 @@ MODELS = (
         Op.WRITE,
         "A piece of a package, or of a delta, for the slot that is not live. The first says `len` and `sha` (SHA-256 of the "
         "file); with those of the transfer before it goes on where that ended. `off` is what the board wants next; a piece at "
-        "another offset changes nothing. A delta that has to copy first answers with the same `off` again.",
+        "another offset changes nothing, and before a transfer has begun 0. It goes on after a restart too, a package within "
+        "`TYF_CFG_TRANSFER_MARK_BYTES` of where it was, a delta at 0. `copying`: a delta has to copy first; ask again with no data.",
         request=(uint("off"), data("data"), uint("len").maybe(), exactly("sha", 32).maybe()),
-        reply=(uint("off"),),
+        reply=(uint("off"), flag("copying").maybe()),
     ),
     Message(
         "model_test",

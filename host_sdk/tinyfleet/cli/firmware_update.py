@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from tinyfleet.cli.device import TimeoutOption, UrlArgument
-from tinyfleet.cli.output import JsonFlag, print_facts, print_json, progress_console
+from tinyfleet.cli.output import JsonFlag, print_facts, print_json
+from tinyfleet.cli.transfer import transfer_bar, transfer_facts
 
 if TYPE_CHECKING:
     from tinyfleet.device import Device, SlotImage
@@ -50,31 +50,16 @@ def push_command(
     """Send an image into the slot that does not run; of a folder the right one."""
     from tinyfleet.ota import push_firmware  # noqa: PLC0415 - keeps --help fast
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
-    with Progress(*columns, console=progress_console, transient=True) as bar:
-        task = bar.add_task("sending", total=None)
-        pushed = _with_device(
-            url,
-            timeout,
-            lambda device: push_firmware(
-                device, source, is_upgrade=upgrade, progress=lambda done, total: bar.update(task, completed=done, total=total)
-            ),
-        )
-    sent = pushed.upload
+    with transfer_bar() as progress:
+        pushed = _with_device(url, timeout, lambda device: push_firmware(device, source, is_upgrade=upgrade, progress=progress))
     if as_json:
         facts = {"url": url, "path": pushed.path, "slot": pushed.slot, "version": pushed.version, "hash": pushed.hash}
-        print_json({**facts, **asdict(sent)})
+        print_json({**facts, **asdict(pushed.upload)})
         return
-    if sent.resumed_at == sent.file_bytes:
-        transfer = "was there already"
-    else:
-        resumed = f", went on at {sent.resumed_at}" if sent.resumed_at else ""
-        transfer = f"{sent.file_bytes} bytes in {sent.seconds:.1f} s{resumed}, {sent.kib_per_s:.1f} KiB/s"
     print_facts(
         [
             ("pushed", f"{pushed.path} to slot {pushed.slot}, version {pushed.version}, {pushed.hash.hex()[:8]}"),
-            ("transfer", transfer),
-            ("link", f"{sent.window} under way at once: {sent.why}"),
+            *transfer_facts(pushed.upload),
             ("next", f"tinyfleet firmware test {url}"),
         ]
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -14,11 +13,13 @@ import typer
 
 from tinyfleet.cli.device import TimeoutOption, UrlArgument
 from tinyfleet.cli.output import JsonFlag, print_facts, print_json
+from tinyfleet.cli.transfer import transfer_bar, transfer_facts
 from tinyfleet_codegen.errors import UsageError
 
 if TYPE_CHECKING:
     from tinyfleet.device_models import DeviceModels, ModelSlot
     from tinyfleet.model_package import PackageContents
+    from tinyfleet.smp.upload import UploadReport
 
 T = TypeVar("T")
 
@@ -144,31 +145,22 @@ def push_command(
     contents = read_package(whole)
     delta = None if base is None else make_delta(_read(base), whole)
 
-    async def push(models: DeviceModels) -> int:
+    async def push(models: DeviceModels) -> UploadReport:
         known = await models.list()
         if len(whole) > known.slot_bytes:
             raise UsageError(f"{package} has {len(whole)} bytes, a slot of this device {known.slot_bytes}")
         data = whole
         if delta is not None and base is not None and known.live_digest == read_package(_read(base)).digest:
             data = delta
-        await models.push(data)
-        return len(data)
+        with transfer_bar() as progress:
+            return await models.push(data, progress=progress)
 
-    started = time.monotonic()
     sent = _on_device(url, timeout, push)
-    seconds = time.monotonic() - started
-    rate = sent / 1024 / seconds
     if as_json:
-        facts = {
-            "package_bytes": len(whole),
-            "sent_bytes": sent,
-            "seconds": seconds,
-            "kib_per_s": rate,
-            "sha256": hashlib.sha256(whole).digest(),
-        }
-        print_json({"url": url, "digest": contents.digest, **facts})
+        facts = {"package_bytes": len(whole), "sha256": hashlib.sha256(whole).digest()}
+        print_json({"url": url, "digest": contents.digest, **facts, **asdict(sent)})
         return
-    print_facts([("sent", f"{sent} of {len(whole)} bytes in {seconds:.1f} s, {rate:.1f} KiB/s"), ("digest", contents.digest.hex())])
+    print_facts([("pushed", f"{sent.file_bytes} of {len(whole)} bytes"), *transfer_facts(sent), ("digest", contents.digest.hex())])
 
 
 def test_command(

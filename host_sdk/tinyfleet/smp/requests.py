@@ -867,6 +867,7 @@ class ModelUploadReply(WriteReply):
     _GROUP_ID = 64
     _COMMAND_ID = 9
     off: int
+    copying: bool | None = None
 
 
 class ModelUploadRequest(message.WriteRequest, Asks[ModelUploadReply]):

@@ -2,11 +2,12 @@
 
 ::
 
-    report = await upload(client, data, lambda off, chunk: requests.ImageUploadRequest(off=off, data=chunk, ...))
+    report = await upload(client, data, make_chunk, offset_of=lambda reply: reply.off, window=buf_count)
     print(report.kib_per_s, report.why)
 
 A device takes a chunk only at the offset that it wants next, and answers each with that offset. So several chunks may be under way: what
-comes after a lost one changes nothing, and its answer says where to go on.
+comes after a lost one changes nothing, and its answer says where to go on. A device that restarted wants byte 0, and says in its
+answer to the first chunk how far it had kept the file.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Generic
 
 from tinyfleet.smp.client import DeviceClient
 from tinyfleet.smp.message import Asks, ReplyT
-from tinyfleet_codegen.errors import LinkLost, LinkTimeout, ProtocolError
+from tinyfleet_codegen.errors import LinkLost, LinkTimeout, ProtocolError, SessionLost
 
 log = logging.getLogger(__name__)
 
@@ -26,17 +29,22 @@ FIRST_OVERHEAD_BYTES = 64
 """What the first request holds beside data, more than the others: length, hash and what else begins an upload."""
 TRIAL_CHUNKS = 6
 """Chunks after which a window's rate is known."""
-BURST_CHUNKS = 32
-"""Chunks after which others get their turn on the link."""
+BURST_S = 0.5
+"""Time after which others get their turn on the link."""
 LEAST_GAIN = 1.05
 """A larger window must be faster by this to be kept."""
 MOST_TIMEOUTS = 3
 """Timeouts in a row that end an upload."""
 MOST_LOSSES = 10
 """Lost connections in a row that do; each was made anew before the next."""
+MOST_RESTARTS = 3
+"""Restarts of the device that one upload bears."""
+MOST_IDLE = 10_000
+"""Replies in a row that the device is busy, after which it is stuck: a delta copies 16 KiB before each."""
 
 
 Progress = Callable[[int, int], None]
+ChunkMaker = Callable[[int, bytes, bool], Asks[ReplyT]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,7 @@ class UploadReport:
         seconds: Wall time of the transfer.
         kib_per_s: Of data; 0 when nothing was sent.
         lost_chunks: Chunks that were sent again.
+        restarts: How often the device restarted meanwhile; it goes on near where it was.
         why: How chunk and window were chosen.
     """
 
@@ -63,6 +72,7 @@ class UploadReport:
     seconds: float
     kib_per_s: float
     lost_chunks: int
+    restarts: int
     why: str
 
 
@@ -100,9 +110,10 @@ class _Windows:
 async def upload(
     client: DeviceClient,
     data: bytes,
-    chunk: Callable[[int, bytes], Asks[ReplyT]],
+    chunk: ChunkMaker[ReplyT],
     *,
     offset_of: Callable[[ReplyT], int],
+    is_busy: Callable[[ReplyT], bool] = lambda _: False,
     window: int,
     progress: Progress | None = None,
 ) -> UploadReport:
@@ -111,8 +122,9 @@ async def upload(
     Args:
         client: The device.
         data: The file, not empty.
-        chunk: Makes the request for data at an offset; at offset 0 the one that begins the upload.
+        chunk: Makes the request for data at an offset; with True the one that begins the upload, with all that names it.
         offset_of: Takes the wanted offset from a reply.
+        is_busy: Whether a reply says that the device has work to do before it takes more; then it is asked again with no data.
         window: Most requests under way, ``buf_count`` of the device.
         progress: Called with bytes held by the device, and their total.
 
@@ -120,65 +132,122 @@ async def upload(
         DeviceError: the device refused; the first chunk tells most of it.
         LinkTimeout: three times in a row there was no answer.
         LinkLost: ten connections in a row were lost before a chunk was answered.
-        LinkClosed, ProtocolError: see :class:`DeviceClient`.
+        ProtocolError: it restarted again and again, or its answers make no sense.
+        LinkClosed, AccessError: see :class:`DeviceClient`.
     """
-    step = client.payload_bytes
-    windows = _Windows(min(window, client.most_under_way))
+    transfer = _Transfer(client, data, chunk, offset_of, is_busy, window, progress)
     started = time.monotonic()
-    # Alone: it says whether the file is welcome, and where to begin.
-    first = data[: step - FIRST_OVERHEAD_BYTES]
-    position = offset_of(await client.ask(chunk(0, first), repeatable=True))
-    resumed_at = 0 if position <= len(first) else position
-    sent, lost, failures = len(first), 0, 0
-    while position < len(data):
-        if progress is not None:
-            progress(position, len(data))
-        count = BURST_CHUNKS if windows.is_settled else TRIAL_CHUNKS
-        begun, at = time.monotonic(), position
-        ends: list[int] = []
-        try:
-            async for reply in client.ask_in_turn(_chunks(data, position, step, count, chunk, ends), windows.window):
-                wanted, expected = offset_of(reply), ends.pop(0)
-                failures = 0
-                if wanted > len(data):
-                    raise ProtocolError(f"the device wants byte {wanted} of {len(data)}")
-                position = wanted
-                if wanted != expected:
-                    lost += 1
-                    log.info("upload goes back wanted=%d expected=%d", wanted, expected)
-                    break
-        except (LinkTimeout, LinkLost) as error:
-            failures += 1
-            lost += 1
-            if failures == (MOST_LOSSES if isinstance(error, LinkLost) else MOST_TIMEOUTS):
-                raise
-        sent += max(0, position - at)
-        if not windows.is_settled and position - at == count * step:
-            windows.measured((position - at) / (time.monotonic() - begun))
-        if position == 0:
-            raise ProtocolError("the device forgot the upload: it restarted", hint="push again")
+    await transfer.begin()
+    resumed_at = 0 if transfer.position <= transfer.sent else transfer.position
+    while transfer.position < len(data):
+        await transfer.burst()
     seconds = time.monotonic() - started
-    if progress is not None:
-        progress(len(data), len(data))
     moved = len(data) - resumed_at
     return UploadReport(
         file_bytes=len(data),
-        sent_bytes=sent,
+        sent_bytes=transfer.sent,
         resumed_at=resumed_at,
-        chunk_bytes=step,
-        window=windows.window,
+        chunk_bytes=transfer.step,
+        window=transfer.windows.window,
         seconds=seconds,
         kib_per_s=moved / 1024 / seconds if moved else 0.0,
-        lost_chunks=lost,
-        why=windows.why(step),
+        lost_chunks=transfer.lost,
+        restarts=transfer.restarts,
+        why=transfer.windows.why(transfer.step),
     )
 
 
-def _chunks(
-    data: bytes, start: int, step: int, count: int, chunk: Callable[[int, bytes], Asks[ReplyT]], ends: list[int]
-) -> Iterator[Asks[ReplyT]]:
-    """The next requests; ``ends`` gets the offset after each when it is sent."""
-    for off in range(start, min(len(data), start + count * step), step):
-        piece = data[off : off + step]
-        ends.append(off + len(piece))
-        yield chunk(off, piece)
+class _Transfer(Generic[ReplyT]):
+    """A file on its way: where the device is, and what happened until now."""
+
+    def __init__(
+        self,
+        client: DeviceClient,
+        data: bytes,
+        chunk: ChunkMaker[ReplyT],
+        offset_of: Callable[[ReplyT], int],
+        is_busy: Callable[[ReplyT], bool],
+        window: int,
+        progress: Progress | None,
+    ) -> None:
+        self._progress = progress
+        self._client = client
+        self._data = data
+        self._chunk = chunk
+        self._offset_of = offset_of
+        self._is_busy = is_busy
+        self.step = client.payload_bytes
+        self.windows = _Windows(min(window, client.most_under_way))
+        self.position = self.sent = self.lost = self.restarts = 0
+        self._failures = self._idle = 0
+
+    async def begin(self) -> None:
+        """Send the first chunk, alone: its answer says whether the file is welcome, and where to go on."""
+        first = self._data[: self.step - FIRST_OVERHEAD_BYTES]
+        reply = await self._client.ask(self._chunk(0, first, True), repeatable=True)
+        self.sent += len(first)
+        self._take(reply)
+        if self.position == 0:
+            raise ProtocolError(f"the device took nothing of the first {len(first)} bytes")
+
+    async def burst(self) -> None:
+        """Send chunks until others should have their turn on the link, one is lost, or the device has something else to do."""
+        begun, at = time.monotonic(), self.position
+        ends: list[int] = []
+        has_restarted = is_whole = False
+        try:
+            async with aclosing(self._client.ask_in_turn(self._chunks(ends, begun), self.windows.window)) as replies:
+                async for reply in replies:
+                    expected = ends.pop(0)
+                    self._failures = 0
+                    self._take(reply)
+                    has_restarted = self.position == 0
+                    if self.position != expected or self._idle:
+                        self.lost += not self._idle
+                        log.info("upload offset=%d expected=%d", self.position, expected)
+                        break
+                else:
+                    is_whole = True
+        except (LinkTimeout, LinkLost) as error:
+            self._failures += 1
+            self.lost += 1
+            if self._failures == (MOST_LOSSES if isinstance(error, LinkLost) else MOST_TIMEOUTS):
+                raise
+        except SessionLost:
+            has_restarted = True
+        moved = self.position - at
+        self.sent += max(0, moved)
+        if not self.windows.is_settled and is_whole and moved > self.step * self.windows.window:
+            self.windows.measured(moved / (time.monotonic() - begun))
+        if has_restarted:
+            self.restarts += 1
+            if self.restarts > MOST_RESTARTS:
+                raise ProtocolError(
+                    f"the device restarted {self.restarts} times during one upload", hint="tinyfleet device crash may say why"
+                )
+            await self.begin()
+            log.info("device restarted, upload goes on offset=%d", self.position)
+
+    def _take(self, reply: ReplyT) -> None:
+        wanted = self._offset_of(reply)
+        self._idle = self._idle + 1 if self._is_busy(reply) else 0
+        if wanted > len(self._data) or self._idle > MOST_IDLE:
+            raise ProtocolError(f"the device wants byte {wanted} of {len(self._data)}, asked {self._idle} times without progress")
+        self.position = wanted
+        if self._progress is not None:
+            self._progress(wanted, len(self._data))
+
+    def _chunks(self, ends: list[int], begun: float) -> Iterator[Asks[ReplyT]]:
+        """The next requests; ``ends`` gets the offset after each when it is sent."""
+        if self._idle:
+            ends.append(self.position)
+            yield self._chunk(self.position, b"", False)
+            return
+        for number, off in enumerate(range(self.position, len(self._data), self.step)):
+            # Never fewer than fill the window once more: else it would not be measured.
+            is_enough = number >= TRIAL_CHUNKS if not self.windows.is_settled else False
+            if number > self.windows.window and (is_enough or time.monotonic() - begun > BURST_S):
+                return
+            piece = self._data[off : off + self.step]
+            ends.append(off + len(piece))
+            yield self._chunk(off, piece, False)

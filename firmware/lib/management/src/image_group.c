@@ -8,12 +8,16 @@
 #include "tyf/core/bytes.h"
 #include "tyf/core/sha256.h"
 #include "tyf/flash_map/flash_map.h"
+#include "tyf/settings/transfer.h"
 
 #ifdef TYF_BOARD_AREA_SLOT_0_BYTES
 
 /* "image" of an upload: absent, 0 and 1 all mean the slot that does not run. Models have commands of their own. */
 #define MOST_IMAGE 1u
 #define UPLOAD_IMAGE 1u
+
+/* The setting that says how far an upload came; a host cannot name it: it begins with a dot. */
+#define MARK ".upload"
 
 /* An upload since it began, and after its end until another begins: a repeated chunk finds it. */
 static struct {
@@ -148,6 +152,22 @@ static bool is_there(uint32_t slot, const tyf_image_upload_request *request) {
     return memcmp(digest, request->sha.data, sizeof digest) == 0;
 }
 
+static tyf_transfer as_transfer(void) {
+    tyf_transfer file = {.area = upload.slot, .bytes = upload.bytes, .off = upload.off};
+    memcpy(file.sha256, upload.sha, sizeof file.sha256);
+    return file;
+}
+
+/* Go on where the board was before a restart: what a mark covers is hashed again, what is behind it is erased again. */
+static void take_up(void) {
+    const tyf_transfer file = as_transfer();
+    uint32_t off;
+    if (upload.has_sha && tyf_transfer_goes_on(MARK, &file, &off)) {
+        upload.off = upload.erased = off;
+        tyf_sha256_update(&upload.hash, tyf_area_data(upload.slot == 0 ? TYF_AREA_SLOT_0 : TYF_AREA_SLOT_1), off);
+    }
+}
+
 /* Judge what the first chunk shows, without a write. */
 static int check_first(const tyf_image_upload_request *request, uint32_t slot) {
     if (request->data.bytes < TYF_IMAGE_HEADER_BYTES) {
@@ -212,22 +232,31 @@ static int begin(const tyf_image_upload_request *request) {
         if (is_pending(&state)) {
             return -TYF_IMAGE_ERR_IMAGE_ALREADY_PENDING;
         }
-        upload.bytes = 0;
-        result = error_of(tyf_boot_erase(slot, 0));
-        if (result != TYF_SMP_OK) {
-            return result;
-        }
     }
     upload.slot = slot;
     upload.bytes = request->len;
     upload.off = is_complete ? request->len : 0;
-    upload.erased = TYF_FLASH_PAGE_BYTES;
+    upload.erased = 0;
     upload.has_sha = request->sha.data != NULL;
     if (upload.has_sha) {
         memcpy(upload.sha, request->sha.data, sizeof upload.sha);
     }
     tyf_sha256_init(&upload.hash);
-    return TYF_SMP_OK;
+    if (!is_complete) {
+        take_up();
+    }
+    if (upload.off == 0) {
+        if (!tyf_transfer_forget(MARK)) {
+            result = -TYF_IMAGE_ERR_FLASH_WRITE_FAILED;
+        } else {
+            result = error_of(tyf_boot_erase(slot, 0));
+        }
+        upload.erased = TYF_FLASH_PAGE_BYTES;
+    }
+    if (result != TYF_SMP_OK) {
+        tyf_management_forget_upload();
+    }
+    return result;
 }
 
 /* Program at a multiple of a unit; pages are erased as they are reached. */
@@ -268,6 +297,15 @@ static tyf_status take(const uint8_t *data, uint32_t bytes) {
     return status;
 }
 
+/* Keep the place, when the bytes up to `off` passed one that is kept. */
+static void mark_place(uint32_t before) {
+    tyf_transfer file = as_transfer();
+    file.off -= file.off % TYF_TRANSFER_MARK_BYTES;
+    if (upload.has_sha && file.off > before) {
+        tyf_transfer_mark(MARK, &file);
+    }
+}
+
 static int take_chunk(tyf_smp_exchange *exchange) {
     const tyf_image_upload_request *request = exchange->request;
     if (request->off == 0) {
@@ -280,14 +318,18 @@ static int take_chunk(tyf_smp_exchange *exchange) {
         if (request->data.bytes > upload.bytes - upload.off) {
             return -TYF_IMAGE_ERR_INVALID_IMAGE_DATA_OVERRUN;
         }
+        const uint32_t before = upload.off;
         const int result = error_of(take(request->data.data, request->data.bytes));
         if (result != TYF_SMP_OK) {
             tyf_management_forget_upload();
             return result;
         }
-        if (upload.off == upload.bytes) {
+        if (upload.off < upload.bytes) {
+            mark_place(before);
+        } else {
             uint8_t digest[TYF_SHA256_BYTES];
             tyf_sha256_final(&upload.hash, digest);
+            (void)tyf_transfer_forget(MARK);
             if (upload.has_sha && memcmp(digest, upload.sha, sizeof digest) != 0) {
                 tyf_management_forget_upload();
                 return -TYF_IMAGE_ERR_INVALID_HASH;
@@ -313,6 +355,9 @@ static int erase(tyf_smp_exchange *exchange) {
         return -TYF_IMAGE_ERR_INVALID_SLOT;
     }
     tyf_management_forget_upload();
+    if (!tyf_transfer_forget(MARK)) {
+        return -TYF_IMAGE_ERR_FLASH_ERASE_FAILED;
+    }
     for (uint32_t at = 0; at < tyf_boot_capacity(); at += TYF_FLASH_PAGE_BYTES) {
         const tyf_status status = tyf_boot_erase(1u - active, at);
         if (status != TYF_OK) {

@@ -66,6 +66,9 @@ int tyf_model_store_on_upload(tyf_smp_exchange *exchange) {
     uint32_t next = 0;
     const tyf_status status = tyf_model_store_receive(&piece, &next);
     tyf_cbor_add_uint(&exchange->reply, "off", next);
+    if (tyf_model_store_state.transfer.slot != MODEL_NONE && tyf_model_store_state.transfer.copy != 0) {
+        tyf_cbor_add_bool(&exchange->reply, "copying", true);
+    }
     return status;
 }
 

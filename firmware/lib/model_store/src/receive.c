@@ -3,6 +3,10 @@
 
 #include "store.h"
 #include "tyf/core/bytes.h"
+#include "tyf/settings/transfer.h"
+
+/* The setting that says how far a package came, up to its end. */
+#define MARK ".model_upload"
 
 /* Bytes that one call copies from the base at most, so that its answer does not take long. */
 #define COPY_BYTES 16384u
@@ -66,6 +70,22 @@ static uint32_t find_base(const uint8_t *digest, uint32_t target) {
     return MODEL_NONE;
 }
 
+static tyf_transfer as_transfer(const model_transfer *t) {
+    tyf_transfer file = {.area = t->slot, .bytes = t->total, .off = t->written};
+    memcpy(file.sha256, t->sha256, sizeof file.sha256);
+    return file;
+}
+
+/* Keep the place, when what was written since passed one that is kept, or is all. A delta begins again after a restart:
+ * it is short, and half an instruction cannot be kept. */
+static void mark_place(const model_transfer *t, uint32_t before) {
+    tyf_transfer file = as_transfer(t);
+    file.off = t->written == t->total ? t->total : t->written - t->written % TYF_TRANSFER_MARK_BYTES;
+    if (!t->is_delta && file.off > before) {
+        tyf_transfer_mark(MARK, &file);
+    }
+}
+
 static tyf_status begin(const tyf_model_piece *piece) {
     model_store *store = &tyf_model_store_state;
     model_transfer t = {.slot = tyf_model_free_slot(), .total = piece->total, .package_bytes = piece->total};
@@ -91,9 +111,16 @@ static tyf_status begin(const tyf_model_piece *piece) {
         return status;
     }
     tyf_sha256_init(&t.hash);
+    const tyf_transfer file = as_transfer(&t);
+    if (!t.is_delta && tyf_transfer_goes_on(MARK, &file, &t.written)) {
+        tyf_sha256_update(&t.hash, tyf_area_data(model_area(t.slot)), t.written);
+        t.erased = t.written;
+    } else if (!tyf_transfer_forget(MARK)) {
+        return TYF_ERR_FLASH;
+    }
     store->transfer = t;
     store->newest_slot = t.slot;
-    store->slots[t.slot].report = (tyf_model_slot_report){.phase = TYF_MODEL_PHASE_RECEIVING};
+    store->slots[t.slot].report = (tyf_model_slot_report){.phase = TYF_MODEL_PHASE_RECEIVING, .received = t.written};
     return TYF_OK;
 }
 
@@ -151,6 +178,14 @@ static void finish(model_transfer *t) {
     const bool is_right = t->written == t->package_bytes && memcmp(sha256, t->package_sha256, TYF_SHA256_BYTES) == 0;
     slot->report.phase = is_right ? TYF_MODEL_PHASE_STORED : TYF_MODEL_PHASE_REFUSED;
     slot->report.status = is_right ? TYF_OK : TYF_ERR_FORMAT;
+    if (!is_right) {
+        (void)tyf_transfer_forget(MARK);
+    }
+}
+
+tyf_status tyf_model_receive_forget(void) {
+    tyf_model_store_state.transfer.slot = MODEL_NONE;
+    return tyf_transfer_forget(MARK) ? TYF_OK : TYF_ERR_FLASH;
 }
 
 tyf_status tyf_model_store_receive(const tyf_model_piece *piece, uint32_t *next) {
@@ -165,8 +200,8 @@ tyf_status tyf_model_store_receive(const tyf_model_piece *piece, uint32_t *next)
         }
     }
     if (t->slot == MODEL_NONE) {
-        *next = 0;
-        return TYF_ERR_STATE;
+        *next = 0; /* perhaps the board restarted: the host may begin, and goes on then */
+        return TYF_OK;
     }
     model_slot *slot = &store->slots[t->slot];
     uint32_t *received = &slot->report.received;
@@ -180,11 +215,14 @@ tyf_status tyf_model_store_receive(const tyf_model_piece *piece, uint32_t *next)
                 return TYF_ERR_ARG;
             }
             /* A delta's header has been taken by begin(). */
-            const uint32_t skip = t->is_delta && *received == 0 ? HEAD_BYTES : 0;
+            const uint32_t skip = t->is_delta && *received == 0 ? HEAD_BYTES : 0, before = t->written;
             uint32_t taken = piece->bytes - skip;
             status = t->is_delta ? take_delta(t, piece->data + skip, piece->bytes - skip, &taken)
                                  : append(t, piece->data, piece->bytes);
             *received += skip + taken;
+            if (status == TYF_OK) {
+                mark_place(t, before);
+            }
         }
         if (status == TYF_OK && *received == t->total && t->copy == 0) {
             finish(t);

@@ -270,9 +270,11 @@ tyf_status tyf_model_store_erase(void) {
     const uint32_t number = tyf_model_free_slot();
     tyf_status status = tyf_model_slot_release(number);
     if (status == TYF_OK) {
+        status = tyf_model_receive_forget();
+    }
+    if (status == TYF_OK) {
         status = tyf_area_erase(model_area(number), 0); /* without its header it is no package */
     }
-    store->transfer.slot = MODEL_NONE;
     store->slots[number].report = (tyf_model_slot_report){.phase = TYF_MODEL_PHASE_EMPTY};
     return status;
 }

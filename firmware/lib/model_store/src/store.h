@@ -114,6 +114,9 @@ model_choice tyf_model_choice_read(void);
 /* Let nothing point at what is in the slot any more, so that it may be erased. */
 tyf_status tyf_model_slot_release(uint32_t slot);
 
+/* Nothing goes on where a transfer was: the slot is about to change. */
+tyf_status tyf_model_receive_forget(void);
+
 /* Stop trying what is being tried. */
 void tyf_model_trial_stop(void);
 

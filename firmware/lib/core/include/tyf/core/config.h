@@ -152,6 +152,18 @@
 #error "TYF_CFG_MODEL_BUDGET_MS must be in 3 .. 60000 ms"
 #endif
 
+/**
+ * After so many bytes of a firmware image or a model its place is kept durably, so that it goes on there after a
+ * restart; a page of flash where that is more. Bytes, a power of two, 1024 .. 1 MiB.
+ */
+#ifndef TYF_CFG_TRANSFER_MARK_BYTES
+#define TYF_CFG_TRANSFER_MARK_BYTES 16384
+#endif
+#if TYF_CFG_TRANSFER_MARK_BYTES < 1024 || TYF_CFG_TRANSFER_MARK_BYTES > 1048576 ||                                     \
+    (TYF_CFG_TRANSFER_MARK_BYTES & (TYF_CFG_TRANSFER_MARK_BYTES - 1))
+#error "TYF_CFG_TRANSFER_MARK_BYTES must be a power of two in 1024 .. 1048576 bytes"
+#endif
+
 /** 1: an emulated board's flash stops where a test wants power to fail; 0: in every program that is used. */
 #ifndef TYF_CFG_FLASH_CUT
 #define TYF_CFG_FLASH_CUT 0

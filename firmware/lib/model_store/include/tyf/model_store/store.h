@@ -118,11 +118,11 @@ bool tyf_model_store_poll(void);
  * Take a piece of a package, or of a delta, which names itself. What is already there is not written again; nothing is
  * erased before the first piece was found good, and never a slot that is live.
  *
- * @param[out] next  offset that is wanted next, whatever was given: a delta that has to copy first takes nothing new
+ * @param[out] next  offset that is wanted next, whatever was given: 0 where no transfer has begun; a delta that has to
+ * copy first takes nothing new
  *
- * @return TYF_OK; TYF_ERR_ARG: longer than announced; TYF_ERR_STATE: no transfer has begun; TYF_ERR_TOO_LARGE: larger
- * than the slot; TYF_ERR_BASE: a delta of a package that is not here; TYF_ERR_FORMAT: not the bytes of sha256, or a
- *         malformed delta; TYF_ERR_FLASH
+ * @return TYF_OK; TYF_ERR_ARG: longer than announced; TYF_ERR_TOO_LARGE: larger than the slot; TYF_ERR_BASE: a delta of
+ * a package that is not here; TYF_ERR_FORMAT: not the bytes of sha256, or a malformed delta; TYF_ERR_FLASH
  */
 tyf_status tyf_model_store_receive(const tyf_model_piece *piece, uint32_t *next);
 
