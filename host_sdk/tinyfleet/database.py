@@ -7,6 +7,7 @@ older file is brought up to date in one transaction, a newer one is refused and 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -49,11 +50,23 @@ def open_database(path: Path, migrations: Sequence[str], *, what: str) -> sqlite
                     for statement in migrations[old].split(";"):
                         connection.execute(statement)
                     connection.execute(f"PRAGMA user_version = {old + 1}")
+            if version < len(migrations):
+                # SQLite deletes its rollback journal without waiting for the disk; should it come back, it would undo all this.
+                sync_folder(path.parent)
             _check(connection, path, what)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def sync_folder(folder: Path) -> None:
+    """What was made, renamed and removed in a folder is on the disk when this returns."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def open_read_only(path: Path, migrations: Sequence[str], *, what: str) -> sqlite3.Connection:

@@ -165,13 +165,21 @@ class Outbox:
             self._clock_zero_s = self._clock_s() - self._counter("age_clock_s")
             self._has_regions = self._counter("regions") > 0
         self.configure(sinks, max_bytes=max_bytes, max_age_s=max_age_s, when_full=when_full)
+        for place in self._places.values():
+            place.unanswered |= self._perhaps_delivered(place)
         # An updated peer may accept today what it refused yesterday.
         with self._committed():
             self._db.execute("UPDATE aside SET reason = NULL WHERE reason IS NOT NULL")
             self._db.execute("UPDATE sink SET waiting = waiting + refused, refused = 0")
-        for place in self._places.values():
-            # The last process may have offered these and died before the answer.
-            place.unanswered.update(row[0] for row in self._next_rows(place, MAX_OFFERED, self._max_bytes // OFFERED_SHARE))
+
+    def _perhaps_delivered(self, place: _Place) -> set[int]:
+        """What the last process may have offered before it died: a delivery takes the first of each priority, whatever came later."""
+        with explained(self.path, "outbox"):
+            rows = self._db.execute("SELECT entry FROM aside WHERE sink = ? AND reason IS NULL", (place.id,)).fetchall()
+            limit_bytes = self._counter("offered_bytes")
+            for priority in self._lanes:
+                rows += self._rows_ahead(place, priority, MAX_OFFERED, limit_bytes)
+        return {row[0] for row in rows}
 
     def close(self) -> None:
         """Close the database; the file stays."""
@@ -181,6 +189,7 @@ class Outbox:
         """Change sinks and bounds; see the class for what they mean."""
         self._max_bytes, self._max_age_s, self._when_full = max_bytes, max_age_s, when_full
         with self._committed():
+            self._set_counter("offered_bytes", max(self._counter("offered_bytes"), max_bytes // OFFERED_SHARE))
             known = dict(self._db.execute("SELECT name, id FROM sink").fetchall())
             total = self._db.execute("SELECT count(*) FROM queue").fetchone()[0] if any(s.name not in known for s in sinks) else 0
             for sink in sinks:
@@ -427,20 +436,24 @@ class Outbox:
         region, of_region = (" AND (region IS NULL OR region = ?)", (place.region,)) if self._has_regions else ("", ())
         has_asides = self._db.execute("SELECT 1 FROM aside WHERE sink = ? LIMIT 1", (place.id,)).fetchone() is not None
         for priority in sorted(self._lanes, reverse=True):
-            first, end, position = lane_start(priority), lane_start(priority + 1), place.position(priority)
             if has_asides:
                 where = f"JOIN aside USING (entry) WHERE aside.sink = ? AND reason IS NULL AND entry > ? AND entry <= ?{region}"
-                rows += _select(self._db, where, (place.id, first, position, *of_region, limit - len(rows)))
-            if len(rows) < limit and self._lanes[priority] > position + 1:
-                rows += _select(self._db, f"WHERE entry > ? AND entry < ?{region}", (position, end, *of_region, limit - len(rows)))
+                values = (place.id, lane_start(priority), place.position(priority), *of_region, limit - len(rows))
+                rows += _select(self._db, where, values)
+            if len(rows) < limit:
+                rows += self._rows_ahead(place, priority, limit - len(rows), limit_bytes)
             if len(rows) >= limit:
                 break
-        total_bytes = 0
-        for index, row in enumerate(rows):
-            total_bytes += len(row[3])
-            if index and total_bytes > limit_bytes:
-                return rows[:index]
-        return rows
+        return _first_of(rows, limit_bytes)
+
+    def _rows_ahead(self, place: _Place, priority: int, limit: int, limit_bytes: int) -> list[Any]:
+        """The first entries of a priority that a sink has not been at, and may have."""
+        position = place.position(priority)
+        if self._lanes[priority] <= position + 1:
+            return []
+        region, of_region = (" AND (region IS NULL OR region = ?)", (place.region,)) if self._has_regions else ("", ())
+        values = (position, lane_start(priority + 1), *of_region, limit)
+        return _first_of(_select(self._db, f"WHERE entry > ? AND entry < ?{region}", values), limit_bytes)
 
     def _envelope(self, row: Any) -> Envelope | DerivedEnvelope:
         entry, device_id, boot_id, payload, _sealed, seq, time_utc_us, time_error_us, model_id, kind, number, last_seq, count = row
@@ -782,6 +795,16 @@ def _savepoint(db: sqlite3.Connection) -> Iterator[None]:
             db.execute("ROLLBACK TO one_call")
             db.execute("RELEASE one_call")
         raise
+
+
+def _first_of(rows: list[Any], limit_bytes: int) -> list[Any]:
+    """As many as have so many bytes of payload, at least one if there is one."""
+    total_bytes = 0
+    for index, row in enumerate(rows):
+        total_bytes += len(row[3])
+        if index and total_bytes > limit_bytes:
+            return rows[:index]
+    return rows
 
 
 def _select(db: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[Any]:

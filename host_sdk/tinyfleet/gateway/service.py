@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from tinyfleet.data_dir import held_data_dir
+from tinyfleet.database import sync_folder
 from tinyfleet.gateway.config import DeviceSettings, GatewayConfig
 from tinyfleet.gateway.outbox import OUTBOX_FILE, NewDerived, Outbox, SinkPlace, WhenFull
 from tinyfleet.gateway.puller import DeviceOpener, Puller
@@ -277,6 +278,7 @@ def quarantine(path: Path) -> Path:
             part = path.with_name(path.name + suffix)
             if part.exists():
                 part.rename(aside / part.name)
+        sync_folder(path.parent)
     except OSError as error:
         raise StoreError(f"cannot put {path} aside: {error.strerror}", hint=f"move it and its -wal away from {path.parent}") from error
     return aside
