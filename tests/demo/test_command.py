@@ -15,7 +15,9 @@ from tinyfleet.cli.app import main
 from tinyfleet.demo import DemoOptions, DemoReport, Display
 from tinyfleet_codegen.errors import TinyfleetError
 
-REPORT = DemoReport("gesture", "mps2_an386", "tcp", 1, "ab" * 32, "cd" * 16, "oracle", GOOD, (("train", 9.0),), EVENTS, (), "http://x")
+REPORT = DemoReport(
+    "gesture", "mps2_an386", "tcp", "http", 1, "ab" * 32, "cd" * 16, "oracle", GOOD, (("train", 9.0),), EVENTS, (), "http://x"
+)
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, report: DemoReport, *words: str) -> int:

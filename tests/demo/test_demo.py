@@ -17,10 +17,14 @@ from tinyfleet.demo import DemoFigures
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.fixture(scope="module", params=["tcp", pytest.param("ble", marks=pytest.mark.full)])
+@pytest.fixture(
+    scope="module",
+    params=["tcp http", *(pytest.param(way, marks=pytest.mark.full) for way in ("ble http", "tcp mqtt", "tcp kafka", "tcp opcua"))],
+)
 def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("demo with a space")
-    command = [sys.executable, "-m", "tinyfleet", "demo", "--link", request.param, "--json", "-o", str(folder)]
+    link, sink = request.param.split()
+    command = [sys.executable, "-m", "tinyfleet", "demo", "--link", link, "--sink", sink, "--json", "-o", str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=550, check=False)
     assert result.returncode == 0, result.stderr
     return folder, json.loads(result.stdout)

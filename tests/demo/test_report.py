@@ -70,7 +70,19 @@ def test_each_broken_promise_is_one_failure(changed: dict[str, Any]) -> None:
 
 def test_report_json_holds_everything(tmp_path: Path) -> None:
     report = DemoReport(
-        "gesture", "mps2_an386", "tcp", 1, "ab" * 32, "cd" * 16, "oracle", GOOD, (("train", 9.0),), EVENTS, ("lost one",), "http://x"
+        "gesture",
+        "mps2_an386",
+        "tcp",
+        "http",
+        1,
+        "ab" * 32,
+        "cd" * 16,
+        "oracle",
+        GOOD,
+        (("train", 9.0),),
+        EVENTS,
+        ("lost one",),
+        "http://x",
     )
     report.write(tmp_path / "report.json")
     read = json.loads((tmp_path / "report.json").read_text())

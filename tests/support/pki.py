@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAY = datetime.timedelta(days=1)
@@ -64,9 +64,13 @@ class TestCa:
         self.certificate = folder / f"{name}-ca.pem"
         self.certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, server: bool = False, expired: bool = False) -> Identity:
-        """A certificate with this common name; a server's is valid for ``localhost`` and ``127.0.0.1``."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def issue(self, name: str, *, server: bool = False, expired: bool = False, uri: str | None = None) -> Identity:
+        """A certificate with this common name; a server's is valid for ``localhost`` and ``127.0.0.1``.
+
+        Args:
+            uri: Makes it one for OPC UA: an RSA key, and the URI of an application.
+        """
+        key = ec.generate_private_key(ec.SECP256R1()) if uri is None else rsa.generate_private_key(65537, 2048)
         now = datetime.datetime.now(datetime.UTC)
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (
@@ -78,14 +82,18 @@ class TestCa:
             .not_valid_before(now - 2 * DAY)
             .not_valid_after(now - DAY if expired else now + 7 * DAY)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(digital_signature=True), critical=True)
+            .add_extension(
+                _usage(digital_signature=True, content_commitment=True, key_encipherment=True, data_encipherment=True), critical=True
+            )
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
+        names: list[x509.GeneralName] = [] if uri is None else [x509.UniformResourceIdentifier(uri)]
         if server:
-            names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            names += [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        stem = f"{self._name}-{name}{'-expired' if expired else ''}"
+        stem = f"{self._name}-{name}{'-expired' if expired else ''}{'' if uri is None else '-rsa'}"
         identity = Identity(name, self._folder / f"{stem}.pem", self._folder / f"{stem}-key.pem")
         identity.certificate.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         identity.key.write_bytes(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "TINYFLEET_CLOUD_TOKEN"
 PASSWORD_VARIABLE = "TINYFLEET_SOURCE_PASSWORD"
-_SOURCES_HELP = "mqtt://HOST, mqtts://HOST, kafka://HOST:PORT[/TOPIC], kafkas://..., a file or a folder of files"
+_SOURCES_HELP = "mqtt://HOST, mqtts://HOST, kafka://HOST:PORT[/TOPIC], kafkas://..., opc.tcp://HOST:PORT, a file or a folder of files"
 
 group = typer.Typer(help="The embedded default cloud endpoint.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -31,6 +31,15 @@ class DemoLink(StrEnum):
     BLE = "ble"
 
 
+class DemoSink(StrEnum):
+    """How the gateway's records reach the cloud."""
+
+    HTTP = "http"
+    MQTT = "mqtt"
+    KAFKA = "kafka"
+    OPCUA = "opcua"
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("demo", epilog="Example: tinyfleet demo --link ble --keep")(demo_command)
@@ -41,6 +50,9 @@ def demo_command(
         DemoLink,
         typer.Option(help="How the gateway reaches the board: its UART as a TCP port or a pseudo-terminal, or BLE without a radio."),
     ] = DemoLink.TCP,
+    sink: Annotated[
+        DemoSink, typer.Option(help="How records reach the cloud: directly, or through a broker and `tinyfleet cloud ingest` behind it.")
+    ] = DemoSink.HTTP,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C and print the URL of the live page.")] = False,
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Of the training, instead of the recipe's own.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for report.html and all else.")] = Path(
@@ -51,7 +63,7 @@ def demo_command(
     """Real recordings to a row in the cloud: train, quantize, compile, prove, emulate, relay, kill, audit."""
     from tinyfleet.demo import DemoOptions, run_demo  # noqa: PLC0415 - keeps --help fast
 
-    options = DemoOptions(output=output, link=link.value, seed=seed, keep=keep)
+    options = DemoOptions(output=output, link=link.value, sink=sink.value, seed=seed, keep=keep)
 
     def on_done(report: DemoReport) -> None:
         display.close()

@@ -51,7 +51,7 @@ class RelayProcesses(Protocol):
         """Start it on the configuration that it had."""
 
     def waiting(self) -> int:
-        """Records in the gateway's outbox now."""
+        """Records on their way to the cloud now: in the gateway's outbox, or behind it where it learns nothing of the cloud."""
 
     def pulled(self) -> int:
         """The next record of the board that the gateway will pull."""

@@ -61,6 +61,7 @@ class DemoReport:
     recipe: str
     board: str
     link: str
+    sink: str
     seed: int
     model_id: str
     device_id: str

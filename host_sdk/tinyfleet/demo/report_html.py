@@ -29,7 +29,7 @@ def render_report(report: DemoReport, model: RecipeModel, compiled: CompiledMode
     body = [
         f"<h1>tinyfleet demo: {escape(report.recipe)} on {escape(report.board)}</h1>",
         f"<p>model <code>{report.model_id[:16]}</code>, device <code>{report.device_id}</code>,"
-        f" {escape(report.link)} link, seed {report.seed}</p>",
+        f" {escape(report.link)} link, {escape(report.sink)} sink, seed {report.seed}</p>",
         _verdict(report),
         '<div class="tiles">' + "".join(f'<div class="tile"><b>{escape(v)}</b><span>{escape(n)}</span></div>' for v, n in tiles) + "</div>",
         _section("Proofs", "Equality means every output byte.", _proofs(report)),

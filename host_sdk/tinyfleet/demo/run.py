@@ -41,12 +41,14 @@ class DemoOptions:
     Attributes:
         output: Folder for everything that the run writes.
         link: How the gateway reaches the emulated board: ``tcp``, ``serial`` for a pseudo-terminal, or ``ble`` over an air.
+        sink: How records reach the cloud: one of :data:`tinyfleet.demo.route.SINKS`.
         seed: Of the training; None is the recipe's own.
         keep: Leave board, gateway and cloud running until interrupted.
     """
 
     output: Path
     link: str = "tcp"
+    sink: str = "http"
     seed: int | None = None
     keep: bool = False
 
@@ -123,7 +125,9 @@ class _Demo:
         trained = model.trained
         async with contextlib.AsyncExitStack() as stack:
             with self._step("start board, cloud and gateway") as done:
-                site = stack.enter_context(Site(self._folder / "site", board=BOARD, elf=firmware.elf, link=self._options.link))
+                site = stack.enter_context(
+                    Site(self._folder / "site", board=BOARD, elf=firmware.elf, link=self._options.link, sink=self._options.sink)
+                )
                 await asyncio.to_thread(site.start_cloud)
                 with CloudClient(site.cloud_url) as cloud:
                     cloud.register_model(compiled)
@@ -187,6 +191,7 @@ class _Demo:
             recipe=RECIPE,
             board=BOARD,
             link=self._options.link,
+            sink=self._options.sink,
             seed=trained.seed,
             model_id=compiled.model_id.hex(),
             device_id=relay.hello.device_id.hex(),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tinyfleet.demo.cloud_client import CloudClient
 from tinyfleet.demo.process import Process
+from tinyfleet.demo.route import Route
 from tinyfleet.gateway.outbox import OUTBOX_FILE, inspect_outbox
 
 GATEWAY_ID = "demo"
@@ -22,9 +23,10 @@ class Site:
         board: Id of the emulated board.
         elf: Its firmware.
         link: ``tcp``, ``serial`` (a pseudo-terminal), or ``ble`` (a TCP port, and an air).
+        sink: How the gateway's records reach the cloud: one of :data:`tinyfleet.demo.route.SINKS`.
     """
 
-    def __init__(self, folder: Path, *, board: str, elf: Path, link: str) -> None:
+    def __init__(self, folder: Path, *, board: str, elf: Path, link: str, sink: str = "http") -> None:
         self._folder = folder
         self._logs = folder / "logs"
         self._processes = contextlib.ExitStack()
@@ -33,6 +35,9 @@ class Site:
         self._gateway: Process | None = None
         self._cloud: Process | None = None
         self.cloud_url = ""
+        self._route = Route(sink, folder=folder, logs=self._logs, processes=self._processes, start=self._start)
+        self._cloud_answers = False
+        self._last_stored = 0
 
     @property
     def board_url(self) -> str:
@@ -69,14 +74,17 @@ class Site:
         """Start the cloud; again: on the address that it had."""
         port = self.cloud_url.rpartition(":")[2] or "0"
         self._cloud = self._start("cloud", ["cloud", "serve", "--data", str(self._folder / "cloud"), "--port", port])
-        self.cloud_url = str(self._cloud.facts["url"])
+        self._cloud_answers = True
+        if not self.cloud_url:
+            self.cloud_url = str(self._cloud.facts["url"])
+            self._route.reach(self.cloud_url)
 
     def configure_gateway(self, device_url: str) -> Path:
         """Write the gateway's configuration file and return its path."""
         path = self._folder / "gateway.toml"
         # JSON strings are TOML strings.
         path.write_text(
-            f"""version = 1
+            f"""version = 2
 
 [gateway]
 id = {json.dumps(GATEWAY_ID)}
@@ -87,11 +95,7 @@ url = {json.dumps(device_url)}
 timeout_s = 20.0
 poll_s = 0.1
 
-[[sink]]
-type = "http"
-url = {json.dumps(self.cloud_url)}
-retry_max_s = 0.5
-""",
+{self._route.table()}""",
             encoding="utf-8",
         )
         return path
@@ -103,12 +107,15 @@ retry_max_s = 0.5
     def freeze_cloud(self) -> None:
         """See :class:`tinyfleet.demo.relay.RelayProcesses`."""
         assert self._cloud is not None
+        self._last_stored = self.stored()
+        self._cloud_answers = False
         self._cloud.freeze()
 
     def thaw_cloud(self) -> None:
         """See :class:`tinyfleet.demo.relay.RelayProcesses`."""
         assert self._cloud is not None
         self._cloud.thaw()
+        self._cloud_answers = True
 
     def kill_cloud(self) -> None:
         """See :class:`tinyfleet.demo.relay.RelayProcesses`."""
@@ -122,7 +129,9 @@ retry_max_s = 0.5
 
     def waiting(self) -> int:
         """See :class:`tinyfleet.demo.relay.RelayProcesses`."""
-        return inspect_outbox(self.outbox)[0].waiting
+        if self._route.is_answered:
+            return inspect_outbox(self.outbox)[0].waiting
+        return max(0, self.pulled() - (self.stored() if self._cloud_answers else self._last_stored))
 
     def pulled(self) -> int:
         """See :class:`tinyfleet.demo.relay.RelayProcesses`."""

@@ -58,7 +58,8 @@ def per_device(rows: list[tuple[str, int]]) -> dict[str, list[int]]:
 
 
 def test_every_sink_has_a_rig() -> None:
-    assert {_sink_type(settings) for settings in SINKS} == set(RIGS)
+    # OPC UA is a server: nobody takes what it shows, so there is nobody to be away or late. test_opcua has what is left.
+    assert {_sink_type(settings) for settings in SINKS} == {*RIGS, "opcua"}
 
 
 async def test_all_of_a_batch_arrives_once_and_in_order(rig: Rig) -> None:

@@ -19,6 +19,7 @@ SOURCES = {
     "kafkas": "tinyfleet.cloud.ingest.kafka:ingest_kafka",
     "mqtt": "tinyfleet.cloud.ingest.mqtt:ingest_mqtt",
     "mqtts": "tinyfleet.cloud.ingest.mqtt:ingest_mqtt",
+    "opc.tcp": "tinyfleet.cloud.ingest.opcua:ingest_opcua",
 }
 """Scheme of a URL, and the function behind it; a source's packages are needed only where it is used."""
 

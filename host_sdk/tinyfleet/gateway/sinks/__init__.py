@@ -10,9 +10,10 @@ from tinyfleet.gateway.sinks.file import FileSinkSettings
 from tinyfleet.gateway.sinks.http import HttpSinkSettings
 from tinyfleet.gateway.sinks.kafka import KafkaSinkSettings
 from tinyfleet.gateway.sinks.mqtt import MqttSinkSettings
+from tinyfleet.gateway.sinks.opcua import OpcUaSinkSettings
 from tinyfleet.gateway.sinks.sink import SinkSettings
 
-SINKS: tuple[type[SinkSettings], ...] = (HttpSinkSettings, MqttSinkSettings, FileSinkSettings, KafkaSinkSettings)
+SINKS: tuple[type[SinkSettings], ...] = (HttpSinkSettings, MqttSinkSettings, FileSinkSettings, KafkaSinkSettings, OpcUaSinkSettings)
 """Every kind of sink; a new one is one entry here."""
 
 __all__ = ["SINKS"]
