@@ -226,3 +226,22 @@ async def test_models_are_swapped_wherever_the_link_is_lost(site: Site, count: i
         while (await device.models.list()).live_digest is not None:
             await device.models.revert()  # as it was for who comes next
     print(f"{swaps} swaps, {count} losses")
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+async def test_what_systems_lose_in_silence_costs_time_and_nothing_else(site: Site, tmp_path: Path) -> None:
+    """Pieces vanish, come twice or late: requests and replies are damaged, and everything is done once and right."""
+    version = "200.0.0"
+    folder = write_images(site, tmp_path / version, version)
+    async with open_device(site.board.url, timeout_s=TIMEOUT_S) as wired:
+        name = (await wired.model_info()).name
+    site.air.faults = AirFaults(seed=SEED, drop=0.01, duplicate=0.005, late=0.005)
+    try:
+        async with open_device(site.url, timeout_s=TIMEOUT_S) as device:
+            for number in range(30):
+                assert await device.echo(f"{number} " * 200) == f"{number} " * 200
+                assert (await device.model_info()).name == name
+            await update_firmware(device, folder, version)
+    finally:
+        site.air.faults = AirFaults()
