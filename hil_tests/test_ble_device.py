@@ -236,7 +236,7 @@ async def test_what_systems_lose_in_silence_costs_time_and_nothing_else(site: Si
     folder = write_images(site, tmp_path / version, version)
     async with open_device(site.board.url, timeout_s=TIMEOUT_S) as wired:
         name = (await wired.model_info()).name
-    site.air.faults = AirFaults(seed=SEED, drop=0.01, duplicate=0.005, late=0.005)
+    site.air.faults = AirFaults(seed=SEED, drop=0.003, duplicate=0.002, late=0.002)
     try:
         async with open_device(site.url, timeout_s=TIMEOUT_S) as device:
             for number in range(30):

@@ -128,15 +128,15 @@ class Device:
         from tinyfleet.smp.sealed_link import open_session  # noqa: PLC0415 - most hosts never need cryptography
 
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(2 * self._timeout_s):  # perhaps for another connection, or for each of two keys
                 while True:
                     try:
-                        sealed = await open_session(link, device_id, lambda: load_keys(device_id))
+                        sealed = await open_session(link, device_id, lambda: load_keys(device_id), timeout_s=self._timeout_s)
                         break
                     except LinkLost:
                         await link.renew(self._timeout_s)
         except TimeoutError as error:
-            raise LinkTimeout(f"{self.url} did not open a session within {self._timeout_s:g} s") from error
+            raise LinkTimeout(f"{self.url} did not open a session within {2 * self._timeout_s:g} s") from error
         self._client = DeviceClient(sealed, self._timeout_s, beside=self._open_client)
 
     async def session_status(self) -> SessionStatus:

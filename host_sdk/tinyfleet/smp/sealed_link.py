@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,12 +14,16 @@ from smp.header import OP, Header
 
 from tinyfleet.link import Link
 from tinyfleet.smp.session import Handshake, Session
-from tinyfleet_codegen.errors import AccessError, ProtocolError, SessionLost
+from tinyfleet_codegen.errors import AccessError, LinkTimeout, ProtocolError, SessionLost
 from tinyfleet_codegen.wire.ids import SmpGroup, Status
 from tinyfleet_codegen.wire.session import SessionCommand
 
+log = logging.getLogger(__name__)
+
 RECORD_OVERHEAD_BYTES = 40
 """What a record adds to the message in it: a header, two keys, a counter, a length and a MAC, at most."""
+_ATTEMPTS = 2
+"""Handshakes that share a deadline."""
 _HEADER = struct.Struct(">BBHHBB")
 _WRITE_V2 = 1 << 3 | OP.WRITE
 
@@ -64,7 +70,7 @@ class SealedLink(Link):
     async def renew(self, timeout_s: float) -> None:
         """See :class:`~tinyfleet.link.Link`: with the keys that this host has now, of which one may be new."""
         await self._link.renew(timeout_s)
-        self._session = await _handshake(self._link, self._keys(), self._device_id)
+        self._session = await _handshake(self._link, self._keys(), self._device_id, timeout_s)
         self._under_way.clear()
 
     @property
@@ -85,37 +91,42 @@ class SealedLink(Link):
         return record
 
     def _open(self, reply: bytes) -> bytes:
-        body = _body(self.url, SessionCommand.RECORD, reply)
-        number, sealed = body.get("n"), body.get("d")
-        if not isinstance(number, int) or not isinstance(sealed, bytes):
-            raise ProtocolError(f"{self.url} answered a record with {sorted(body)}")
-        answer = self._session.open(number, sealed)
+        try:
+            body = _body(self.url, SessionCommand.RECORD, reply)
+            number, sealed = body.get("n"), body.get("d")
+            if not isinstance(number, int) or not isinstance(sealed, bytes):
+                raise ProtocolError(f"{self.url} answered a record with {sorted(body)}")
+            answer = self._session.open(number, sealed)
+        except (AccessError, ProtocolError) as error:
+            # Whatever is no good record the device did not say: a piece was lost or came twice, it restarted, or somebody is in between.
+            raise SessionLost(str(error), hint=error.hint) from error
         if len(answer) < Header.SIZE:
             raise ProtocolError(f"{self.url} sealed a message of {len(answer)} bytes")
         return answer
 
 
-async def open_session(link: Link, device_id: bytes, keys: Callable[[], Sequence[bytes]]) -> SealedLink:
+async def open_session(link: Link, device_id: bytes, keys: Callable[[], Sequence[bytes]], *, timeout_s: float = 5.0) -> SealedLink:
     """Open a session with a device over an open link.
 
     Args:
         link: The open link; stays the caller's to close.
         device_id: The device that is meant, 16 bytes.
         keys: Its pre-shared keys that this host has, 32 bytes each, likeliest first; at least one. Asked again for each new session.
+        timeout_s: Deadline for each of the keys.
 
     Raises:
         AccessError: the device has another key or none.
         LinkClosed: the device is gone.
+        LinkTimeout: it does not answer.
     """
-    return SealedLink(link, await _handshake(link, keys(), device_id), device_id, keys)
+    return SealedLink(link, await _handshake(link, keys(), device_id, timeout_s), device_id, keys)
 
 
-async def _handshake(link: Link, keys: Sequence[bytes], device_id: bytes) -> Session:
+async def _handshake(link: Link, keys: Sequence[bytes], device_id: bytes, timeout_s: float) -> Session:
     """A session with the first of the keys that the device takes."""
     refused: AccessError | None = None
     for key in keys:
-        handshake = Handshake(key, device_id)
-        reply = await link.send_and_receive(_message(SessionCommand.OPEN, {"m": handshake.request}, 0))
+        handshake, reply = await _begin(link, key, device_id, timeout_s)
         try:
             answer = _body(link.url, SessionCommand.OPEN, reply).get("m")
             if not isinstance(answer, bytes):
@@ -127,6 +138,18 @@ async def _handshake(link: Link, keys: Sequence[bytes], device_id: bytes) -> Ses
         f"this host has no key for {link.url}, device {device_id.hex()}",
         hint="give the device one over a wire: tinyfleet device provision serial:///dev/ttyACM0",
     )
+
+
+async def _begin(link: Link, key: bytes, device_id: bytes, timeout_s: float) -> tuple[Handshake, bytes]:
+    """A handshake and the device's answer; without one another handshake, whose answer is told from a late one by its number."""
+    for attempt in range(_ATTEMPTS):
+        handshake = Handshake(key, device_id)
+        try:
+            async with asyncio.timeout(timeout_s / _ATTEMPTS):
+                return handshake, await link.send_and_receive(_message(SessionCommand.OPEN, {"m": handshake.request}, attempt))
+        except (TimeoutError, LinkTimeout):
+            log.debug("no session url=%s attempt=%d", link.url, attempt)
+    raise LinkTimeout(f"{link.url} opened no session within {timeout_s:g} s")
 
 
 def _message(command: SessionCommand, body: dict[str, Any], sequence: int) -> bytes:
