@@ -145,7 +145,7 @@ async def test_status_is_retained_and_the_last_will_tells_of_a_gateway_that_died
     again = rig.open()
     await again.deliver(Source(GATEWAY).batch(1))
     assert await status() == "online"
-    connection = again._connection  # type: ignore[attr-defined]
+    connection = again._session.connection  # type: ignore[attr-defined]
     watcher = await reader(rig)
     await watcher.subscribe(status_topic(GATEWAY))
     assert json.loads((await watcher.receive())[1])["state"] == "online"

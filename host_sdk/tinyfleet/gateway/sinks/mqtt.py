@@ -19,6 +19,7 @@ from pydantic import AfterValidator, Field
 
 from tinyfleet.cloud_events import Encoding, LossEvent, encode_events, envelope_event, loss_event
 from tinyfleet.gateway.sinks.answer import read_answer
+from tinyfleet.gateway.sinks.mqtt_session import MqttSession
 from tinyfleet.gateway.sinks.sink import BatchTooLarge, Delivered, Delivery, SinkContext
 from tinyfleet.gateway.sinks.tls import TlsSinkSettings
 from tinyfleet.mqtt_topics import ack_topic, mqtt_address, status_topic, telemetry_topic
@@ -26,7 +27,7 @@ from tinyfleet.telemetry import Batch, DerivedEnvelope, Envelope
 from tinyfleet_codegen.errors import SinkError
 
 if TYPE_CHECKING:
-    from tinyfleet.mqtt import MqttConnection, MqttEndpoint
+    from tinyfleet.mqtt import LastWill, MqttConnection, MqttEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -134,15 +135,20 @@ class MqttSink:
         self.name = settings.url
         self._settings = settings
         self._gateway_id = context.gateway_id
-        self._endpoint = endpoint
-        self._connection: MqttConnection | None = None
-        self._reader: asyncio.Task[None] | None = None
+        self._session = MqttSession(
+            settings.url,
+            endpoint=lambda: endpoint,
+            client_id=settings.client_id or context.gateway_id,
+            will=self._will,
+            greet=self._greet,
+            take=self._take,
+        )
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
 
     async def deliver(self, batch: Batch) -> Delivered:
         """See :class:`tinyfleet.gateway.sinks.sink.Sink`."""
         messages = await asyncio.to_thread(_messages, batch, self._settings.encoding)
-        connection = await self._connected()
+        connection = await self._session.connected()
         limit = min(self._settings.max_payload_bytes, (connection.max_packet_bytes or 2**28) - 512)
         if any(len(m.payload) > limit for m in messages):
             raise BatchTooLarge
@@ -150,7 +156,7 @@ class MqttSink:
             answers = await self._exchange(connection, messages)
         except SinkError:
             # Also when an acknowledgement was awaited in vain: a fresh connection has no stale subscription.
-            await self._disconnect()
+            await self._session.disconnect()
             raise
         parts = [read_answer(answer, m.envelopes, whose=self.name) for m, answer in zip(messages, answers, strict=True)]
         return Delivered(frozenset().union(*(p.accepted for p in parts)), tuple(r for p in parts for r in p.refused))
@@ -163,7 +169,7 @@ class MqttSink:
             for message in messages:
                 await connection.publish(message.topic, message.payload)
             async with asyncio.timeout(self._settings.timeout_s):
-                return await self._unless_reader_ends(asyncio.gather(*answers))
+                return await self._session.unless_lost(asyncio.gather(*answers))
         except TimeoutError as error:
             missing = sum(not answer.done() for answer in answers)
             raise SinkError(
@@ -174,69 +180,35 @@ class MqttSink:
         finally:
             self._waiting = {}
 
-    async def _unless_reader_ends(self, answers: asyncio.Future[list[bytes]]) -> list[bytes]:
-        reader = self._reader
-        assert reader is not None
-        try:
-            both: set[asyncio.Future[Any]] = {answers, reader}
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if answers.done():
-                return answers.result()
-        finally:
-            answers.cancel()
-        reader.result()  # raises why it ended
-        raise AssertionError("the reader ends only with an error")
+    def _will(self) -> LastWill:
+        from tinyfleet.mqtt import LastWill  # noqa: PLC0415 (an optional extra)
 
-    async def _connected(self) -> MqttConnection:
-        from tinyfleet.mqtt import LastWill, connect  # noqa: PLC0415 (an optional extra)
+        return LastWill(status_topic(self._gateway_id), _status("offline"))
 
-        if self._connection is not None and not self._connection.is_lost:
-            return self._connection
-        await self._disconnect()
-        topic = status_topic(self._gateway_id)
-        will = LastWill(topic, _status("offline"))
-        connection = await connect(self._endpoint, client_id=self._settings.client_id or self._gateway_id, will=will)
-        self._connection = connection
-        try:
-            await connection.subscribe(ack_topic(self._gateway_id))
-            await connection.publish(topic, _status("online"), retain=True)
-        except SinkError:
-            await self._disconnect()
-            raise
-        self._reader = asyncio.create_task(self._read(connection), name=f"acknowledgements of {self.name}")
-        log.info("connected sink=%s", self.name)
-        return connection
+    async def _greet(self, connection: MqttConnection) -> None:
+        await connection.subscribe(ack_topic(self._gateway_id))
+        await connection.publish(status_topic(self._gateway_id), _status("online"), retain=True)
 
-    async def _read(self, connection: MqttConnection) -> None:
-        """Hand each acknowledgement to who waits for it; ends with the connection."""
-        while True:
-            _, payload = await connection.receive()
-            digest = _digest_in(payload)
-            waiting = self._waiting.get(digest) if digest else None
-            if waiting is None:
-                # Of a delivery that was given up, and will be offered again.
-                log.debug("acknowledgement that nobody waits for sink=%s", self.name)
-            elif not waiting.done():
-                waiting.set_result(payload)
-
-    async def _disconnect(self) -> None:
-        connection, reader = self._connection, self._reader
-        self._connection = self._reader = None
-        if reader is not None:
-            reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
-        if connection is not None:
-            await connection.close()
+    def _take(self, _topic: str, payload: bytes) -> None:
+        """Hand an acknowledgement to who waits for it."""
+        digest = _digest_in(payload)
+        waiting = self._waiting.get(digest) if digest else None
+        if waiting is None:
+            # Of a delivery that was given up, and will be offered again.
+            log.debug("acknowledgement that nobody waits for sink=%s", self.name)
+        elif not waiting.done():
+            waiting.set_result(payload)
 
     async def close(self) -> None:
         """Say that the gateway goes, and go."""
-        if self._connection is not None and not self._connection.is_lost:
+        connection = self._session.connection
+        if connection is not None:
             try:
                 async with asyncio.timeout(1.0):
-                    await self._connection.publish(status_topic(self._gateway_id), _status("offline"), retain=True)
+                    await connection.publish(status_topic(self._gateway_id), _status("offline"), retain=True)
             except (SinkError, TimeoutError) as error:
                 log.info("could not say goodbye sink=%s error=%s", self.name, error or type(error).__name__)
-        await self._disconnect()
+        await self._session.disconnect()
 
 
 def _messages(batch: Batch, encoding: Encoding) -> list[_Message]:
