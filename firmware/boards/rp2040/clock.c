@@ -40,6 +40,7 @@
 #define RESET_PLL_SYS (1u << 12)
 #define RESET_TIMER (1u << 21)
 #define RESET_UART0 (1u << 22)
+#define RESET_UART1 (1u << 23)
 
 _Static_assert(TYF_BOARD_CLOCK_HZ == 125000000 && TYF_BOARD_UART_CLOCK_HZ == 125000000, "what the PLL makes");
 
@@ -73,5 +74,5 @@ void tyf_rp2040_clock_start(void) {
     while (CLK_SYS_SELECTED != 1u << CLK_SYS_FROM_PLL) {
     }
     CLK_PERI_CTRL = CLK_PERI_ENABLE; /* AUXSRC 0: the core's clock */
-    restart(RESET_IO_BANK0 | RESET_PADS_BANK0 | RESET_TIMER | RESET_UART0);
+    restart(RESET_IO_BANK0 | RESET_PADS_BANK0 | RESET_TIMER | RESET_UART0 | RESET_UART1);
 }

@@ -28,6 +28,10 @@ void tyf_rp2040_clock_start(void);
 void tyf_rp2040_uart_start(void);
 void tyf_rp2040_uart_interrupt(void);
 
+/* With TYF_CFG_BLE. */
+void tyf_rp2040_hci_start(void);
+void tyf_rp2040_hci_interrupt(void);
+
 void tyf_rp2040_time_start(void);
 void tyf_rp2040_wake_interrupt(void);
 

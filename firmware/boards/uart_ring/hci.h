@@ -7,7 +7,7 @@
 
 #include "ring.h"
 
-extern tyf_uart_ring tyf_uart_hci_received, tyf_uart_hci_to_send;
+extern const tyf_uart_ring tyf_uart_hci_received, tyf_uart_hci_to_send;
 
 /** The board's part: there is room in the one, take what the UART still holds. Called with interrupts masked. */
 void tyf_board_hci_receive(void);

@@ -8,10 +8,11 @@
 #include "tyf/port/uart.h"
 
 static uint8_t console_memory[TYF_CFG_UART_RX_BYTES];
+static tyf_uart_ring_fill console_fill;
 
-tyf_uart_ring tyf_uart_console = {.memory = console_memory, .bytes = sizeof console_memory};
+const tyf_uart_ring tyf_uart_console = {&console_fill, console_memory, sizeof console_memory};
 
-uint32_t tyf_uart_ring_take_all(tyf_uart_ring *ring, uint8_t *data, uint32_t capacity) {
+uint32_t tyf_uart_ring_take_all(const tyf_uart_ring *ring, uint8_t *data, uint32_t capacity) {
     uint32_t count = 0;
     while (count < capacity && !tyf_uart_ring_is_empty(ring)) {
         data[count++] = tyf_uart_ring_take(ring);
@@ -32,8 +33,10 @@ uint32_t tyf_port_uart_read(uint8_t *data, uint32_t capacity) {
 #if TYF_CFG_BLE
 static uint8_t received_memory[TYF_CFG_HCI_RX_BYTES], to_send_memory[TYF_CFG_HCI_TX_BYTES];
 
-tyf_uart_ring tyf_uart_hci_received = {.memory = received_memory, .bytes = sizeof received_memory};
-tyf_uart_ring tyf_uart_hci_to_send = {.memory = to_send_memory, .bytes = sizeof to_send_memory};
+static tyf_uart_ring_fill received_fill, to_send_fill;
+
+const tyf_uart_ring tyf_uart_hci_received = {&received_fill, received_memory, sizeof received_memory};
+const tyf_uart_ring tyf_uart_hci_to_send = {&to_send_fill, to_send_memory, sizeof to_send_memory};
 
 uint32_t tyf_port_hci_read(uint8_t *data, uint32_t capacity) {
     const uint32_t count = tyf_uart_ring_take_all(&tyf_uart_hci_received, data, capacity);
