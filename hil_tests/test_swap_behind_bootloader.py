@@ -17,6 +17,7 @@ from tests.support.small_models import CHANNELS, WINDOW_SAMPLES, dense_package
 from tinyfleet.device import Device, open_device
 from tinyfleet.device_models import TestPolicy
 from tinyfleet.emulator import EmulatedBoard, create_nvm
+from tinyfleet.event_log import event_text
 from tinyfleet.image import write_factory_slot
 from tinyfleet.model_package import read_package
 from tinyfleet.ota import confirm_firmware
@@ -105,3 +106,11 @@ async def test_a_live_model_that_goes_bad_gives_its_place_back_through_the_bootl
         assert (models.slots[1].phase, models.slots[1].status) == (ModelPhase.REFUSED, Status.ERR_FAULT)
         crash = await device.crash()
         assert crash is not None and (crash.model_generation, crash.model_id) == (3, B.model_id)
+        # The log of events lies in RAM that the bootloader leaves alone.
+        texts = [event_text(event) for event in await device.events()]
+        assert texts[0] == "boot after power on" and "model_confirm over wire: ok" in texts
+        assert texts[-3:] == [
+            "boot after crash (assert), 1 resets since power-on",
+            "model in slot 0 live, generation 2",
+            "model in slot 1 refused: ERR_FAULT",
+        ], texts

@@ -34,6 +34,8 @@ from tinyfleet.smp.upload import Progress, UploadReport, upload
 from tinyfleet.sync_device import SyncDevice, connect
 from tinyfleet_codegen.errors import DeviceError, LinkLost, LinkTimeout, ProtocolError, SessionLost, UsageError
 from tinyfleet_codegen.wire.crash import CrashRecord, decode_crash
+from tinyfleet_codegen.wire.events import FILE as EVENTS_FILE
+from tinyfleet_codegen.wire.events import Event, decode_events
 from tinyfleet_codegen.wire.ids import PROTOCOL_MAX, PROTOCOL_MIN, DType
 from tinyfleet_codegen.wire.record import split_records
 from tinyfleet_codegen.wire.seeded import HASH_BYTES
@@ -341,6 +343,15 @@ class Device:
         if record is None:
             raise ProtocolError(f"{self.url} has a crash record of {len(data)} bytes that this host cannot read", hint="update tinyfleet")
         return record
+
+    async def events(self) -> list[Event]:
+        """What was done to it and what it did by itself, oldest first; kept over resets, not over a loss of power."""
+        try:
+            return decode_events(await self.read_file(EVENTS_FILE))
+        except DeviceError as error:
+            if error.status == "TYF_FS_ERR_FILE_NOT_FOUND":
+                return []
+            raise
 
     async def echo(self, text: str) -> str:
         """Send text to the device and back."""

@@ -17,7 +17,8 @@ from tinyfleet.smp.upload import Progress, UploadReport
 
 if TYPE_CHECKING:
     from tinyfleet.device import Device
-    from tinyfleet_codegen.wire.crash import CrashRecord
+    from tinyfleet_codegen.wire.events import Event
+from tinyfleet_codegen.wire.crash import CrashRecord
 
 T = TypeVar("T")
 
@@ -105,6 +106,10 @@ class SyncDevice:
     def crash(self) -> CrashRecord | None:
         """See :meth:`tinyfleet.device.Device.crash`."""
         return _run(self._device.crash())
+
+    def events(self) -> list[Event]:
+        """See :meth:`tinyfleet.device.Device.events`."""
+        return _run(self._device.events())
 
     def echo(self, text: str) -> str:
         """See :meth:`tinyfleet.device.Device.echo`."""

@@ -10,7 +10,7 @@ from enum import IntEnum
 from pathlib import Path
 from uuid import UUID
 
-from tinyfleet_codegen.wire import ble, blob, crash, ids, image, model_package, nvm, record, seeded, session, settings
+from tinyfleet_codegen.wire import ble, blob, crash, events, ids, image, model_package, nvm, record, seeded, session, settings
 
 HEADER = Path("lib/core/include/tyf/core/wire.h")
 """Where the header lies below the firmware folder."""
@@ -51,6 +51,9 @@ def render() -> str:
         _enum("tyf_model_place", "TYF_MODEL_", ids.ModelPlace),
         _enum("tyf_model_phase", "TYF_MODEL_PHASE_", ids.ModelPhase),
         _enum("tyf_crash_why", "TYF_CRASH_WHY_", crash.CrashWhy),
+        _enum("tyf_command", "TYF_COMMAND_", ids.Command),
+        _enum("tyf_event_kind", "TYF_EVENT_", events.EventKind),
+        _enum("tyf_boot_why", "TYF_BOOT_", events.BootWhy),
         _enum("tyf_session_command", "TYF_SESSION_COMMAND_", session.SessionCommand),
         "/** Bytes as they are sent. */\n"
         + "\n".join(f"{f'#define TYF_BLE_{name}':119}\\\n    {_uuid(value)}" for name, value in _BLE_UUIDS),
@@ -127,6 +130,7 @@ def render() -> str:
                 *_offsets("TYF_CRASH_", crash.FIELDS),
             ]
         ),
+        _defines([("TYF_EVENT_BYTES", events.ENTRY_BYTES), *_offsets("TYF_EVENT_", events.ENTRY)]),
         _defines(
             [
                 ("TYF_IMAGE_MAGIC", image.IMAGE_MAGIC),

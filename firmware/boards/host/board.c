@@ -61,8 +61,16 @@ static void start(void *unused) {
     tyf_sensor_start(&TYF_APP_MODEL, arena, spare);
 }
 
+static uint8_t kept[TYF_CFG_EVENTS * TYF_EVENT_BYTES];
+
+uint8_t *tyf_port_kept(uint32_t *bytes) {
+    *bytes = sizeof kept;
+    return kept;
+}
+
 void tyf_host_power_on(uint8_t *nvm, uint32_t nvm_bytes) {
     memset(&board, 0, sizeof board);
+    memset(kept, 0xa5, sizeof kept);
     tyf_host_flash_open(nvm, nvm_bytes);
     (void)tyf_host_flash_run(start, NULL);
 }

@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     group.command("info", epilog="Example: tinyfleet device info tcp://127.0.0.1:5555")(info_command)
     group.command("stats", epilog="Example: tinyfleet device stats serial:///dev/ttyACM0")(stats_command)
     group.command("tasks", epilog="Example: tinyfleet device tasks tcp://127.0.0.1:5555 --json")(tasks_command)
+    group.command("logs", epilog="Example: tinyfleet device logs tcp://127.0.0.1:5555 --json")(logs_command)
     group.command("results", epilog="Example: tinyfleet device results tcp://127.0.0.1:5555 --since 100 --max 10")(results_command)
     group.command("infer", epilog="Example: tinyfleet device infer tcp://127.0.0.1:5555 --input window.npy")(infer_command)
     group.command("sample", epilog="Example: tinyfleet device sample tcp://127.0.0.1:5555 --period-ms 10 --seed 1 --count 100")(
@@ -209,6 +210,20 @@ def crash_command(
         rows.insert(2, ("access to", f"0x{record.address:08x}"))
     rows += [("on its stack", str(place)) for place in report.trace]
     print_facts(rows)
+
+
+def logs_command(url: UrlArgument, timeout: TimeoutOption = 5.0, as_json: JsonFlag = False) -> None:
+    """Its log of events: boots and why, updates, models, sessions, what was denied. Kept over resets, not over a loss of power."""
+    from tinyfleet.device import connect  # noqa: PLC0415
+    from tinyfleet.event_log import event_text  # noqa: PLC0415
+
+    with connect(url, timeout_s=timeout) as device:
+        events = device.events()
+    if as_json:
+        print_json({"url": url, "events": [{**asdict(event), "text": event_text(event)} for event in events]})
+        return
+    for event in events:
+        typer.echo(f"{event.number:5}  boot {event.boot_id}  {event.uptime_ms / 1000:10.3f} s  {event_text(event)}")
 
 
 def reset_command(url: UrlArgument, timeout: TimeoutOption = 5.0, as_json: JsonFlag = False) -> None:

@@ -8,21 +8,18 @@ import logging
 import struct
 from collections import deque
 from collections.abc import AsyncGenerator, Coroutine, Iterable
-from enum import IntEnum
 from typing import Any, TypeVar, cast
 
 import cbor2
 from pydantic import ValidationError
-from smp.error import MGMT_ERR
 from smp.exceptions import SMPException
 from smp.header import Header
 
 from tinyfleet.link import Link
 from tinyfleet.smp.message import Asks, GenericError, GroupError, ReplyT
+from tinyfleet.smp.names import generic_name, status_name
 from tinyfleet.smp.requests import ParamsRequest
 from tinyfleet_codegen.errors import DeviceError, LinkLost, LinkTimeout, ProtocolError, SessionLost
-from tinyfleet_codegen.wire import ids
-from tinyfleet_codegen.wire.ids import SmpGroup, Status
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -195,9 +192,9 @@ class DeviceClient:
 
     def _checked(self, name: str, reply: Any) -> Any:
         if isinstance(reply, GroupError):
-            raise self._refused(name, _status_name(reply.err.group, reply.err.rc))
+            raise self._refused(name, status_name(reply.err.group, reply.err.rc))
         if isinstance(reply, GenericError):
-            raise self._refused(name, _generic_name(reply.rc))
+            raise self._refused(name, generic_name(reply.rc))
         return reply
 
     def _refused(self, name: str, status: str) -> DeviceError:
@@ -221,34 +218,3 @@ _HINTS = {
     "TYF_FS_ERR_FILE_NOT_FOUND": "there is no such file: a board has crash only after a crash",
     "MGMT_ERR_ENOTSUP": "the firmware does not know this command; update it",
 }
-
-
-_GROUP_ERRORS: dict[int, type[IntEnum]] = {
-    SmpGroup.OS: ids.OsError,
-    SmpGroup.IMAGE: ids.ImageError,
-    SmpGroup.STAT: ids.StatError,
-    SmpGroup.SETTINGS: ids.SettingsError,
-    SmpGroup.FS: ids.FsError,
-    SmpGroup.ENUM: ids.EnumError,
-}
-
-
-def _status_name(group: int, code: int) -> str:
-    if group in _GROUP_ERRORS:
-        try:
-            return f"TYF_{SmpGroup(group).name}_ERR_{_GROUP_ERRORS[group](code).name}"
-        except ValueError:
-            return f"TYF_{SmpGroup(group).name}_ERR_{code}"
-    if group in (SmpGroup.TINYFLEET, SmpGroup.SESSION):
-        try:
-            return Status(-code).c_name
-        except ValueError:
-            return f"TYF_ERR_{code}"
-    return f"group {group} error {code}"
-
-
-def _generic_name(code: int) -> str:
-    try:
-        return f"MGMT_ERR_{MGMT_ERR(code).name}"
-    except ValueError:
-        return f"MGMT_ERR_{code}"

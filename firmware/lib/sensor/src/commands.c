@@ -3,6 +3,7 @@
 
 #include "sensor.h"
 #include "tyf/crash/crash.h"
+#include "tyf/events/events.h"
 #include "tyf/management/management.h"
 #include "tyf/model_store/commands.h"
 #include "tyf/session/group.h"
@@ -31,10 +32,48 @@ static const tyf_smp_command_group groups[] = {
 };
 /* clang-format on */
 
+#if TYF_CFG_EVENTS > 0
+#define ECHO 0u /* of group os */
+
+/* What changes the board, and what was denied. Inference, telemetry and what only looks have counters of their own. */
+static bool is_of_interest(const tyf_smp_note *note) {
+    if (note->result == TYF_SMP_EACCESSDENIED) {
+        return true;
+    }
+    if (note->op != TYF_SMP_OP_WRITE) {
+        return false;
+    }
+    switch (note->group) {
+    case TYF_SMP_GROUP_OS:
+        return note->command != ECHO;
+    case TYF_SMP_GROUP_SESSION:
+        return note->command != TYF_SESSION_COMMAND_RECORD || note->result != TYF_SMP_OK;
+    case TYF_SMP_GROUP_TINYFLEET:
+        return note->command > TYF_COMMAND_MODELS;
+    default:
+        return true;
+    }
+}
+
+static void note_request(const tyf_smp_note *note) {
+    if (is_of_interest(note)) {
+        tyf_event(&(tyf_event_facts){.kind = TYF_EVENT_REQUEST,
+                                     .trust = (uint8_t)note->trust,
+                                     .subject = note->group,
+                                     .detail = note->command,
+                                     .result = (int8_t)note->result});
+    }
+}
+#define NOTE_REQUEST note_request
+#else
+#define NOTE_REQUEST NULL
+#endif
+
 const tyf_smp_registry tyf_sensor_registry = {
     .groups = groups,
     .count = sizeof groups / sizeof groups[0],
     .policy = TYF_SESSION_POLICY,
+    .note = NOTE_REQUEST,
 };
 
 /* What the standard groups show of this application. */
@@ -55,7 +94,7 @@ static void fill_pool(uint32_t index, tyf_management_pool *pool) {
     }
 }
 
-static const tyf_management_file files[] = {{"crash", tyf_crash_read}};
+static const tyf_management_file files[] = {{"crash", tyf_crash_read}, {"events", tyf_events_read}};
 static const tyf_management_stat stats[] = {{"sensor", tyf_sensor_add_stats}};
 
 const tyf_management_facts tyf_management_application = {

@@ -5,6 +5,7 @@
 
 #include "sensor.h"
 #include "tyf/crash/crash.h"
+#include "tyf/events/events.h"
 #include "tyf/management/management.h"
 #include "tyf/port/crash.h"
 #include "tyf/port/guard.h"
@@ -55,6 +56,28 @@ void tyf_sensor_forget_inputs(void) {
     tyf_port_live_call(forget_inputs, NULL);
 }
 
+#if TYF_CFG_MODEL_ARENA_BYTES > 0
+/* What became of the packages in the slots since this was called last. */
+static void note_models(void) {
+    for (uint32_t i = 0; i < TYF_MODEL_SLOTS; i++) {
+        const tyf_model_slot_report report = tyf_model_store_slot(i);
+        const bool is_news = report.phase == TYF_MODEL_PHASE_READY || report.phase == TYF_MODEL_PHASE_LIVE ||
+                             report.phase == TYF_MODEL_PHASE_REFUSED;
+        if (report.phase == tyf_sensor_state.noted[i]) {
+            continue;
+        }
+        tyf_sensor_state.noted[i] = report.phase;
+        if (is_news) {
+            const uint32_t place = i == 0 ? TYF_MODEL_SLOT_0 : TYF_MODEL_SLOT_1;
+            tyf_event(&(tyf_event_facts){.kind = TYF_EVENT_MODEL,
+                                         .subject = (uint16_t)(place << 8 | (uint32_t)report.phase),
+                                         .detail = report.generation,
+                                         .result = (int8_t)report.status});
+        }
+    }
+}
+#endif
+
 void tyf_sensor_start(const tyf_model *model, uint8_t *arena, uint8_t *spare) {
     memset(&tyf_sensor_state, 0, sizeof tyf_sensor_state);
     tyf_management_start(); /* and settings, which say what model is live */
@@ -67,12 +90,16 @@ void tyf_sensor_start(const tyf_model *model, uint8_t *arena, uint8_t *spare) {
     tyf_port_crash_names_model(model->model_id, COMPILED_IN_GENERATION);
     tyf_sensor_forget_inputs();
 #endif
-    (void)tyf_crash_start(); /* the store of models has seen the record */
     tyf_sensor_stop_sampling();
     tyf_telemetry_ring_init(&tyf_sensor_state.ring, ring_memory, sizeof ring_memory);
     tyf_smp_server_init(&tyf_sensor_state.server, &tyf_sensor_registry, TYF_SMP_TRUST_OPEN, transmit, NULL);
     /* Without identity or a durable boot the board answers management and produces no records: boot_id stays 0. */
     (void)tyf_identity_start(&tyf_sensor_state.identity);
+    tyf_events_start(tyf_sensor_state.identity.boot_id);
+#if TYF_CFG_MODEL_ARENA_BYTES > 0
+    note_models();
+#endif
+    (void)tyf_crash_start(); /* the store of models and the log of events have seen the record */
 #ifdef TYF_BOARD_AREA_SETTINGS_0_BYTES
     tyf_session_start(&tyf_sensor_registry, &tyf_sensor_state.identity);
 #endif
@@ -147,15 +174,16 @@ static bool is_same_window(const tyf_frontend *a, const tyf_frontend *b) {
 }
 
 /* From here on the live model answers. What was begun for the one before it ends, unless it is the same for both. */
-static void follow_live_model(void) {
+static bool follow_live_model(void) {
     tyf_sensor *s = &tyf_sensor_state;
     const tyf_live_model *live = tyf_model_store_live();
     if (live == s->live) {
-        return;
+        return false;
     }
     s->tensor = (tyf_sensor_tensor){0};
     s->replay.is_open = s->replay.is_open && is_same_window(s->live->model->frontend, live->model->frontend);
     s->live = live;
+    return true;
 }
 #endif
 
@@ -171,7 +199,9 @@ bool tyf_sensor_poll(void) {
 #if TYF_CFG_MODEL_ARENA_BYTES > 0
     /* Requests first: a test is one of many steps, and each of them may wait. */
     const bool is_busy = !is_asked && tyf_model_store_poll();
-    follow_live_model();
+    if (follow_live_model() || is_busy) {
+        note_models();
+    }
     return is_asked || is_busy;
 #else
     return is_asked;

@@ -47,6 +47,9 @@ typedef struct {
     tyf_sensor_counts counts;
     tyf_sensor_replay replay;
     tyf_sensor_tensor tensor;
+#if TYF_CFG_MODEL_ARENA_BYTES > 0
+    tyf_model_phase noted[TYF_MODEL_SLOTS]; /* of the slots, as the log of events has them */
+#endif
 } tyf_sensor;
 
 extern tyf_sensor tyf_sensor_state;

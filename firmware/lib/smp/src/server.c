@@ -124,6 +124,9 @@ uint32_t tyf_smp_answer(const tyf_smp_registry *registry, tyf_smp_trust trust, c
     } else {
         *after = exchange.after;
     }
+    if (registry->note != NULL) {
+        registry->note(&(tyf_smp_note){header.group, header.command, header.op, trust, result});
+    }
     const uint32_t payload_bytes = tyf_cbor_writer_bytes(&exchange.reply);
     write_header(reply, &header, payload_bytes);
     return HEADER_BYTES + payload_bytes;

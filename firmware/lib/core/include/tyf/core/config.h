@@ -113,6 +113,18 @@
 #error "TYF_CFG_BLOB_KERNELS must be in 1 .. 254"
 #endif
 
+/** Events that a board remembers over its resets (24 bytes each); 0: none. 0 .. 1024. */
+#ifndef TYF_CFG_EVENTS
+#if defined(TYF_BOARD_AREA_SETTINGS_0_BYTES) || __has_include("tyf/host_board_facts.h")
+#define TYF_CFG_EVENTS 32
+#else
+#define TYF_CFG_EVENTS 0
+#endif
+#endif
+#if TYF_CFG_EVENTS < 0 || TYF_CFG_EVENTS > 1024
+#error "TYF_CFG_EVENTS must be in 0 .. 1024"
+#endif
+
 /**
  * 1: live inference runs above management, models are tried under a guard, crashes leave a full record; 0: all runs in
  * the main loop and a fault leaves only where it was. About 2.5 KB of flash and 0.3 KB of RAM.

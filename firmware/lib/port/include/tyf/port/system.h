@@ -59,6 +59,12 @@ uint32_t tyf_port_hold_interrupts(void);
 /** End the matching tyf_port_hold_interrupts(). */
 void tyf_port_resume_interrupts(uint32_t state);
 
+/**
+ * Memory that outlasts a reset, and after a loss of power holds anything: TYF_CFG_EVENTS entries of TYF_EVENT_BYTES.
+ * Where TYF_CFG_EVENTS > 0.
+ */
+uint8_t *tyf_port_kept(uint32_t *bytes);
+
 /** Size of the main stack. */
 uint32_t tyf_port_stack_bytes(void);
 

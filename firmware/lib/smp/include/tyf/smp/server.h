@@ -101,12 +101,23 @@ typedef struct {
     const tyf_smp_command *commands;
 } tyf_smp_command_group;
 
+/** A request that was answered. */
+typedef struct {
+    uint16_t group;
+    uint8_t command;
+    uint8_t op; /**< TYF_SMP_OP_READ or TYF_SMP_OP_WRITE */
+    tyf_smp_trust trust;
+    int result; /**< as of a handler */
+} tyf_smp_note;
+
 /** All that a board answers; the enumeration group lists it. */
 typedef struct {
     const tyf_smp_command_group *groups;
     uint32_t count;
     /** @return TYF_SMP_OK or why not, usually TYF_SMP_EACCESSDENIED; NULL: everyone may do everything */
     int (*policy)(const tyf_smp_command *command, uint16_t group, tyf_smp_trust trust);
+    /** Told of each request and how it ended, for a log; NULL: nobody asks. */
+    void (*note)(const tyf_smp_note *note);
 } tyf_smp_registry;
 
 /** A server on one link. Private fields. */
