@@ -13,6 +13,7 @@ from tinyfleet.emulator.simulated import TINY_MODEL
 pytestmark = pytest.mark.timeout(180)
 
 
+@pytest.mark.full
 def test_a_small_fleet_loses_nothing_and_is_measured(tmp_path: Path) -> None:
     result = bench_fleet(8, 50, 5.0, tmp_path, poll_s=0.1)
     print(result)

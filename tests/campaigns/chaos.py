@@ -38,7 +38,7 @@ BOARDS = 2
 PERIOD_MS = 100
 RING_BYTES = 65536
 GATEWAY_DISK_MB, CLOUD_DISK_MB = 32, 96
-PAUSE_S = (0.1, 1.2)
+PAUSE_S = (0.05, 0.8)
 """Between two faults."""
 FAULTS_BEFORE_SETTLING = 50
 _START_TIMEOUT_S = 90.0
@@ -111,15 +111,19 @@ class Chaos:
             faults["clock jumps"] = (3, self._jump)
         return faults
 
-    async def run(self) -> None:
-        """Faults until the time is up, settling in between."""
+    async def run(self, most_faults: int | None) -> None:
+        """Faults until the time is up or there were so many, settling in between."""
         await self._set_up()
         try:
             names = list(self._faults)
             weights = [weight for weight, _ in self._faults.values()]
-            while self._campaign.has_time() and not self._campaign.findings:
+
+            def goes_on() -> bool:
+                return self._campaign.has_time() and (most_faults is None or self._happened.total() < most_faults)
+
+            while goes_on() and not self._campaign.findings:
                 for _ in range(FAULTS_BEFORE_SETTLING):
-                    if not self._campaign.has_time():
+                    if not goes_on():
                         break
                     # All that is random is drawn here, so that a seed repeats the faults whatever becomes of them.
                     name = self._rng.choices(names, weights)[0]
@@ -357,6 +361,7 @@ def main() -> int:
     """Run it; the exit code is 1 when something was lost, doubled or not declared."""
     parser = campaign_parser("chaos", "Faults between boards and the cloud until the time is up; then everything is judged.", minutes=5)
     parser.add_argument("what", choices=["gateway"], help="what is tried")
+    parser.add_argument("--faults", type=int, help="stop after that many")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), help="bring in a seeded bug, to see it found")
     parser.add_argument("--routes", default="http,mqtt", help="ways to a cloud of their own: http, mqtt or http,mqtt (default)")
     parser.add_argument("--keep", type=Path, help="work in this new folder and keep it: logs, traces, databases")
@@ -371,7 +376,7 @@ def main() -> int:
         disks = (SmallDisk(folder / "gateway_disk", GATEWAY_DISK_MB), SmallDisk(folder / "cloud_disk", CLOUD_DISK_MB))
         for disk in disks:
             stack.callback(disk.close)
-        asyncio.run(Chaos(campaign, folder, disks, mutant=options.mutant, routes=tuple(options.routes.split(","))).run())
+        asyncio.run(Chaos(campaign, folder, disks, mutant=options.mutant, routes=tuple(options.routes.split(","))).run(options.faults))
     return campaign.finish()
 
 

@@ -119,19 +119,13 @@ def decode_record(data: bytes) -> Record:
     Raises:
         ProtocolError: as for :func:`split_records`, or more than one record.
     """
-    if len(split_records(data)) != 1:
-        raise ProtocolError(f"expected one record in {len(data)} bytes")
-    values = dict(zip((name for name, _ in FIELDS), _HEADER.unpack_from(data), strict=True))
-    return Record(
-        boot_id=values["boot_id"],
-        seq=values["seq"],
-        stream=values["stream"],
-        sample_index=values["sample_index"],
-        latency_us=values["latency_us"],
-        uptime_us=values["uptime_us"],
-        model_generation=values["model_generation"],
-        top=values["top"],
-        output=bytes(data[HEADER_BYTES:]),
-        kind=values["kind"],
-        flags=values["flags"],
-    )
+    # A gateway decodes thousands a second: the order of FIELDS stands here, as in Record.encode, instead of being looked up.
+    if len(data) >= HEADER_BYTES:
+        (
+            version, kind, record_bytes, boot_id, seq, stream, sample_index, latency_us, uptime_us, generation, top, flags, _,
+        ) = _HEADER.unpack_from(data)  # fmt: skip
+        if version == RECORD_VERSION and record_bytes == len(data) <= HEADER_BYTES + MAX_OUTPUT_BYTES:
+            output = bytes(data[HEADER_BYTES:])
+            return Record(boot_id, seq, stream, sample_index, latency_us, uptime_us, generation, top, output, kind, flags)
+    split_records(data)
+    raise ProtocolError(f"expected one record in {len(data)} bytes")
