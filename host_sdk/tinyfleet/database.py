@@ -150,7 +150,7 @@ def _check(connection: sqlite3.Connection, path: Path, what: str) -> None:
         return
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
-        raise StoreDamaged(f"{what} {path} is damaged: {verdict}", hint=_DAMAGED_HINT)
+        raise StoreDamaged(f"{what} {path} is damaged: {' '.join(verdict.split())}", hint=_DAMAGED_HINT)
 
 
 _DAMAGED_HINT = "move the file and its -wal away to start with an empty one; keep them: `sqlite3 FILE .recover` may save their rows"

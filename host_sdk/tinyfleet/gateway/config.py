@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAn
 from pydantic_core import ErrorDetails
 
 from tinyfleet.gateway.outbox import WhenFull
+from tinyfleet.gateway.seal import KeySource
 from tinyfleet.gateway.sinks import SINKS
 from tinyfleet.gateway.sinks.sink import SinkSettings
 from tinyfleet.link.opening import OPENERS
@@ -71,6 +72,9 @@ class OutboxSettings(_Table):
         default=None, ge=60, le=10**9, description="seconds in which the gateway runs, 60 to 1000000000; older entries are dropped"
     )
     when_full: Annotated[WhenFull, Field(strict=False)] = Field(default=WhenFull.DROP_OLDEST, description="'drop_oldest' or 'stop_pulling'")
+    encrypt: Annotated[KeySource | None, Field(strict=False)] = Field(default=None, description="'keyfile' or 'tpm2'; default: not sealed")
+    key_file: str | None = Field(default=None, min_length=1, description="a file, relative to the configuration file; made when absent")
+    tpm_tcti: str | None = Field(default=None, min_length=1, description="how tpm2-tools reach the TPM: device:/dev/tpmrm0")
 
 
 class GatewayConfig(_Table):
@@ -152,6 +156,11 @@ def _sink_type(settings: type[SinkSettings]) -> str:
 def _contradictions(config: GatewayConfig) -> list[str]:
     """What is wrong between keys that are each right."""
     lines = [f"sink[{index}].{problem}" for index, sink in enumerate(config.sink) if (problem := sink.problem())]
+    outbox = config.outbox
+    if (outbox.key_file is None) is (outbox.encrypt is KeySource.KEYFILE):
+        lines.append(f"outbox.key_file = {outbox.key_file!r}: allowed: with encrypt = 'keyfile', and only then")
+    if outbox.tpm_tcti is not None and outbox.encrypt is not KeySource.TPM2:
+        lines.append(f"outbox.tpm_tcti = {outbox.tpm_tcti!r}: allowed: only with encrypt = 'tpm2'")
     if config.version == 1 and len(config.sink) > 1:
         lines.append("version = 1: allowed: 2 where there is more than one sink")
     for key, values in (("device[{}].url", [d.url for d in config.device]), ("sink[{}].name", [s.label for s in config.sink])):

@@ -38,8 +38,9 @@ from tinyfleet.gateway.outbox_schema import (
     lane_of,
     lane_start,
 )
+from tinyfleet.gateway.seal import Seal, SealBroken
 from tinyfleet.telemetry import Batch, DerivedEnvelope, Envelope, LossReport, RecordIdentity
-from tinyfleet_codegen.errors import StoreFull
+from tinyfleet_codegen.errors import StoreError, StoreFull
 
 __all__ = [
     "OUTBOX_FILE", "BootState", "CursorMoved", "Depth", "NewDerived", "Outbox", "OutboxFull", "OutboxState", "PulledRecord", "SinkDepth",
@@ -63,6 +64,8 @@ OFFERED_SHARE = 8
 """One delivery holds at most this part of the outbox's bound: what is under way cannot be dropped."""
 UNSEEN_BOOTS = 256
 """Boots of one device that are declared as gone when it comes back, at most."""
+SEAL_CHUNK = 5000
+"""Entries sealed in one commit when a key is new."""
 REPORTS = 100
 """Loss reports in one delivery, at most."""
 
@@ -104,6 +107,7 @@ class Outbox:
         max_bytes: Bound of the database's used pages.
         max_age_s: Entries older than this are dropped, in seconds that gateways ran on this file; None: no bound.
         when_full: What to do at the bound in bytes.
+        key: Gives the 32 secret bytes that payloads are sealed with, told whether they must exist already; None: they are not sealed.
         clock_s: Seconds that never jump.
 
     Raises:
@@ -120,11 +124,14 @@ class Outbox:
         max_bytes: int = 256 * 2**20,
         max_age_s: int | None = None,
         when_full: WhenFull = WhenFull.DROP_OLDEST,
+        key: Callable[[bool], bytes] | None = None,
         clock_s: Callable[[], float] = boot_time_s,
     ) -> None:
         self.path = path
         self._gateway_id = gateway_id
         self._clock_s = clock_s
+        self._key = key
+        self._seal: Seal | None = None
         self._places: dict[str, _Place] = {}
         self._is_grouped = False
         self._answered: list[tuple[_Place, set[int]]] = []  # taken from `unanswered` by what is not committed yet
@@ -164,13 +171,41 @@ class Outbox:
             # Age goes on where it was: the time in which no gateway ran does not count, and no clock can jump.
             self._clock_zero_s = self._clock_s() - self._counter("age_clock_s")
             self._has_regions = self._counter("regions") > 0
+            self._open_seal()
         self.configure(sinks, max_bytes=max_bytes, max_age_s=max_age_s, when_full=when_full)
+        if self._seal is not None:
+            self._seal_rest(self._seal)
         for place in self._places.values():
             place.unanswered |= self._perhaps_delivered(place)
         # An updated peer may accept today what it refused yesterday.
         with self._committed():
             self._db.execute("UPDATE aside SET reason = NULL WHERE reason IS NOT NULL")
             self._db.execute("UPDATE sink SET waiting = waiting + refused, refused = 0")
+
+    def _open_seal(self) -> None:
+        check = self._counter("seal")
+        if self._key is None:
+            if check and self._db.execute("SELECT 1 FROM queue WHERE sealed LIMIT 1").fetchone() is not None:
+                raise StoreError(
+                    f"outbox {self.path} is sealed, and no key is configured",
+                    hint="set [outbox] encrypt as it was; what is delivered may then be followed by a start without it",
+                )
+            self._set_counter("seal", 0)
+            return
+        self._seal = Seal(self._key(check != 0), self.outbox_id)
+        if check not in (0, self._seal.check):
+            raise StoreError(f"outbox {self.path} is sealed by another key", hint="bring its own key back; nothing in it was changed")
+        self._set_counter("seal", self._seal.check)
+
+    def _seal_rest(self, seal: Seal) -> None:
+        """Seal what was committed before there was a key, in steps that may each be the last."""
+        while True:
+            with self._committed():
+                rows = _select(self._db, "WHERE NOT sealed", (SEAL_CHUNK,))
+                sealed = [(seal.seal(row[3], row[0], _identity(row)), row[0]) for row in rows]
+                self._db.executemany("UPDATE queue SET payload = ?, sealed = 1 WHERE entry = ?", sealed)
+            if not rows:
+                return
 
     def _perhaps_delivered(self, place: _Place) -> set[int]:
         """What the last process may have offered before it died: a delivery takes the first of each priority, whatever came later."""
@@ -375,6 +410,8 @@ class Outbox:
             rows.append((entry, boot, r.seq, r.record, 0, r.time_utc_us, r.time_error_us, model, now_s, region, None, None, None, None))
         if not rows:
             return
+        if self._seal is not None:
+            rows = self._sealed(self._seal, boot, rows)
         self._db.executemany("INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         for priority in {lane_of(row[0]) for row in rows}:
             self._db.execute("INSERT OR REPLACE INTO lane VALUES (?, ?)", (priority, self._lanes[priority]))
@@ -383,6 +420,11 @@ class Outbox:
         if region is not None and not self._has_regions:
             self._set_counter("regions", 1)
             self._has_regions = True
+
+    def _sealed(self, seal: Seal, boot: int | None, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        row = self._db.execute("SELECT device_id, boot_id FROM boot WHERE id = ?", (boot,)).fetchone()
+        device_id, boot_id = row or (None, None)
+        return [(*r[:3], seal.seal(r[3], r[0], identity_text(device_id, boot_id, r[2], r[10], r[11])), 1, *r[5:]) for r in rows]
 
     def _next_entry(self, priority: int) -> int:
         assert 0 <= priority < LANES, priority
@@ -429,7 +471,19 @@ class Outbox:
             reports = tuple(self._reports(place)) if place.has_news else ()
             place.has_news = bool(reports)
         place.unanswered.update(row[0] for row in rows)
-        return Batch(self._gateway_id, self.outbox_id, tuple(self._envelope(row) for row in rows), reports)
+        envelopes: list[Envelope | DerivedEnvelope] = []
+        broken: list[int] = []
+        for row in rows:
+            try:
+                envelopes.append(self._envelope(row))
+            except SealBroken:
+                broken.append(row[0])
+        if broken:
+            log.error("entries cannot be unsealed, kept count=%d first=%d", len(broken), broken[0])
+            self.acknowledge(sink, (), refused=[(entry, "it was changed on the disk") for entry in broken])
+            if not envelopes:
+                return self.batch(sink, max_records, max_bytes)
+        return Batch(self._gateway_id, self.outbox_id, tuple(envelopes), reports)
 
     def _next_rows(self, place: _Place, limit: int, limit_bytes: int) -> list[Any]:
         rows: list[Any] = []
@@ -456,7 +510,11 @@ class Outbox:
         return _first_of(_select(self._db, f"WHERE entry > ? AND entry < ?{region}", values), limit_bytes)
 
     def _envelope(self, row: Any) -> Envelope | DerivedEnvelope:
-        entry, device_id, boot_id, payload, _sealed, seq, time_utc_us, time_error_us, model_id, kind, number, last_seq, count = row
+        entry, device_id, boot_id, payload, sealed, seq, time_utc_us, time_error_us, model_id, kind, number, last_seq, count = row
+        if sealed:
+            if self._seal is None:
+                raise SealBroken
+            payload = self._seal.unseal(payload, entry, _identity(row))
         if kind is None:
             identity = RecordIdentity(device_id, boot_id, seq)
             return Envelope(identity, payload, time_utc_us, time_error_us, model_id, self._gateway_id, self.outbox_id, entry)
@@ -715,7 +773,12 @@ class Outbox:
                 rows = _select(reader, where, (device_id, first_utc_us, last_utc_us, limit))
         finally:
             reader.close()
-        return [envelope for row in rows if isinstance(envelope := self._envelope(row), Envelope)]
+        found: list[Envelope] = []
+        for row in rows:
+            with contextlib.suppress(SealBroken):
+                envelope = self._envelope(row)
+                found += [envelope] if isinstance(envelope, Envelope) else []
+        return found
 
     def depth(self) -> Depth:
         """How many entries wait, and how much room they take."""
@@ -795,6 +858,15 @@ def _savepoint(db: sqlite3.Connection) -> Iterator[None]:
             db.execute("ROLLBACK TO one_call")
             db.execute("RELEASE one_call")
         raise
+
+
+def identity_text(device_id: bytes | None, boot_id: int | None, seq: int | None, kind: str | None, number: int | None) -> str:
+    """What an entry is, for the seal of its payload."""
+    return f"/{'-' if device_id is None else device_id.hex()}/{boot_id}/{seq}/{kind}/{number}"
+
+
+def _identity(row: Any) -> str:
+    return identity_text(row[1], row[2], row[5], row[9], row[10])
 
 
 def _first_of(rows: list[Any], limit_bytes: int) -> list[Any]:

@@ -17,6 +17,7 @@ from tinyfleet.database import sync_folder
 from tinyfleet.gateway.config import DeviceSettings, GatewayConfig
 from tinyfleet.gateway.outbox import OUTBOX_FILE, NewDerived, Outbox, SinkPlace, WhenFull
 from tinyfleet.gateway.puller import DeviceOpener, Puller
+from tinyfleet.gateway.seal import KeySource, key_from_file, key_from_tpm
 from tinyfleet.gateway.sender import Sender
 from tinyfleet.gateway.sinks.sink import Sink, SinkContext
 from tinyfleet.gateway.status import DeviceStatus, GatewayStatus, SinkStatus
@@ -248,7 +249,7 @@ def open_outbox(config: GatewayConfig, *, damage: StoreDamaged | None = None) ->
     path = config.data_dir / OUTBOX_FILE
 
     def opened() -> Outbox:
-        return Outbox(path, gateway_id=config.gateway.id, sinks=sink_places(config), **_bounds(config))
+        return Outbox(path, gateway_id=config.gateway.id, sinks=sink_places(config), key=_key(config), **_bounds(config))
 
     if damage is None:
         try:
@@ -261,6 +262,17 @@ def open_outbox(config: GatewayConfig, *, damage: StoreDamaged | None = None) ->
     body = json.dumps({"reason": "outbox damaged", "detail": str(damage), "kept_in": aside.name}).encode()
     outbox.add([NewDerived(ALARM, body, time_utc_us=time.time_ns() // 1000, priority=ALARM_PRIORITY)])
     return outbox
+
+
+def _key(config: GatewayConfig) -> Callable[[bool], bytes] | None:
+    """Where the key of the outbox comes from."""
+    settings = config.outbox
+    if settings.encrypt is KeySource.TPM2:
+        return lambda must_exist: key_from_tpm(config.data_dir, tcti=settings.tpm_tcti, must_exist=must_exist)
+    if settings.key_file is not None:
+        path = config.folder / settings.key_file
+        return lambda must_exist: key_from_file(path, must_exist=must_exist)
+    return None
 
 
 def quarantine(path: Path) -> Path:
