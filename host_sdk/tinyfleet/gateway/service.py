@@ -15,7 +15,7 @@ from typing import TypedDict
 from tinyfleet.data_dir import held_data_dir
 from tinyfleet.database import sync_folder
 from tinyfleet.gateway.config import DeviceSettings, GatewayConfig
-from tinyfleet.gateway.outbox import OUTBOX_FILE, NewDerived, Outbox, SinkPlace, WhenFull
+from tinyfleet.gateway.outbox import OUTBOX_FILE, NewDerived, Outbox, SinkPlace, WhenFull, inspect_outbox
 from tinyfleet.gateway.puller import DeviceOpener, Puller
 from tinyfleet.gateway.seal import KeySource, key_from_file, key_from_tpm
 from tinyfleet.gateway.sender import Sender
@@ -187,7 +187,11 @@ class Gateway:
         async def history(device_id: bytes, first_utc_us: int, last_utc_us: int, limit: int) -> list[Envelope]:
             return await asyncio.to_thread(outbox.history, device_id, first_utc_us, last_utc_us, limit)
 
-        context = SinkContext(config.gateway.id, outbox.outbox_id, config.folder, history)
+        async def devices() -> list[bytes]:
+            _, boots = await asyncio.to_thread(inspect_outbox, outbox.path)
+            return sorted({boot.device_id for boot in boots})
+
+        context = SinkContext(config.gateway.id, outbox.outbox_id, config.folder, history, devices)
         return {settings.label: settings.open(context) for settings in config.sink}
 
     async def _start_sinks(self, config: GatewayConfig, sinks: dict[str, Sink], store: StoreThread) -> None:

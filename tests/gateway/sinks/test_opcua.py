@@ -41,6 +41,10 @@ class Outbox:
         held = [e for e in self._source.made if e.identity.device_id == device_id and first_us <= (e.time_utc_us or 0) <= last_us]
         return held[:limit]
 
+    async def devices(self) -> list[bytes]:
+        """See SinkContext."""
+        return sorted({e.identity.device_id for e in self._source.made})
+
 
 def open_sink(folder: Path, fleet: UaFleet, source: Source, **changes: Any) -> OpcUaSink:
     table = {
@@ -49,7 +53,8 @@ def open_sink(folder: Path, fleet: UaFleet, source: Source, **changes: Any) -> O
     }  # fmt: skip
     plain = context(folder, GATEWAY)
     settings = OpcUaSinkSettings.model_validate(table | changes)
-    return settings.open(SinkContext(plain.gateway_id, plain.outbox_id, folder, Outbox(source).history))
+    outbox = Outbox(source)
+    return settings.open(SinkContext(plain.gateway_id, plain.outbox_id, folder, outbox.history, outbox.devices))
 
 
 async def test_device_has_typed_variables_history_and_detections_for_who_is_trusted(tmp_path: Path, ua_fleet: UaFleet) -> None:
@@ -123,10 +128,9 @@ async def test_ingest_loses_nothing_when_server_and_cloud_come_and_go(tmp_path: 
         source.batch(1500)  # committed while nobody served: only history has it
         again = open_sink(tmp_path, ua_fleet, source, url=url)
         await cloud.stop()
-        await again.deliver(source.batch(30))
         await cloud.start()
-        await stored(cloud, 1590)
-        await again.deliver(source.batch(10))
+        await stored(cloud, 1560)  # without a delivery
+        await again.deliver(source.batch(40))
         await stored(cloud, 1600)
         ingest.cancel()
         await asyncio.gather(ingest, return_exceptions=True)

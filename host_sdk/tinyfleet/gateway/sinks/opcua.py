@@ -11,6 +11,7 @@ connected sees nothing, but ``HistoryRead`` answers from what the outbox still h
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import re
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from tinyfleet.cloud_events import Encoding, derived_event, encode_event, record_event
+from tinyfleet.gateway.backoff import Backoff
 from tinyfleet.gateway.sinks.sink import Delivered, Delivery, History, SinkContext, SinkSettings
 from tinyfleet.opcua_trust import is_trusted, load_trusted
 from tinyfleet.telemetry import Batch, DerivedEnvelope, Envelope
@@ -38,6 +40,8 @@ FOLDER = "Tinyfleet"
 EVENT = "Event"
 HISTORY_LIMIT = 1000
 """Values in one answer to a HistoryRead; the continuation point leads to the next."""
+RETRY_FIRST_S = 0.5
+RETRY_LIMIT_S = 10.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -131,11 +135,28 @@ class OpcUaSink:
         self._folder: Node | None = None
         self._generator: Any = None
         self._devices: dict[bytes | None, _DeviceObject] = {}
+        self._starting = asyncio.Lock()
+        # Who reads history must not wait for the next record. Closed at once, it never begins: nobody was contacted.
+        self._serving = asyncio.get_running_loop().create_task(self._serve(), name=f"opc ua server {self.name}")
+
+    async def _serve(self) -> None:
+        """Start as soon as it can be."""
+        backoff = Backoff(RETRY_FIRST_S, RETRY_LIMIT_S)
+        while True:
+            try:
+                return await self._started()
+            except SinkError as error:
+                log.warning("not serving yet sink=%s error=%s hint=%s", self.name, error, error.hint)
+                await asyncio.sleep(backoff.next_s())
+
+    async def _started(self) -> None:
+        async with self._starting:
+            if self._server is None:
+                await self._start()
 
     async def deliver(self, batch: Batch) -> Delivered:
         """See :class:`tinyfleet.gateway.sinks.sink.Sink`."""
-        if self._server is None:
-            await self._start()
+        await self._started()
         assert self._server is not None
         newest: dict[bytes, tuple[Envelope, Record]] = {}
         for envelope in batch.envelopes:
@@ -176,6 +197,8 @@ class OpcUaSink:
                 [("DeviceId", ua.VariantType.String), ("Top", ua.VariantType.Byte)],
             )
             self._generator = await server.get_event_generator(detection, emitting_node=self._folder)
+            for device_id in await context.devices():
+                await self._object(device_id)
             await server.start()
         except (OSError, ValueError, TypeError, ua.UaError) as error:
             with contextlib.suppress(Exception):
@@ -242,6 +265,8 @@ class OpcUaSink:
 
     async def close(self) -> None:
         """Stop serving."""
+        self._serving.cancel()
+        await asyncio.gather(self._serving, return_exceptions=True)
         server, self._server = self._server, None
         if server is not None:
             await server.stop()

@@ -92,6 +92,10 @@ History = Callable[[bytes, int, int, int], Awaitable[list[Envelope]]]
 """``await history(device_id, first_utc_us, last_utc_us, limit)``: records that are still in the outbox, oldest first."""
 
 
+async def _no_devices() -> list[bytes]:
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class SinkContext:
     """What a gateway gives to a sink.
@@ -101,12 +105,14 @@ class SinkContext:
         outbox_id: 16 bytes, the outbox that entries belong to.
         folder: Folder of the configuration file; paths in it are relative to that.
         history: Reads what the outbox still holds.
+        devices: The ids of all devices whose records the outbox has had.
     """
 
     gateway_id: str
     outbox_id: bytes
     folder: Path
     history: History
+    devices: Callable[[], Awaitable[list[bytes]]] = _no_devices
 
     def path(self, name: str) -> Path:
         """A path from the configuration file."""
