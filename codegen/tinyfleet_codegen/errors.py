@@ -14,6 +14,7 @@
     |-- DeviceError           the device answered with a status (``status`` holds its C name)
     |-- AccessError           a session that the device or this host does not accept
     |   `-- SessionLost       the device knows it no more: it restarted; a new one can be opened
+    |       `-- RecordLost    what was asked or answered in it was damaged on its way
     |-- CompileError          a model cannot become firmware
     |   |-- FormatError       the .tflite bytes are malformed, truncated or hostile
     |   |-- UnsupportedOp     an operator, type or option that we do not compile
@@ -95,6 +96,10 @@ class AccessError(TinyfleetError):
 
 class SessionLost(AccessError):
     """The device does not know the session any more: it restarted, or got another key. A new session can be opened."""
+
+
+class RecordLost(SessionLost):
+    """A request or its answer was damaged on its way, by chance or by somebody; a new session can be opened."""
 
 
 class CompileError(TinyfleetError):

@@ -14,7 +14,7 @@ from smp.header import OP, Header
 
 from tinyfleet.link import Link
 from tinyfleet.smp.session import Handshake, Session
-from tinyfleet_codegen.errors import AccessError, LinkTimeout, ProtocolError, SessionLost
+from tinyfleet_codegen.errors import AccessError, LinkTimeout, ProtocolError, RecordLost, SessionLost
 from tinyfleet_codegen.wire.ids import SmpGroup, Status
 from tinyfleet_codegen.wire.session import SessionCommand
 
@@ -97,9 +97,11 @@ class SealedLink(Link):
             if not isinstance(number, int) or not isinstance(sealed, bytes):
                 raise ProtocolError(f"{self.url} answered a record with {sorted(body)}")
             answer = self._session.open(number, sealed)
+        except SessionLost:
+            raise
         except (AccessError, ProtocolError) as error:
-            # Whatever is no good record the device did not say: a piece was lost or came twice, it restarted, or somebody is in between.
-            raise SessionLost(str(error), hint=error.hint) from error
+            # No good record is nothing that the device said: a piece was lost or came twice, or somebody is in between.
+            raise RecordLost(str(error), hint=error.hint) from error
         if len(answer) < Header.SIZE:
             raise ProtocolError(f"{self.url} sealed a message of {len(answer)} bytes")
         return answer
@@ -166,7 +168,7 @@ def _body(url: str, command: SessionCommand, message: bytes) -> dict[str, Any]:
     if not isinstance(reply, dict):
         raise ProtocolError(f"{url} sent a reply to {command.name} that is no map")
     code = reply.get("err", {}).get("rc", 0) or reply.get("rc", 0)
-    if command is SessionCommand.RECORD and code in (-Status.ERR_STATE, -Status.ERR_SIGNATURE):
+    if command is SessionCommand.RECORD and code == -Status.ERR_STATE:
         raise SessionLost(f"{url} does not know this session any more", hint="open the device again")
     if code == -Status.ERR_STATE:
         raise AccessError(f"{url} has no key", hint="tinyfleet device provision, over a serial link")

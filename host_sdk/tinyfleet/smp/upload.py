@@ -21,7 +21,7 @@ from typing import Generic
 
 from tinyfleet.smp.client import DeviceClient
 from tinyfleet.smp.message import Asks, ReplyT
-from tinyfleet_codegen.errors import LinkLost, LinkTimeout, ProtocolError, SessionLost
+from tinyfleet_codegen.errors import LinkLost, LinkTimeout, ProtocolError, RecordLost, SessionLost
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ async def upload(
 
     Raises:
         DeviceError: the device refused; the first chunk tells most of it.
-        LinkTimeout: three times in a row there was no answer.
+        LinkTimeout, RecordLost: three times in a row there was no answer, or a damaged one.
         LinkLost: ten connections in a row were lost before a chunk was answered.
         ProtocolError: it restarted again and again, or its answers make no sense.
         LinkClosed, AccessError: see :class:`DeviceClient`.
@@ -208,7 +208,7 @@ class _Transfer(Generic[ReplyT]):
                         break
                 else:
                     is_whole = True
-        except (LinkTimeout, LinkLost) as error:
+        except (LinkTimeout, LinkLost, RecordLost) as error:
             self._failures += 1
             self.lost += 1
             if self._failures == (MOST_LOSSES if isinstance(error, LinkLost) else MOST_TIMEOUTS):
