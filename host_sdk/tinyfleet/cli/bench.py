@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     )
     bench.command("mlperf", epilog="Example: tinyfleet bench mlperf kws_ref_model.tflite --board mps2_an386")(bench_mlperf_command)
     bench.command("gateway", epilog="Example: tinyfleet bench gateway --devices 200 --seconds 60")(bench_gateway_command)
+    bench.command("outbox", epilog="Example: tinyfleet bench outbox --queued 100000")(bench_outbox_command)
     bench.command("ble", epilog="Example: tinyfleet bench ble --boot build/signed --board mps2_an386")(bench_ble_command)
     app.add_typer(bench, name="bench")
 
@@ -184,6 +185,37 @@ def _as_dict(comparison: Comparison) -> dict[str, Any]:
             "ram": comparison.ram_ratio,
         },
     }
+
+
+def bench_outbox_command(
+    queued: Annotated[int, typer.Option(min=1000, max=100_000_000, help="Records that wait before the drain.")] = 3_600_000,
+    batch_records: Annotated[int, typer.Option(min=1, max=5000, help="Records in one commit.")] = 500,
+    ack_s: Annotated[float, typer.Option(min=1, help="How long records are made for the latency.")] = 20.0,
+    folder: Annotated[Path | None, typer.Option(help="On the disk that is meant; default: the temporary folder's.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """The outbox: durable records a second against a bare sqlite3 loop on the same disk, latency of acknowledgements, draining."""
+    from tempfile import TemporaryDirectory  # noqa: PLC0415 - keeps --help fast
+
+    from tinyfleet.bench.outbox import bench_outbox  # noqa: PLC0415
+
+    with TemporaryDirectory(prefix="tinyfleet-bench-", dir=folder) as name:
+        result = bench_outbox(
+            Path(name), batch_records=batch_records, queued=queued, ack_s=ack_s, on_progress=lambda text: typer.echo(text, err=True)
+        )
+    if as_json:
+        print_json({"outbox": asdict(result)})
+        return
+    print_facts(
+        [
+            (
+                "write",
+                f"{result.outbox_hz} records a second in commits of {result.batch_records}; a bare loop {result.bare_hz}: {result.ratio:g}",
+            ),
+            ("acknowledge", f"{result.ack_p50_ms:g} ms, 99 % within {result.ack_p99_ms:g} ms, at {result.ack_hz} records a second"),
+            ("drain", f"{result.drain_hz} records a second, of {result.drained}; {result.drained_bytes / 1024:.0f} KiB left on the disk"),
+        ]
+    )
 
 
 def bench_gateway_command(
