@@ -133,7 +133,7 @@ async def test_end_of_the_peripherals_process_is_the_loss_of_the_link(air: Air) 
 
 async def test_only_one_of_two_centrals_gets_the_peripheral(air: Air, peripheral: ReferencePeripheral) -> None:
     backend = air_backend(air.address)
-    clients = [BleakClient(peripheral.address, backend=backend.client_type, timeout=1.0) for _ in range(2)]
+    clients = [BleakClient(peripheral.address, backend=backend.client_type, timeout=2.0) for _ in range(2)]
     results = await asyncio.gather(*(client.connect() for client in clients), return_exceptions=True)
     assert sorted(type(result).__name__ for result in results) in (["NoneType", "TimeoutError"], ["BleakDeviceNotFoundError", "NoneType"])
     assert sum(client.is_connected for client in clients) == 1

@@ -112,7 +112,11 @@ class _Scanner(BaseBleakScanner):
         self.seen_devices = {}
         device, self._transport = await _open_adapter(self.air)
         device.on(device.EVENT_ADVERTISEMENT, self._on_advertisement)
-        await device.start_scanning(active=self._is_active, filter_duplicates=False)
+        try:
+            await device.start_scanning(active=self._is_active, filter_duplicates=False)
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """See :class:`bleak.BleakScanner`."""
@@ -197,19 +201,19 @@ class _Client(BaseBleakClient):
         if self._connection is not None:
             raise BleakError("already connected")
         try:
+            if self._peer_address is None:
+                self._peer_address = await self._find()
             async with asyncio.timeout(self._timeout):
-                await self._connect(pair)
+                await self._connect(self._peer_address, pair)
         except BaseException:
             await self._close()
             raise
 
-    async def _connect(self, pair: bool) -> None:
-        if self._peer_address is None:
-            self._peer_address = await self._find()
+    async def _connect(self, address: hci.Address, pair: bool) -> None:
         self._gone.clear()
         device, self._transport = await _open_adapter(self.air)
         self._device = device
-        self._connection = connection = await self._guard(device.connect(self._peer_address, timeout=None))
+        self._connection = connection = await self._guard(device.connect(address, timeout=None))
         connection.on(connection.EVENT_DISCONNECTION, self._on_disconnection)
         self._peer = Peer(connection)
         with contextlib.suppress(BleakGATTProtocolError):  # A server may have only the smallest.
@@ -226,9 +230,10 @@ class _Client(BaseBleakClient):
                 found.set_result(device.details)
 
         scanner = air_backend(self.air).scanner_type(look, None)
-        await scanner.start()
         try:
-            return await asyncio.wait_for(found, self._timeout * 0.9)
+            async with asyncio.timeout(self._timeout):
+                await scanner.start()
+                return await found
         except TimeoutError as error:
             raise BleakDeviceNotFoundError(self.address, f"device {self.address} is not on the air") from error
         finally:
