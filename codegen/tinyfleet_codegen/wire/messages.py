@@ -231,6 +231,7 @@ FS = (
         "A piece of a file from `off`; the first comes with the file's length.",
         request=(text("name", 1, 255), uint("off")),
         reply=(uint("off"), data("data"), uint("len").maybe()),
+        needs_session=True,
     ),
     Message("file_status", SmpGroup.FS, 1, Op.READ, "Its length.", request=(text("name", 1, 255),), reply=(uint("len"),)),
     Message(
@@ -241,6 +242,7 @@ FS = (
         "Checksum (`crc32`, the default) or hash (`sha256`) of a file, from `off`, of at most `len` bytes (0: all).",
         request=(text("name", 1, 255), text("type", 1, 16).maybe(), uint("off").maybe(), uint("len").maybe()),
         reply=(text("type"), uint("off").maybe(), uint("len"), digest("output")),
+        needs_session=True,
     ),
     Message(
         "file_hash_types",
@@ -407,6 +409,7 @@ TINYFLEET = (
         "The last output from byte `off`; `len` is the size of the whole.",
         request=(uint("off"),),
         reply=(uint("off"), uint("len"), data("data")),
+        needs_session=True,
     ),
     Message(
         "self_infer",

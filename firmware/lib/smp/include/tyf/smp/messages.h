@@ -196,7 +196,7 @@ typedef struct {
 
 extern const tyf_smp_field tyf_file_read_fields[2];
 
-#define TYF_MESSAGE_FILE_READ .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE, .field_count = 2, .fields = tyf_file_read_fields
+#define TYF_MESSAGE_FILE_READ .id = 0, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION, .field_count = 2, .fields = tyf_file_read_fields
 
 typedef struct {
     tyf_cbor_string name;
@@ -215,7 +215,7 @@ typedef struct {
 
 extern const tyf_smp_field tyf_file_hash_fields[4];
 
-#define TYF_MESSAGE_FILE_HASH .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE, .field_count = 4, .fields = tyf_file_hash_fields
+#define TYF_MESSAGE_FILE_HASH .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION, .field_count = 4, .fields = tyf_file_hash_fields
 
 #define TYF_MESSAGE_FILE_HASH_TYPES .id = 3, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
@@ -255,7 +255,7 @@ typedef struct {
 
 extern const tyf_smp_field tyf_output_fields[1];
 
-#define TYF_MESSAGE_OUTPUT .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE, .field_count = 1, .fields = tyf_output_fields
+#define TYF_MESSAGE_OUTPUT .id = 2, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION, .field_count = 1, .fields = tyf_output_fields
 
 typedef struct {
     uint32_t seed;
