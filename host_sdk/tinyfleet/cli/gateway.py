@@ -84,7 +84,7 @@ async def _run(config: GatewayConfig, reread: Callable[[], GatewayConfig], json:
 def check(config_path: ConfigArgument, json: JsonFlag = False) -> None:
     """Validate the configuration and look at the outbox; changes nothing, contacts nobody."""
     from tinyfleet.gateway.config import load_config  # noqa: PLC0415
-    from tinyfleet.gateway.service import check_sinks, describe_sinks  # noqa: PLC0415
+    from tinyfleet.gateway.service import check_sinks, describe_edge, describe_sinks  # noqa: PLC0415
     from tinyfleet.gateway.status import check_data_dir  # noqa: PLC0415
 
     config = load_config(config_path)
@@ -99,6 +99,7 @@ def check(config_path: ConfigArgument, json: JsonFlag = False) -> None:
             ("data", str(config.data_dir)),
             *(("device", f"{d.url}, {d.timeout_s:g} s a request") for d in config.device),
             ("outbox", f"{waiting} waiting, bound {config.outbox.max_bytes / 2**20:.1f} MiB, then {config.outbox.when_full}"),
+            *(("edge", line) for line in describe_edge(config)),
             *(("sink", line) for line in describe_sinks(config)),
         ]
     )

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 from pydantic_core import ErrorDetails
 
+from tinyfleet.gateway.edge import FilterSettings, PolicySettings, RuleSettings, Visibility, WindowSettings
 from tinyfleet.gateway.outbox import WhenFull
 from tinyfleet.gateway.seal import KeySource
 from tinyfleet.gateway.sinks import SINKS
@@ -85,6 +86,10 @@ class GatewayConfig(_Table):
     device: tuple[DeviceSettings, ...] = Field(min_length=1, strict=False, description="at least one [[device]] table")
     sink: tuple[SerializeAsAny[SinkSettings], ...] = Field(min_length=1, strict=False, description="at least one [[sink]] table")
     outbox: OutboxSettings = Field(default=OutboxSettings(), description="an [outbox] table")
+    filter: FilterSettings | None = Field(default=None, description="a [filter] table")
+    window: WindowSettings | None = Field(default=None, description="a [window] table")
+    policy: PolicySettings = Field(default=PolicySettings(), description="a [policy] table")
+    rule: tuple[RuleSettings, ...] = Field(default=(), strict=False, description="[[rule]] tables")
 
     _folder: Path = Path()
 
@@ -163,7 +168,14 @@ def _contradictions(config: GatewayConfig) -> list[str]:
         lines.append(f"outbox.tpm_tcti = {outbox.tpm_tcti!r}: allowed: only with encrypt = 'tpm2'")
     if config.version == 1 and len(config.sink) > 1:
         lines.append("version = 1: allowed: 2 where there is more than one sink")
-    for key, values in (("device[{}].url", [d.url for d in config.device]), ("sink[{}].name", [s.label for s in config.sink])):
+    if config.policy.output is Visibility.SUMMARY:
+        lines.append("policy.output = 'summary': allowed: 'raw' or 'never'; a tensor has no summary")
+    names = (
+        ("device[{}].url", [d.url for d in config.device]),
+        ("sink[{}].name", [s.label for s in config.sink]),
+        ("rule[{}].name", [r.name for r in config.rule]),
+    )
+    for key, values in names:
         lines += [f"{key.format(i)} = {v!r}: allowed: each one once" for i, v in enumerate(values) if v in values[:i]]
     return lines
 
@@ -196,7 +208,15 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-_TABLES: Mapping[str, type[BaseModel]] = {"gateway": GatewaySettings, "device": DeviceSettings, "outbox": OutboxSettings}
+_TABLES: Mapping[str, type[BaseModel]] = {
+    "gateway": GatewaySettings,
+    "device": DeviceSettings,
+    "outbox": OutboxSettings,
+    "filter": FilterSettings,
+    "window": WindowSettings,
+    "policy": PolicySettings,
+    "rule": RuleSettings,
+}
 
 
 def _table_at(location: tuple[int | str, ...], tables: Mapping[str, type[BaseModel]]) -> type[BaseModel] | None:

@@ -28,6 +28,7 @@ from tinyfleet.gateway.outbox_schema import (
     BootState,
     CursorMoved,
     Depth,
+    EdgeChange,
     NewDerived,
     OutboxFull,
     OutboxState,
@@ -40,7 +41,7 @@ from tinyfleet.gateway.outbox_schema import (
 )
 from tinyfleet.gateway.seal import Seal, SealBroken
 from tinyfleet.telemetry import Batch, DerivedEnvelope, Envelope, LossReport, RecordIdentity
-from tinyfleet_codegen.errors import StoreError, StoreFull
+from tinyfleet_codegen.errors import StoreDamaged, StoreError, StoreFull
 
 __all__ = [
     "OUTBOX_FILE", "BootState", "CursorMoved", "Depth", "NewDerived", "Outbox", "OutboxFull", "OutboxState", "PulledRecord", "SinkDepth",
@@ -185,7 +186,8 @@ class Outbox:
     def _open_seal(self) -> None:
         check = self._counter("seal")
         if self._key is None:
-            if check and self._db.execute("SELECT 1 FROM queue WHERE sealed LIMIT 1").fetchone() is not None:
+            sealed = "SELECT 1 FROM queue WHERE sealed UNION ALL SELECT 1 FROM edge WHERE sealed LIMIT 1"
+            if check and self._db.execute(sealed).fetchone() is not None:
                 raise StoreError(
                     f"outbox {self.path} is sealed, and no key is configured",
                     hint="set [outbox] encrypt as it was; what is delivered may then be followed by a start without it",
@@ -199,6 +201,12 @@ class Outbox:
 
     def _seal_rest(self, seal: Seal) -> None:
         """Seal what was committed before there was a key, in steps that may each be the last."""
+        with self._committed():
+            edges = [
+                (seal.seal(row[1], 0, f"edge/{row[0]}"), row[0])
+                for row in self._db.execute("SELECT boot, state FROM edge WHERE NOT sealed")
+            ]
+            self._db.executemany("UPDATE edge SET state = ?, sealed = 1 WHERE boot = ?", edges)
         while True:
             with self._committed():
                 rows = _select(self._db, "WHERE NOT sealed", (SEAL_CHUNK,))
@@ -329,6 +337,7 @@ class Outbox:
         filtered: int = 0,
         derived: Sequence[NewDerived] = (),
         region: str | None = None,
+        edge: EdgeChange | None = None,
     ) -> int:
         """Commit records, what was made of others, the cursor and the count of lost ones together.
 
@@ -343,12 +352,14 @@ class Outbox:
             filtered: Records between that are neither in ``records`` nor stood for by ``derived``, on purpose.
             derived: What the gateway makes of records between.
             region: All of it goes only to sinks of this region; None: to all.
+            edge: What the edge remembers of the boot; None: as it was. Records in it that nothing in this call stands for come to the
+                totals with the derived record that does.
 
         Returns:
             How many older entries were dropped to make room.
 
         Raises:
-            CursorMoved: the cursor is no longer ``since``; nothing was committed.
+            CursorMoved: the cursor is no longer ``since``, or the edge remembers something else; nothing was committed.
             OutboxFull: at the bound with ``stop_pulling``; nothing was committed.
         """
         with self._committed():
@@ -361,7 +372,7 @@ class Outbox:
                 " WHERE device_id = ? AND boot_id = ? AND next_seq = ? RETURNING id",
                 (next_seq, pulled, lost, filtered, device_id, boot_id, since),
             ).fetchone()
-            if moved is None:
+            if moved is None or (edge is not None and not self._change_edge(moved[0], edge, region)):
                 raise CursorMoved
             if made:
                 self._end_earlier_boots(device_id, boot_id, region)
@@ -371,6 +382,66 @@ class Outbox:
             self._insert(moved[0], records, [*gaps, *derived], region)
             dropped = self._drop_old()
             return dropped + (self._make_room() if self._when_full is WhenFull.DROP_OLDEST else 0)
+
+    def edge_state(self, device_id: bytes, boot_id: int) -> bytes | None:
+        """What the edge remembers of a boot; None: nothing."""
+        with explained(self.path, "outbox"):
+            row = self._db.execute(
+                "SELECT edge.boot, state, sealed FROM edge JOIN boot ON edge.boot = boot.id WHERE device_id = ? AND boot_id = ?",
+                (device_id, boot_id),
+            ).fetchone()
+        return None if row is None else self._edge_of(*row)
+
+    def _edge_of(self, boot: int, state: bytes, sealed: int) -> bytes:
+        if not sealed:
+            return state
+        try:
+            if self._seal is None:
+                raise SealBroken
+            return self._seal.unseal(state, 0, f"edge/{boot}")
+        except SealBroken as error:
+            raise StoreDamaged(f"outbox {self.path}: what the edge remembers was changed on the disk") from error
+
+    def _change_edge(self, boot: int, change: EdgeChange, region: str | None) -> bool:
+        row = self._db.execute("SELECT boot, state, sealed FROM edge WHERE boot = ?", (boot,)).fetchone()
+        if (None if row is None else self._edge_of(*row)) != change.before:
+            return False
+        if change.after is None:
+            self._db.execute("DELETE FROM edge WHERE boot = ?", (boot,))
+        else:
+            # The seal stands one number for many texts; it is not that of an entry.
+            state = change.after if self._seal is None else self._seal.seal(change.after, 0, f"edge/{boot}")
+            values = (boot, state, self._seal is not None, region, self._age_clock_s())
+            self._db.execute("INSERT OR REPLACE INTO edge VALUES (?, ?, ?, ?, ?)", values)
+        return True
+
+    def close_edges(self, close: Callable[[bytes], tuple[list[NewDerived], bytes | None]], idle_s: float) -> int:
+        """End what the edge has open of boots from which nothing came for a while.
+
+        Args:
+            close: From what it remembers to what is delivered, and what is left to remember.
+            idle_s: Seconds without a change.
+
+        Returns:
+            How many derived records that made.
+        """
+        made = 0
+        with self._committed():
+            rows = self._db.execute(
+                "SELECT boot, state, sealed, region, boot IN (SELECT max(id) FROM boot GROUP BY device_id)"
+                " FROM edge WHERE age_clock_s <= ?",
+                (self._age_clock_s() - idle_s,),
+            ).fetchall()
+            for boot, stored, sealed, region, is_latest in rows:
+                state = self._edge_of(boot, stored, sealed)
+                derived, left = close(state)
+                if derived:
+                    self._db.execute("UPDATE boot SET pulled = pulled + ? WHERE id = ?", (sum(d.count for d in derived), boot))
+                    self._insert(boot, (), derived, region)
+                    made += len(derived)
+                if derived or not is_latest:
+                    self._change_edge(boot, EdgeChange(state, left if is_latest else None), region)
+        return made
 
     def add(self, derived: Sequence[NewDerived]) -> None:
         """Commit derived records that are about the gateway itself."""
@@ -395,7 +466,7 @@ class Outbox:
         derived: Sequence[NewDerived],
         region: str | None,
     ) -> None:
-        now_s = int(self._clock_s() - self._clock_zero_s)
+        now_s = self._age_clock_s()
         rows: list[tuple[Any, ...]] = []
         for d in derived:
             number = self._count_up(f"number of {d.kind}")
@@ -425,6 +496,10 @@ class Outbox:
         row = self._db.execute("SELECT device_id, boot_id FROM boot WHERE id = ?", (boot,)).fetchone()
         device_id, boot_id = row or (None, None)
         return [(*r[:3], seal.seal(r[3], r[0], identity_text(device_id, boot_id, r[2], r[10], r[11])), 1, *r[5:]) for r in rows]
+
+    def _age_clock_s(self) -> int:
+        """Seconds that gateways ran on this file."""
+        return int(self._clock_s() - self._clock_zero_s)
 
     def _next_entry(self, priority: int) -> int:
         assert 0 <= priority < LANES, priority

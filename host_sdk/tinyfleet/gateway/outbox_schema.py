@@ -92,6 +92,7 @@ MIGRATIONS = (
         reported_filtered INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (sink, boot)
     ) WITHOUT ROWID;
+    CREATE TABLE edge (boot INTEGER PRIMARY KEY, state BLOB NOT NULL, sealed INTEGER NOT NULL, region TEXT, age_clock_s INTEGER NOT NULL);
     INSERT INTO boot (device_id, boot_id, next_seq, pulled, lost) SELECT device_id, boot_id, next_seq, pulled, lost FROM boot1;
     INSERT OR IGNORE INTO model (model_id) SELECT model_id FROM record1 WHERE model_id IS NOT NULL;
     INSERT INTO queue (entry, boot, seq, payload, sealed, time_utc_us, time_error_us, model, age_clock_s)
@@ -108,7 +109,8 @@ MIGRATIONS = (
 """``boot``: the cursor (``next_seq``) and the totals of one boot of one device. ``queue``: what waits; ``kind`` is NULL for a device's
 own record. ``sink``: a place in the queue and its totals, in entries; the first sink takes over the nameless one. ``position``: everything
 up to it is delivered, dropped, withheld, or in ``aside``: not answered (no reason, offered again) or refused. ``account``: what a sink will
-never get of a boot, in records, and how much of that it was told."""
+never get of a boot, in records, and how much of that it was told. ``edge``: what the edge remembers of a boot, records of an open window
+among it, which are in no total until it closes."""
 
 LANES = 8
 """Priorities are 0 to 7; 0 is normal and the first to be dropped."""
@@ -175,6 +177,14 @@ class NewDerived:
     time_error_us: int | None = None
     model_id: bytes | None = None
     priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeChange:
+    """What the edge remembers of a boot, before and after some records; None: nothing."""
+
+    before: bytes | None
+    after: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,12 @@ from tinyfleet.device import Device, Results
 from tinyfleet.gateway.backoff import Backoff
 from tinyfleet.gateway.clock import ClockSample, DeviceClock
 from tinyfleet.gateway.config import DeviceSettings
-from tinyfleet.gateway.outbox import CursorMoved, OutboxFull, PulledRecord
+from tinyfleet.gateway.edge import Edge, Firing, Processed
+from tinyfleet.gateway.outbox import CursorMoved, Outbox, OutboxFull, PulledRecord
 from tinyfleet.gateway.status import DeviceStatus
 from tinyfleet.gateway.store_thread import StoreThread
 from tinyfleet_codegen.errors import ProtocolError, TinyfleetError
+from tinyfleet_codegen.wire.ids import DType
 from tinyfleet_codegen.wire.record import Record, decode_record
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,8 @@ class _Boot:
     boot_id: int
     clock: DeviceClock
     models: dict[int, bytes] = field(default_factory=dict)
+    dtypes: dict[int, DType] = field(default_factory=dict)
+    edge_state: bytes | None = None
     clock_taken_s: float = 0.0
 
 
@@ -58,6 +62,8 @@ class Puller:
         on_commit: Called after each commit that left something to deliver.
         claims: device_id -> URL of the port that serves it; shared by all pullers.
         status: Kept up to date.
+        edge: Decides what becomes of records; None: all are delivered.
+        on_firing: Called when a rule acts, after its detection is committed.
     """
 
     def __init__(
@@ -69,7 +75,11 @@ class Puller:
         on_commit: Callable[[], None],
         claims: dict[bytes, str],
         status: DeviceStatus,
+        edge: Edge | None = None,
+        on_firing: Callable[[Firing, bytes], None] = lambda _firing, _device_id: None,
     ) -> None:
+        self._edge = edge or Edge()
+        self._on_firing = on_firing
         self._settings = settings
         self._opener = opener
         self._store = store
@@ -122,13 +132,14 @@ class Puller:
                 # Only a device whose boot counter was set back gets here. Taking all it has lets the cloud see the clash.
                 log.warning("device went back url=%s boot=%d next=%d cursor=%d", self._settings.url, boot.boot_id, results.next, since)
                 self._status.rewinds += 1
-                await self._commit(boot, [], since=since, next_seq=0, lost=0)
+                await self._commit(boot, Processed([], [], 0, None, []), since=since, next_seq=0, lost=0)
                 since = 0
                 continue
             records = check_results(results, since)
             if records or results.lost:
                 pulled = await self._envelop(device, boot, records, results)
-                if not await self._commit(boot, pulled, since=since, next_seq=results.next, lost=results.lost):
+                processed = self._edge.process(boot.edge_state, pulled, records, boot.dtypes)
+                if not await self._commit(boot, processed, since=since, next_seq=results.next, lost=results.lost):
                     since = await self._cursor(boot)
                     continue
                 since = results.next
@@ -164,6 +175,7 @@ class Puller:
     async def _learn_model(self, device: Device, boot: _Boot) -> None:
         info = await device.model_info()
         boot.models[info.generation] = info.model_id
+        boot.dtypes[info.generation] = info.output_dtype
         self._status.model_id, self._status.model_name = info.model_id, info.name
 
     async def _envelop(self, device: Device, boot: _Boot, records: list[Record], results: Results) -> list[PulledRecord]:
@@ -179,20 +191,36 @@ class Puller:
         pulled = []
         for record, data in zip(records, results.records, strict=True):
             self._status.inferences.observe(record.latency_us * 1e-6)
+            self._status.raw_bytes += len(data)
             moment = boot.clock.to_utc(record.uptime_us)
             time_utc_us, time_error_us = moment if moment is not None else (None, None)
             pulled.append(PulledRecord(record.seq, data, time_utc_us, time_error_us, boot.models.get(record.model_generation)))
         return pulled
 
     async def _cursor(self, boot: _Boot) -> int:
-        return await self._store.call(lambda outbox: outbox.cursor(boot.device_id, boot.boot_id))
+        """The cursor; and what the edge remembers."""
 
-    async def _commit(self, boot: _Boot, records: list[PulledRecord], *, since: int, next_seq: int, lost: int) -> bool:
-        """Put records and cursor into the outbox; False when the cursor must be read again."""
+        def read(outbox: Outbox) -> tuple[int, bytes | None]:
+            return outbox.cursor(boot.device_id, boot.boot_id), outbox.edge_state(boot.device_id, boot.boot_id)
+
+        cursor, boot.edge_state = await self._store.call(read)
+        return cursor
+
+    async def _commit(self, boot: _Boot, made: Processed, *, since: int, next_seq: int, lost: int) -> bool:
+        """Put what was made of records, and the cursor, into the outbox; False when the cursor must be read again."""
         try:
             dropped = await self._store.call(
                 lambda outbox: outbox.append(
-                    boot.device_id, boot.boot_id, records, since=since, next_seq=next_seq, lost=lost, region=self._settings.region
+                    boot.device_id,
+                    boot.boot_id,
+                    made.records,
+                    since=since,
+                    next_seq=next_seq,
+                    lost=lost,
+                    region=self._settings.region,
+                    filtered=made.filtered,
+                    derived=made.derived,
+                    edge=made.change,
                 )
             )
         except CursorMoved:
@@ -205,9 +233,14 @@ class Puller:
             log.warning("device lost records url=%s boot=%d from=%d count=%d", self._settings.url, boot.boot_id, since, lost)
         if dropped:
             log.warning("outbox full, oldest dropped count=%d", dropped)
-        self._status.pulled += len(records)
+        if made.change is not None:
+            boot.edge_state = made.change.after
+        self._status.pulled += next_seq - since - lost if next_seq > since else 0
         self._status.lost += lost
+        self._status.queued_bytes += sum(len(r.record) for r in made.records) + sum(len(d.body) for d in made.derived)
         self._on_commit()
+        for firing in made.firings:
+            self._on_firing(firing, boot.device_id)
         return True
 
 

@@ -15,6 +15,8 @@ from typing import TypedDict
 from tinyfleet.data_dir import held_data_dir
 from tinyfleet.database import sync_folder
 from tinyfleet.gateway.config import DeviceSettings, GatewayConfig
+from tinyfleet.gateway.edge import Edge, Visibility
+from tinyfleet.gateway.edge.webhooks import Webhooks
 from tinyfleet.gateway.outbox import OUTBOX_FILE, NewDerived, Outbox, SinkPlace, WhenFull, inspect_outbox
 from tinyfleet.gateway.puller import DeviceOpener, Puller
 from tinyfleet.gateway.seal import KeySource, key_from_file, key_from_tpm
@@ -29,6 +31,8 @@ from tinyfleet_codegen.errors import ConfigError, StoreDamaged, StoreError, Tiny
 log = logging.getLogger(__name__)
 
 STATUS_INTERVAL_S = 1.0
+IDLE_CHECK_S = 0.5
+"""Pause between two looks for windows to close, at least."""
 FINISH_S = 3.0
 """How long a delivery that has begun may take when the gateway is asked to stop."""
 ALARM = "alarm"
@@ -75,6 +79,8 @@ class Gateway:
         self._sendings: dict[str, _Sending] = {}
         self._pullings: dict[str, _Pulling] = {}
         self._claims: dict[bytes, str] = {}
+        self._edge = open_edge(config)
+        self._webhooks = Webhooks(config.gateway.id)
 
     def stop(self) -> None:
         """Ask :meth:`run` to end; from the loop's thread, for example in a signal handler."""
@@ -100,12 +106,13 @@ class Gateway:
         data_dir = self._config.data_dir
         with held_data_dir(data_dir, what="gateway"):
             writing = asyncio.create_task(_write_status(self._status, data_dir), name="status")
+            calling = asyncio.create_task(self._webhooks.run(), name="webhooks")
             try:
                 while not self._is_stopping:
                     await self._relay(on_ready)
                     on_ready = None
             finally:
-                await _cancel([writing])
+                await _cancel([writing, calling])
                 self._status.is_stopped = True
                 with contextlib.suppress(OSError):
                     self._status.write(data_dir)
@@ -121,6 +128,7 @@ class Gateway:
         outbox = open_outbox(self._config, damage=self._damage)
         self._damage = None
         store = StoreThread(outbox, on_damage)
+        closing = asyncio.create_task(self._close_idle_windows(store), name="windows")
         try:
             await self._start_sinks(self._config, self._open_sinks(self._config, outbox), store)
             await self._start_devices(self._config, store)
@@ -135,9 +143,22 @@ class Gateway:
                         self._is_reloading = False
                         await self._reload(outbox, store)
         finally:
+            await _cancel([closing])
             await self._stop_devices(set(self._pullings))
             await self._stop_sinks()
             await asyncio.to_thread(store.close)
+
+    async def _close_idle_windows(self, store: StoreThread) -> None:
+        """What a window holds goes out also when nothing comes after it: of a device that is idle, that restarted, or that is gone."""
+        while True:
+            window = self._config.window
+            idle_s = 2 * window.seconds if window is not None else 0.0
+            try:
+                if await store.call(lambda outbox, idle_s=idle_s: outbox.close_edges(self._edge.close, idle_s)):  # type: ignore[misc]
+                    self._wake()
+            except TinyfleetError as error:
+                log.warning("windows not closed error=%s", error)
+            await asyncio.sleep(max(IDLE_CHECK_S, idle_s / 4))
 
     @contextlib.asynccontextmanager
     async def _watched(self, store: StoreThread) -> AsyncIterator[None]:
@@ -166,6 +187,7 @@ class Gateway:
         try:
             config = self._reread()
             _refuse_fixed(self._config, config)
+            edge = open_edge(config)
             sinks = self._open_sinks(config, outbox)
             await self._stop_sinks()
             await store.call(lambda o: o.configure(sink_places(config), **_bounds(config)))
@@ -176,10 +198,12 @@ class Gateway:
             if not self._sendings:
                 await self._start_sinks(self._config, self._open_sinks(self._config, outbox), store)
             return
-        self._config = config
+        is_same_edge = _edge_tables(config) == _edge_tables(self._config)
+        self._config, self._edge = config, edge
         await self._start_sinks(config, sinks, store)
         tables = {d.url: d for d in config.device}
-        await self._stop_devices({url for url, pulling in self._pullings.items() if tables.get(url) != pulling.settings})
+        changed = {url for url, pulling in self._pullings.items() if not is_same_edge or tables.get(url) != pulling.settings}
+        await self._stop_devices(changed)
         await self._start_devices(config, store)
         log.info("configuration reloaded devices=%d sinks=%s", len(self._pullings), ",".join(self._sendings))
 
@@ -229,13 +253,60 @@ class Gateway:
         for settings in config.device:
             if settings.url not in self._pullings:
                 status = DeviceStatus(settings.url, round_trips=self._status.round_trips, inferences=self._status.inferences)
-                puller = Puller(settings, opener=self._opener, store=store, on_commit=self._wake, claims=self._claims, status=status)
+                puller = Puller(
+                    settings, opener=self._opener, store=store, on_commit=self._wake, claims=self._claims, status=status,
+                    edge=self._edge, on_firing=self._webhooks.fire,
+                )  # fmt: skip
                 task = asyncio.create_task(puller.run(), name=f"puller {settings.url}")
                 self._pullings[settings.url] = _Pulling(settings, status, task)
         self._status.devices[:] = [self._pullings[d.url].status for d in config.device]
 
     async def _stop_devices(self, urls: set[str]) -> None:
         await _cancel([self._pullings.pop(url).task for url in urls])
+
+
+def _edge_tables(config: GatewayConfig) -> tuple[object, ...]:
+    return config.filter, config.window, config.policy, config.rule
+
+
+def open_edge(config: GatewayConfig) -> Edge:
+    """The edge that a configuration asks for.
+
+    Raises:
+        SetupError: a package that it needs is not installed.
+    """
+    return Edge(filter=config.filter, window=config.window, policy=config.policy, rules=config.rule)
+
+
+def describe_edge(config: GatewayConfig) -> list[str]:
+    """What becomes of records, and what may not leave this gateway, a line each."""
+    lines = []
+    lets_out = config.policy.lets_records_out()
+    if config.filter is not None:
+        given = ", ".join(f"{key} {_plain(value)}" for key, value in config.filter.model_dump(exclude_defaults=True).items())
+        lines.append(f"records that pass the filter ({given or 'every one'}) are {'delivered' if lets_out else 'not delivered either'}")
+    elif config.window is None or not lets_out:
+        lines.append("every record is delivered" if lets_out else "no record is delivered")
+    if config.window is not None:
+        lines.append(
+            f"{'the others' if config.filter is not None and lets_out else 'records'} are summed up, {config.window.seconds:g} s at a time"
+        )
+    elif config.filter is not None or not lets_out:
+        lines.append("the others are counted as filtered" if lets_out else "all are counted as filtered")
+    stays = [name for name, value in config.policy if value is Visibility.NEVER]
+    summed = [name for name, value in config.policy if value is Visibility.SUMMARY]
+    if stays:
+        lines.append(f"never leaves this gateway: {', '.join(stays)}")
+    if summed:
+        lines.append(f"leaves only in sums: {', '.join(summed)}")
+    lines += [
+        f"rule {r.name}: {r.count} within {r.within_s:g} s, {'POST ' + r.webhook if r.webhook else 'a detection'}" for r in config.rule
+    ]
+    return lines
+
+
+def _plain(value: object) -> str:
+    return "/".join(str(v) for v in value) if isinstance(value, tuple) else str(value)
 
 
 def open_outbox(config: GatewayConfig, *, damage: StoreDamaged | None = None) -> Outbox:

@@ -24,6 +24,8 @@ class DeviceStatus:
     """One device port since the gateway started.
 
     Attributes:
+        raw_bytes: Of its records as they were pulled.
+        queued_bytes: Of what was made of them for sinks.
         rtt_s: Seconds that its last pull took.
         round_trips: Of pulls; shared by all devices.
         inferences: As its records say; shared by all devices.
@@ -39,6 +41,8 @@ class DeviceStatus:
     model_name: str | None = None
     pulled: int = 0
     lost: int = 0
+    raw_bytes: int = 0
+    queued_bytes: int = 0
     failures: int = 0
     rewinds: int = 0
     last_pull_s: float | None = None
