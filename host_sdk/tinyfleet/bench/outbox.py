@@ -64,6 +64,7 @@ def bench_outbox(
     folder: Path,
     *,
     batch_records: int = 500,
+    turn_records: int = 20_000,
     queued: int = 3_600_000,
     ack_s: float = 20.0,
     on_progress: Callable[[str], None] = lambda _: None,
@@ -73,12 +74,13 @@ def bench_outbox(
     Args:
         folder: Empty, on the disk that is meant.
         batch_records: Records in one commit.
+        turn_records: Records that each of the two loops writes before it is the other's turn.
         queued: Records that wait before the drain.
         ack_s: How long records are made for the latency.
         on_progress: Told what begins.
     """
     on_progress("writing, against a bare loop")
-    bare_hz, outbox_hz, ratio = _write(folder, batch_records)
+    bare_hz, outbox_hz, ratio = _write(folder, batch_records, turn_records)
     on_progress("latency of acknowledgements")
     latencies_s, ack_hz = asyncio.run(_acknowledge(folder, ack_s))
     on_progress(f"queueing {queued} records, then draining them")
@@ -110,7 +112,7 @@ def _append(outbox: Outbox, seq: int, records: list[PulledRecord]) -> None:
     outbox.append(DEVICE, 1, records, since=seq, next_seq=seq + len(records), lost=0)
 
 
-def _write(folder: Path, batch_records: int) -> tuple[float, float, float]:
+def _write(folder: Path, batch_records: int, turn_records: int) -> tuple[float, float, float]:
     """Records a second of the bare loop and of the outbox, and their ratio."""
     bare = sqlite3.connect(folder / "bare.db", isolation_level=None)
     for pragma in ("auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = FULL", f"wal_autocheckpoint = {LOG_PAGES}"):
@@ -123,7 +125,7 @@ def _write(folder: Path, batch_records: int) -> tuple[float, float, float]:
         )
     )
     insert = f"INSERT INTO queue VALUES ({', '.join('?' * len(columns))})"
-    batches = max(4, 20_000 // batch_records)
+    batches = max(4, turn_records // batch_records)
     ratios, bare_s, outbox_s = [], 0.0, 0.0
     seq = 0
     for turn in range(TURNS + 1):
