@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -295,3 +296,20 @@ def test_without_its_switch_nothing_is_notified(linked: BleBench) -> None:
     linked.switch(MANAGEMENT_SWITCH, 0)
     assert linked.write(request) == []
     assert linked.exchange(ATT, struct.pack("<BHH", 0x12, MANAGEMENT_SWITCH, 1)) != [(ATT, b"\x13")], "it waited"
+
+
+def test_the_specification_shows_these_handles() -> None:
+    text = (Path(__file__).parents[2] / "docs/spec/ble.md").read_text(encoding="utf-8")
+    table = text[text.index("## Services") : text.index("Handles may move")]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line[:3].strip("| ").isdigit() or line[2:3].isdigit()]
+    shown = {tuple(int(handle) for handle in row[0].split(", ")): " ".join(row[1:]) for row in rows}
+    assert sorted(handle for handles in shown for handle in handles) == list(range(1, LAST_HANDLE + 1))
+
+    def in_words(uuid: bytes) -> str:
+        return str(UUID(bytes=uuid[::-1])) if len(uuid) == 16 else f"{int.from_bytes(uuid, 'little'):04x}"
+
+    for handle, (end, uuid) in SERVICES.items():
+        assert in_words(uuid) in shown[handle,], handle
+        assert end == handle or f"{handle} .. {end}" in shown[handle,], handle
+    for handle, (_, value, uuid) in CHARACTERISTICS.items():
+        assert in_words(uuid) in shown[handle, value], handle
