@@ -11,7 +11,8 @@ import pytest
 from tests.gateway.sinks.batches import Source, entries
 from tests.gateway.sinks.peers import GATEWAY, Fleet
 from tests.gateway.sinks.rigs import RIGS, Bench, Rig
-from tinyfleet.gateway.config import _sink_type
+from tinyfleet.gateway.config import _sink_type, load_config
+from tinyfleet.gateway.service import check_sinks
 from tinyfleet.gateway.sinks import SINKS
 from tinyfleet.gateway.sinks.sink import BatchTooLarge, Delivered, RetryLater, Sink
 from tinyfleet.telemetry import Batch
@@ -162,3 +163,29 @@ async def test_batch_that_is_too_large_is_said_to_be_and_a_smaller_one_is_taken(
     half = Batch(batch.gateway_id, batch.outbox_id, batch.envelopes[:100])
     assert await until_delivered(sink, half) == Delivered(entries(half))
     await sink.close()
+
+
+async def test_gateway_check_opens_every_kind_of_sink_and_contacts_nobody(
+    tmp_path: Path, fleet: Fleet, recwarn: pytest.WarningsRecorder
+) -> None:
+    (tmp_path / "key").write_text("a2V5\n", encoding="utf-8")
+    certificate = f'cert_file = "{fleet.gateway.certificate}"\nkey_file = "{fleet.gateway.key}"\n'
+    tables = {
+        "http": f'url = "https://localhost:1"\n{certificate}',
+        "mqtt": f'url = "mqtts://localhost:1"\n{certificate}',
+        "file": 'folder = "absent"',
+        "kafka": 'url = "kafka://localhost:1"',
+        "opcua": f'url = "opc.tcp://127.0.0.1:1"\nclient_ca_file = "{fleet.ca}"\n{certificate}',
+        "aws_iot": f'url = "mqtts://localhost:1"\n{certificate}',
+        "azure_iot": 'url = "mqtts://localhost:1"\nkey_base64_file = "key"',
+        "sparkplug_b": 'url = "mqtt://localhost:1"',
+    }
+    assert set(tables) == {_sink_type(settings) for settings in SINKS}
+    sinks = "".join(f'[[sink]]\ntype = "{kind}"\n{table}\n' for kind, table in tables.items())
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        f'version = 2\n[gateway]\nid = "{GATEWAY}"\ndata_dir = "data"\n[[device]]\nurl = "tcp://localhost:1"\n{sinks}', encoding="utf-8"
+    )
+    await check_sinks(load_config(path))
+    assert not (tmp_path / "absent").exists()
+    assert [str(w.message) for w in recwarn if "never awaited" in str(w.message)] == []

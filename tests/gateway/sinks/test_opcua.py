@@ -22,7 +22,7 @@ from tinyfleet.gateway.sinks.sink import Delivered, SinkContext
 from tinyfleet.telemetry import Envelope
 from tinyfleet_codegen.errors import ConfigError, SinkError
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")
