@@ -18,6 +18,7 @@ import os
 import random
 import signal
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -41,6 +42,15 @@ GATEWAY_DISK_MB, CLOUD_DISK_MB = 32, 96
 PAUSE_S = (0.05, 0.8)
 """Between two faults."""
 FAULTS_BEFORE_SETTLING = 50
+EDGES = (
+    "",
+    "[filter]\nmax_per_s = 3.0\n\n",
+    "[filter]\non_change = true\n\n[window]\nseconds = 2.0\n\n",
+    '[window]\nseconds = 5.0\n\n[policy]\noutput = "never"\n\n',
+)
+"""What a reload chooses from: all records, some filtered, some or all covered by windows."""
+WINDOWS_CLOSE_S = 30.0
+"""In which windows that are open when a board rests must be delivered."""
 _START_TIMEOUT_S = 90.0
 Fault = Callable[[random.Random], Awaitable[bool]]
 """Happens, or says that it could not now."""
@@ -89,7 +99,7 @@ class Chaos:
             "cloud stopped": (1, lambda rng: self._stop(self._some_cloud(rng))),
             "cloud frozen": (2, lambda rng: self._freeze(self._some_cloud(rng), rng)),
             "board killed": (3, self._kill_board),
-            "configuration reloaded": (2, self._reload),
+            "configuration reloaded": (3, self._reload),
             "link cut": (6, self._cut),
             "link stalled": (3, self._stall),
         }
@@ -227,7 +237,9 @@ class Chaos:
     async def _reload(self, rng: random.Random) -> bool:
         if self._is_busy(self._relay.gateway.name) or self._relay.gateway.process is None:
             return False
-        self._relay.configure(self._sinks(), max_records=rng.randrange(5, 100), poll_s=rng.choice((0.02, 0.05, 0.3)))
+        self._relay.configure(
+            self._sinks(), edge=rng.choice(EDGES), max_records=rng.randrange(5, 100), poll_s=rng.choice((0.02, 0.05, 0.3))
+        )
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._relay.gateway.process.pid, signal.SIGHUP)
         return True
@@ -322,15 +334,21 @@ class Chaos:
         for device_id, trace in traces.items():
             boot = max((boot for boot, _ in trace.records), default=0)
             cursors[device_id, boot] = trace.produced(boot)
-        try:
-            await self._relay.until_drained(cursors)
-            holdings = {route: await cloud.holdings() for route, cloud in self._relay.clouds.items()}
-        except (TimeoutError, OSError) as error:
-            self._campaign.found(str(error))
-            return
-        self._verdict = Verdict()
-        for route, held in holdings.items():
-            self._verdict.add(judge(traces, held, ring_records=ring_records(RING_BYTES), unpulled=self._unpulled), route)
+        deadline = time.monotonic() + WINDOWS_CLOSE_S
+        while True:
+            try:
+                await self._relay.until_drained(cursors)
+                holdings = {route: await cloud.holdings() for route, cloud in self._relay.clouds.items()}
+            except (TimeoutError, OSError) as error:
+                self._campaign.found(str(error))
+                return
+            self._verdict = Verdict()
+            for route, held in holdings.items():
+                self._verdict.add(judge(traces, held, ring_records=ring_records(RING_BYTES), unpulled=self._unpulled), route)
+            # An open window still stands for records that nobody has yet.
+            if not self._verdict.lost or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.5)
         for finding in self._verdict.findings:
             self._campaign.found(finding)
         if self._verdict.dropped_by_outbox:

@@ -150,14 +150,14 @@ class Relay:
             self.ingest = Service("ingest", words, self._folder / "logs")
             await self.ingest.start()
 
-    def configure(self, sinks: str, *, outbox: str = "", max_records: int = 64, poll_s: float = 0.05) -> None:
+    def configure(self, sinks: str, *, outbox: str = "", edge: str = "", max_records: int = 64, poll_s: float = 0.05) -> None:
         """Write the gateway's configuration."""
         devices = "".join(
             f"[[device]]\nurl = {json.dumps(url)}\ntimeout_s = 5.0\npoll_s = {poll_s}\nmax_records = {max_records}\n\n"
             for url in self._device_urls
         )
         gateway = f'[gateway]\nid = "chaos"\ndata_dir = {json.dumps(str(self.gateway_dir))}\n'
-        self.config.write_text(f"version = 2\n\n{gateway}\n{devices}{sinks}\n[outbox]\n{outbox}\n", encoding="utf-8")
+        self.config.write_text(f"version = 2\n\n{gateway}\n{devices}{sinks}{edge}\n[outbox]\n{outbox}\n", encoding="utf-8")
 
     def http_sink(self, port: int | None = None) -> str:
         """A ``[[sink]]`` table for the first cloud, or for what stands before it."""
