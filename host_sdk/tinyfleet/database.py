@@ -119,6 +119,11 @@ def free_pages(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
 
 
+def page_count(connection: sqlite3.Connection) -> int:
+    """Pages of the file, used or not."""
+    return int(connection.execute("PRAGMA page_count").fetchone()[0])
+
+
 def give_back_free_pages(connection: sqlite3.Connection, *, limit_pages: int) -> None:
     """Return up to ``limit_pages`` unused pages to the file system, so that the time it takes has a bound."""
     # The pragma frees one page per step; execute() steps once, because it has no columns, and executescript() would commit first.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tinyfleet.gateway.config import GatewayConfig, load_config
-from tinyfleet.gateway.service import check_sinks
+from tinyfleet.gateway.service import check_sinks, describe_sinks
 from tinyfleet.gateway.sinks.http import HttpSinkSettings
 from tinyfleet.gateway.sinks.sink import SinkContext
 from tinyfleet.telemetry import Envelope
@@ -107,3 +107,27 @@ async def test_token_comes_from_file_or_environment_and_is_not_shown(tmp_path: P
 
 async def no_history(_device_id: bytes, _first_utc_us: int, _last_utc_us: int, _limit: int) -> list[Envelope]:
     return []
+
+
+def test_check_says_what_each_sink_gets_and_what_may_not_leave(tmp_path: Path) -> None:
+    text = GOOD.replace("version = 1", "version = 2").replace('url = "tcp://127.0.0.1:5555"', 'url = "tcp://127.0.0.1:5555"\nregion = "eu"')
+    config = load(tmp_path, text + '\n[[sink]]\ntype = "http"\nname = "local"\nregion = "eu"\nurl = "http://b"\n')
+    world, local = describe_sinks(config)
+    assert "gets nothing of tcp://127.0.0.1:5555 (region)" in world and "durable, kept until it has it" in world
+    assert local.startswith("local: http://b") and "gets everything" in local
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ('encrypt = "keyfile"', "outbox.key_file = None: allowed: with encrypt = 'keyfile', and only then"),
+        ('key_file = "k"', "outbox.key_file = 'k': allowed: with encrypt = 'keyfile', and only then"),
+        ('tpm_tcti = "device:/dev/tpm0"', "outbox.tpm_tcti = 'device:/dev/tpm0': allowed: only with encrypt = 'tpm2'"),
+        ('encrypt = "rot13"', "outbox.encrypt = 'rot13': allowed: 'keyfile' or 'tpm2'"),
+        ("max_age_s = 5", "outbox.max_age_s = 5: allowed: seconds in which the gateway runs"),
+    ],
+)
+def test_keys_of_the_outbox_fit_each_other(keys: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, GOOD.replace("[gateway]", f"[outbox]\n{keys}\n[gateway]"))
+    assert says in str(refused.value)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -291,3 +293,59 @@ def test_outbox_is_inspected_beside_its_owner(tmp_path: Path) -> None:
     assert (depth.waiting, boots[0].next_seq) == (3, 3)
     with pytest.raises(StoreError, match="no outbox"):
         inspect_outbox(tmp_path / "absent.db")
+
+
+@contextlib.contextmanager
+def nobody() -> Iterator[None]:
+    """Root may write everywhere: be somebody else. Others are so already."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_disk_that_cannot_be_written_is_one_clear_error_and_costs_nothing() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        outbox = opened(folder)
+        append(outbox, A, 0, 50)
+        outbox.close()
+        (folder / RESERVE_FILE).unlink()
+        (folder / "outbox.db").chmod(0o444)
+        folder.chmod(0o555)
+        try:
+            with nobody(), pytest.raises(StoreError) as refused:
+                opened(folder)
+        finally:
+            folder.chmod(0o755)
+            (folder / "outbox.db").chmod(0o644)
+        assert refused.value.hint is not None and "writable for this user" in refused.value.hint
+        outbox = opened(folder)
+        assert identities(outbox) == [(A, seq) for seq in range(50)]
+        outbox.close()
+
+
+def test_age_is_the_time_in_which_gateways_ran(tmp_path: Path) -> None:
+    def aged(clock_s: float) -> Outbox:
+        return Outbox(tmp_path / "outbox.db", gateway_id="gw", max_age_s=100, clock_s=lambda: now_s + clock_s)
+
+    now_s = 0.0
+    outbox = aged(5000.0)
+    append(outbox, A, 0, 5)
+    now_s = 60.0
+    append(outbox, A, 5, 5)
+    outbox.close()
+    # The machine was off for a year, and its clock of uptime begins anew.
+    outbox = aged(-50.0)
+    append(outbox, A, 10, 5)
+    assert outbox.depth().waiting == 15
+    outbox._places["http"].unanswered.clear()
+    now_s = 60.0 + 41.0
+    append(outbox, A, 15, 5)
+    assert identities(outbox) == [(A, seq) for seq in range(5, 20)]
+    assert outbox.unreported_losses("http") == [LossReport(A, 1, 0, 5)]
+    outbox.close()

@@ -18,7 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tinyfleet.database import explained, free_pages, give_back_free_pages, open_database, open_read_only, transaction, used_bytes
+from tinyfleet.database import (
+    explained,
+    free_pages,
+    give_back_free_pages,
+    open_database,
+    open_read_only,
+    page_count,
+    transaction,
+    used_bytes,
+)
 from tinyfleet.gateway.outbox_schema import (
     GAP,
     LANES,
@@ -58,7 +67,8 @@ RESERVE_BYTES = 4 * 2**20
 VACUUM_PAGES = 512
 """Pages given back to the file system at a time."""
 KEPT_FREE_PAGES = 1024
-"""Unused pages (4 MiB) that stay in the file while it is in use: it is about to need them again."""
+KEPT_FREE_SHARE = 0.75
+"""So many unused pages (4 MiB), and this part of the file, stay while entries wait; all of them go after a drain."""
 MAX_OFFERED = 5000
 """Entries in one delivery, at most."""
 OFFERED_SHARE = 8
@@ -639,9 +649,14 @@ class Outbox:
             )
             for report in reports:
                 self._note_report(place, report)
-            if free_pages(self._db) > KEPT_FREE_PAGES:
-                give_back_free_pages(self._db, limit_pages=VACUUM_PAGES)
+            self._shrink_file()
             self._forget_offer(place, named)
+
+    def _shrink_file(self) -> None:
+        """Give room back while entries wait, when most of the file is unused: each page that is given back costs moving another one."""
+        free = free_pages(self._db)
+        if free > KEPT_FREE_PAGES and free > KEPT_FREE_SHARE * page_count(self._db):
+            give_back_free_pages(self._db, limit_pages=VACUUM_PAGES)
 
     def _forget_offer(self, place: _Place, entries: set[int]) -> None:
         self._answered.append((place, place.unanswered & entries))
