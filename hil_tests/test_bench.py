@@ -11,6 +11,7 @@ import pytest
 from tests.support import standins
 from tinyfleet.bench import measure as measuring
 from tinyfleet.bench.engine import load_baseline
+from tinyfleet.bench.link import bench_link
 from tinyfleet.bench.measure import measure
 from tinyfleet.emulator import EmulatedBoard
 from tinyfleet.oracle import NumpyOracle
@@ -85,3 +86,11 @@ def test_baseline_names_the_models_also_for_a_core_without_figures() -> None:
     known, unknown = load_baseline(path, "cortex-m4"), load_baseline(path, "cortex-m33")
     assert [entry.file for entry in known] == [entry.file for entry in unknown]
     assert all(entry.instructions for entry in known) and not any(entry.instructions for entry in unknown)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_links_are_measured_on_every_path(package: ModelPackage) -> None:
+    rates = bench_link(package, BOARD, rounds=1)
+    assert [rate.path.partition(",")[0] for rate in rates] == ["firmware", "model", "telemetry", "model", "model"]
+    assert all(rate.least == rate.kib_per_s == rate.most > 0 and rate.payload_bytes > 10_000 and rate.why for rate in rates)

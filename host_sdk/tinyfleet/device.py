@@ -31,7 +31,7 @@ from tinyfleet.link import Link, open_link
 from tinyfleet.smp import requests
 from tinyfleet.smp.client import DeviceClient
 from tinyfleet.smp.upload import Progress, UploadReport, upload
-from tinyfleet.sync_device import SyncDevice, connect
+from tinyfleet.sync_device import RESTART_TIMEOUT_S, SyncDevice, connect
 from tinyfleet_codegen.errors import DeviceError, LinkLost, LinkTimeout, ProtocolError, SessionLost, UsageError
 from tinyfleet_codegen.wire.crash import CrashRecord, decode_crash
 from tinyfleet_codegen.wire.events import FILE as EVENTS_FILE
@@ -55,9 +55,7 @@ __all__ = [
     "open_device",
 ]
 
-RESTART_TIMEOUT_S = 60.0
 _STACK_WORD_BYTES = 4
-"""A board may take so long to come back: its bootloader checks signatures."""
 _RESTART_POLL_S = 0.1
 _SLICE_OF_DEADLINE = 0.25
 """Share of the deadline that one request for several inferences should take."""
@@ -66,7 +64,7 @@ ReportT = TypeVar("ReportT", Hello, ModelInfo, Sampling, SessionStatus, Stats)
 
 
 @asynccontextmanager
-async def open_device(url: str, *, timeout_s: float = 5.0, in_session: bool = True) -> AsyncIterator[Device]:
+async def open_device(url: str, *, timeout_s: float = 5.0, in_session: bool = True, own_port: bool = False) -> AsyncIterator[Device]:
     """Open a device and agree on buffer sizes and protocol version; in a session when this host has a key for it, over the air always.
 
     Args:
@@ -74,6 +72,7 @@ async def open_device(url: str, *, timeout_s: float = 5.0, in_session: bool = Tr
         timeout_s: Deadline for opening the link, then for each request. A call that needs several requests
             (a large tensor, a long replay) may take longer, but never waits longer for one answer.
         in_session: False: speak in the open though there is a key, for a device that has lost its own.
+        own_port: Not through a gateway that holds the port; see :func:`tinyfleet.link.open_link`.
 
     Raises:
         LinkError: there is no device, or it does not answer.
@@ -81,7 +80,7 @@ async def open_device(url: str, *, timeout_s: float = 5.0, in_session: bool = Tr
         AccessError: it does not take this host's key, or this host has none and the link is over the air.
         StoreError: the file with its key is damaged, or open to others.
     """
-    async with open_link(url, timeout_s=timeout_s) as link:
+    async with open_link(url, timeout_s=timeout_s, own_port=own_port) as link:
         device = Device(url, DeviceClient(link, timeout_s), timeout_s)
         await device.params()
         hello = await device.hello()
@@ -90,7 +89,7 @@ async def open_device(url: str, *, timeout_s: float = 5.0, in_session: bool = Tr
                 f"{url} speaks protocol {hello.proto_min} to {hello.proto_max}, this host {PROTOCOL_MIN} to {PROTOCOL_MAX}",
                 hint="update tinyfleet on this host" if hello.proto_min > PROTOCOL_MAX else "update the board's firmware",
             )
-        if in_session and (link.needs_session or load_keys(hello.device_id)):
+        if in_session and not link.is_in_session and (link.needs_session or load_keys(hello.device_id)):
             await device.open_session(link, hello.device_id)
         yield device
 
@@ -110,6 +109,24 @@ class Device:
         self._client = client
         self._open_client = client  # in no session
         self._timeout_s = timeout_s
+
+    @property
+    def is_in_session(self) -> bool:
+        """Whether requests are sealed."""
+        return self._client is not self._open_client
+
+    @property
+    def message_bytes(self) -> int:
+        """Largest message that :meth:`exchange` takes."""
+        return self._client.message_bytes
+
+    async def exchange(self, message: bytes) -> bytes:
+        """Send one SMP message as it is, header included, and return the reply to it.
+
+        Raises:
+            SessionLost, LinkLost: it may have been done or not; session and connection are new ones already.
+        """
+        return await self._client.exchange(message)
 
     @property
     def models(self) -> DeviceModels:

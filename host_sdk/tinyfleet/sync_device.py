@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from tinyfleet.device_models import DeviceModels, Models, ModelSlot, TestPolicy
 from tinyfleet.device_reports import Hello, ModelInfo, Results, Sampling, SessionStatus, SlotImage, Stats, Task
 from tinyfleet.smp.upload import Progress, UploadReport
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 from tinyfleet_codegen.wire.crash import CrashRecord
 
 T = TypeVar("T")
+RESTART_TIMEOUT_S = 60.0
+"""A board may take so long to come back: its bootloader checks signatures."""
 
 
 @contextmanager
@@ -42,6 +45,11 @@ class SyncDevice:
     def __init__(self, device: Device) -> None:
         self._device = device
         self.url = device.url
+
+    @property
+    def models(self) -> SyncDeviceModels:
+        """Its models as packages: send, prove, swap, revert."""
+        return SyncDeviceModels(self._device.models)
 
     def session_status(self) -> SessionStatus:
         """See :meth:`tinyfleet.device.Device.session_status`."""
@@ -162,6 +170,45 @@ class SyncDevice:
     def reset(self) -> None:
         """See :meth:`tinyfleet.device.Device.reset`."""
         _run(self._device.reset())
+
+    def restart(self, *, timeout_s: float = RESTART_TIMEOUT_S) -> Hello:
+        """See :meth:`tinyfleet.device.Device.restart`."""
+        return _run(self._device.restart(timeout_s=timeout_s))
+
+
+class SyncDeviceModels:
+    """The methods of :class:`tinyfleet.device_models.DeviceModels`, each waiting for its result; any thread may call them."""
+
+    def __init__(self, models: DeviceModels) -> None:
+        self._models = models
+
+    def list(self, *, kernels: bool = False) -> Models:
+        """See :meth:`tinyfleet.device_models.DeviceModels.list`."""
+        return _run(self._models.list(kernels=kernels))
+
+    def push(self, data: bytes, *, progress: Progress | None = None) -> UploadReport:
+        """See :meth:`tinyfleet.device_models.DeviceModels.push`."""
+        return _run(self._models.push(data, progress=progress))
+
+    def test(self, policy: TestPolicy | None = None) -> None:
+        """See :meth:`tinyfleet.device_models.DeviceModels.test`."""
+        _run(self._models.test(policy))
+
+    def wait(self, *, timeout_s: float = 60.0) -> ModelSlot:
+        """See :meth:`tinyfleet.device_models.DeviceModels.wait`."""
+        return _run(self._models.wait(timeout_s=timeout_s))
+
+    def confirm(self, digest: bytes | None = None) -> int:
+        """See :meth:`tinyfleet.device_models.DeviceModels.confirm`."""
+        return _run(self._models.confirm(digest))
+
+    def revert(self) -> int:
+        """See :meth:`tinyfleet.device_models.DeviceModels.revert`."""
+        return _run(self._models.revert())
+
+    def erase(self) -> None:
+        """See :meth:`tinyfleet.device_models.DeviceModels.erase`."""
+        _run(self._models.erase())
 
 
 @cache

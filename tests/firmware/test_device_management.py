@@ -11,6 +11,7 @@ import pytest
 from tests.firmware.program_device import ProgramPipe, program_device
 from tests.firmware.program_process import FirmwareProgram, nvm_image
 from tests.support.signed_images import SLOT_ADDRESSES, factory_nvm, image_digest, make_image
+from tinyfleet.device_keys import ENVIRONMENT, new_key
 from tinyfleet.ota import active_image, push_firmware
 from tinyfleet.smp.upload import TRIAL_CHUNKS
 from tinyfleet_codegen.errors import DeviceError, ProtocolError, UsageError
@@ -135,3 +136,31 @@ async def test_board_that_restarts_again_and_again_ends_an_upload(pipe: ProgramP
     async with program_device(pipe) as device:
         with pytest.raises(ProtocolError, match="restarted 4 times"):
             await device.upload_image(B, progress=lambda _done, _total: program.power_on(factory_nvm(nvm_image(), A)))
+
+
+async def test_upload_in_a_session_has_several_records_under_way_and_outlives_a_restart(
+    pipe: ProgramPipe, program: FirmwareProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "keys"))
+    restarts = 0
+
+    def restart(done: int, _total: int) -> None:
+        nonlocal restarts
+        if done > 50_000 and restarts == 0:
+            restarts += 1
+            program.power_on(program.nvm())
+
+    async with program_device(pipe) as device:
+        device_id = (await device.hello()).device_id
+        with new_key(device_id) as key:
+            await device.provision(key, lock=True)
+        await device.open_session(device._client._link, device_id)
+        report = await device.upload_image(B)
+        assert "1 under way" in report.why and "2 under way" in report.why, report.why
+        await device.erase_image()
+        pipe.loss, pipe._chance = 0.02, random.Random(3)
+        report = await device.upload_image(B, progress=restart)
+        assert (restarts, report.restarts) == (1, 1) and pipe.lost > 0
+        pipe.loss = 0.0
+        assert (await device.test_image(image_digest(B)))[1].is_pending
+        assert (await device.session_status()).session

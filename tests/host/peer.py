@@ -13,10 +13,14 @@ from typing import Any
 import cbor2
 from smp.header import OP, CommandId, GroupId, Header, Version
 
+from tinyfleet.device import Device
+from tinyfleet.gateway.proxy import shared
 from tinyfleet.link import Link, open_link
 from tinyfleet.link.framing import FrameDecoder, encode_message
 from tinyfleet.link.link import ConsoleLink
 from tinyfleet.link.memory import MemoryPipe
+from tinyfleet.link.shared import SharedLink
+from tinyfleet.smp.client import DeviceClient
 
 BUF_SIZE = 2048
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -186,6 +190,14 @@ async def open_to(kind: str, board: PythonBoard) -> AsyncIterator[tuple[Link, Ca
     if kind == "memory":
         async with open_memory(board) as link:
             yield link, None
+        return
+    if kind == "shared":
+        async with tcp_peer(board) as (url, cut), open_link(url) as held:
+            holder = DeviceClient(held, 5.0)
+            held.initialize(BUF_SIZE)
+            async with shared(Device(url, holder, 5.0)), open_link(url) as link:
+                assert isinstance(link, SharedLink)
+                yield link, cut
         return
     from tests.host.ble_peer import ble_peer  # noqa: PLC0415
 

@@ -16,8 +16,8 @@ from tinyfleet.smp.requests import EchoRequest
 from tinyfleet_codegen.errors import LinkClosed, LinkTimeout, ProtocolError
 
 BAD_CRC = b"\x06\x09AAAAAAAAAAAAAAAA\n"
-LINKS = ("tcp", "serial", "memory", "ble")
-MAX_ECHO = BUF_SIZE - Header.SIZE - len(cbor2.dumps({"d": ""})) - 2  # Two more bytes hold the text's length.
+LINKS = ("tcp", "serial", "memory", "ble", "shared")
+MESSAGE_BYTES_BESIDE = Header.SIZE + len(cbor2.dumps({"d": ""})) + 2  # Two more bytes hold the text's length.
 
 pytestmark = [pytest.mark.timeout(30), pytest.mark.parametrize("kind", LINKS)]
 
@@ -26,7 +26,7 @@ async def test_echo_of_every_size_comes_back(kind: str) -> None:
     async with open_to(kind, PythonBoard()) as (link, _):
         client = DeviceClient(link, timeout_s=5.0)
         assert await client.negotiate() == (BUF_SIZE, 1)
-        most = MAX_ECHO - link.frame_overhead_bytes
+        most = link.max_unencoded_size - MESSAGE_BYTES_BESIDE
         for size in (0, 1, 2, 3, 22, 23, 24, 80, 88, 89, 90, 91, 92, 93, 255, 256, 257, 1000, most - 1, most):
             text = "".join(itertools.islice(itertools.cycle("abcdefghij\n"), size))
             assert (await client.ask(EchoRequest(d=text), repeatable=False)).r == text

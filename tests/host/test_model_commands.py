@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from tests.host.test_device_commands import tinyfleet
 from tests.support.small_models import dense_package
+from tinyfleet.device import connect
+from tinyfleet.device_models import TestPolicy
 from tinyfleet.signing_keys import KEYS_VARIABLE
 
 pytestmark = pytest.mark.timeout(180)
@@ -89,3 +92,21 @@ async def test_refusals_say_what_to_do(folder: Path, tmp_path: Path) -> None:
     ):
         got, _, err = await tinyfleet("model", *map(str, words))
         assert got == code and message in err, (words, err)
+
+
+def test_models_of_a_device_without_an_event_loop(folder: Path, tmp_path: Path) -> None:
+    asyncio.run(run("compile", folder / "built_in.tflite", "--board", "host", "--swap-arena", 4096, "-o", tmp_path / "model"))
+    asyncio.run(run("model", "pack", folder / "next.tflite", "--board", "host", "-o", tmp_path / "next.tfp"))
+    data = (tmp_path / "next.tfp").read_bytes()
+    with connect("memory://?" + urlencode({"model": tmp_path / "model", "nvm": tmp_path / "board.nvm"})) as device:
+        models = device.models
+        assert models.push(data).resumed_at == 0
+        models.test(TestPolicy(budget_ms=1000))
+        digest = models.wait().digest
+        assert models.confirm(digest) == 2 and models.list().live_digest == digest
+        device.restart()
+        assert models.list().generation == 2
+        assert models.revert() == 1
+        assert models.push(data).file_bytes == len(data)
+        models.erase()
+        assert models.push(data).resumed_at == 0

@@ -71,7 +71,7 @@ def bench_ble(boot: Path, board: str, *, boards: int = 8, rounds: int = 5) -> Bl
     Raises:
         LinkError, DeviceError, ...: see :func:`tinyfleet.device.open_device`.
     """
-    with TemporaryDirectory(prefix="tinyfleet-ble-") as folder, _keys(Path(folder) / "keys"), serve_air() as air, ExitStack() as running:
+    with TemporaryDirectory(prefix="tinyfleet-ble-") as folder, own_keys(Path(folder) / "keys"), serve_air() as air, ExitStack() as running:
         started = time.monotonic()
         emulated = [running.enter_context(start_on_air(board, boot, Path(folder) / f"{index}.nvm", air)) for index in range(boards)]
         advertising_s = wait_until_advertising(air, boards) - started
@@ -153,7 +153,7 @@ async def _pull_rate(device: Device, air: ThreadedAir) -> float:
 
 
 @contextmanager
-def _keys(folder: Path) -> Iterator[None]:
+def own_keys(folder: Path) -> Iterator[None]:
     """Keys of the measured boards go to a folder of their own."""
     before = os.environ.get(ENVIRONMENT)
     os.environ[ENVIRONMENT] = str(folder)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyfleet.cli.output import ArenaBudget, JsonFlag, print_facts, print_json
+from tinyfleet.cli.output import ArenaBudget, JsonFlag, print_facts, print_json, progress_console
 
 if TYPE_CHECKING:
     from tinyfleet.bench.engine import Comparison
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     bench.command("mlperf", epilog="Example: tinyfleet bench mlperf kws_ref_model.tflite --board mps2_an386")(bench_mlperf_command)
     bench.command("gateway", epilog="Example: tinyfleet bench gateway --devices 200 --seconds 60")(bench_gateway_command)
     bench.command("outbox", epilog="Example: tinyfleet bench outbox --queued 100000")(bench_outbox_command)
+    bench.command("link", epilog="Example: tinyfleet bench link kws_ref_model.tflite --board mps2_an386")(bench_link_command)
     bench.command("ble", epilog="Example: tinyfleet bench ble --boot build/signed --board mps2_an386")(bench_ble_command)
     app.add_typer(bench, name="bench")
 
@@ -119,6 +120,30 @@ def bench_mlperf_command(
         )
     if report.equal < report.checked:
         raise typer.Exit(1)
+
+
+def bench_link_command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="The model that the board runs.")],
+    board: Annotated[str, typer.Option(help="Emulated board that takes updates.")] = "mps2_an386",
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Of each path; their median counts.")] = 3,
+    as_json: JsonFlag = False,
+) -> None:
+    """How fast firmware and models get into a board, and records out of it: over an emulated UART, and in this process.
+
+    Wall time: run it on an idle machine. An emulated UART has no baud rate; docs/guides/updates.md says what a real one gives.
+    """
+    from tinyfleet.bench.link import bench_link  # noqa: PLC0415 - keeps --help fast
+    from tinyfleet_codegen.package import load_package  # noqa: PLC0415
+
+    with progress_console.status(f"building for {board}, then measuring"):
+        rates = bench_link(load_package(model), board, rounds=rounds)
+    if as_json:
+        print_json([asdict(rate) for rate in rates])
+        return
+    typer.echo(f"{'path':<36}{'KiB/s':>9}{'least':>9}{'most':>9}{'asked':>7}{'ratio':>7}")
+    for rate in rates:
+        figures = f"{rate.kib_per_s:>9,.1f}{rate.least:>9,.1f}{rate.most:>9,.1f}{rate.asked_kib_per_s:>7,.0f}{rate.ratio:>7.2f}"
+        typer.echo(f"{rate.path:<36}{figures}")
 
 
 def bench_ble_command(

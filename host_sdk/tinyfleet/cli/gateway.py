@@ -59,10 +59,10 @@ def run(
 
 
 async def _run(config: GatewayConfig, reread: Callable[[], GatewayConfig], json: bool) -> None:
-    from tinyfleet.device import open_device  # noqa: PLC0415
+    from tinyfleet.gateway.proxy import open_port  # noqa: PLC0415
     from tinyfleet.gateway.service import Gateway  # noqa: PLC0415
 
-    gateway = Gateway(config, open_device, reread=reread)
+    gateway = Gateway(config, open_port, reread=reread)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, gateway.stop)

@@ -111,7 +111,7 @@ async def relay_with_kills(
             on_progress(done, total, f"recording {recording.stream}")
 
     parts = _in_three(recordings)
-    async with open_device(url, timeout_s=DEVICE_TIMEOUT_S) as device, _sampled(timeline, processes.waiting):
+    async with open_device(url, timeout_s=DEVICE_TIMEOUT_S, own_port=True) as device, _sampled(timeline, processes.waiting):
         hello, model_info = await device.hello(), await device.model_info()
         happens("replay begins")
         await replay(device, parts[0])

@@ -19,6 +19,7 @@ from tinyfleet.gateway.clock import ClockSample, DeviceClock
 from tinyfleet.gateway.config import DeviceSettings
 from tinyfleet.gateway.edge import Edge, Firing, Processed
 from tinyfleet.gateway.outbox import CursorMoved, Outbox, OutboxFull, PulledRecord
+from tinyfleet.gateway.proxy import shared
 from tinyfleet.gateway.status import DeviceStatus
 from tinyfleet.gateway.store_thread import StoreThread
 from tinyfleet_codegen.errors import ProtocolError, TinyfleetError
@@ -93,7 +94,7 @@ class Puller:
         url = self._settings.url
         while True:
             try:
-                async with self._opener(url, timeout_s=self._settings.timeout_s) as device:
+                async with self._opener(url, timeout_s=self._settings.timeout_s) as device, shared(device):
                     await self._session(device)
             except (TinyfleetError, OSError) as error:
                 log.warning("device failed url=%s error=%s", url, error)

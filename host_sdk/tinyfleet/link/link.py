@@ -27,6 +27,8 @@ class Link(SMPTransport):
 
     needs_session = False
     """Whether strangers can reach the device on such a link: then it is used in a session only."""
+    is_in_session = False
+    """Whether what is sent goes in a session that somebody else holds: then none is opened within it."""
     frame_overhead_bytes = 0
     """What shares the server's buffer with the message."""
 

@@ -15,6 +15,7 @@ from tinyfleet.link.link import ConsoleLink, Link
 from tinyfleet.link.memory import MemoryPipe
 from tinyfleet.link.pipe import BytePipe
 from tinyfleet.link.serial import DEFAULT_BAUD, SerialPipe
+from tinyfleet.link.shared import open_shared
 from tinyfleet.link.tcp import TcpPipe
 from tinyfleet_codegen.errors import UsageError
 
@@ -32,12 +33,13 @@ class _DeviceUrl:
 
 
 @asynccontextmanager
-async def open_link(url: str, *, timeout_s: float = 5.0) -> AsyncIterator[Link]:
-    """Open the link that a device URL names, and close it at the end.
+async def open_link(url: str, *, timeout_s: float = 5.0, own_port: bool = False) -> AsyncIterator[Link]:
+    """Open the link that a device URL names, and close it at the end; through the gateway, where one of this user holds the port.
 
     Args:
         url: See the table in :mod:`tinyfleet.link`.
         timeout_s: Deadline for opening it.
+        own_port: The port itself, or nothing. So it is over the air in any case: there a device has room for several hosts.
 
     Raises:
         UsageError: the URL makes no sense.
@@ -46,7 +48,9 @@ async def open_link(url: str, *, timeout_s: float = 5.0) -> AsyncIterator[Link]:
     """
     scheme, parsed = _parse(url)
     async with AsyncExitStack() as stack:
-        link = await OPENERS[scheme](parsed, timeout_s, stack)
+        link: Link | None = await open_shared(url, timeout_s) if scheme in PIPES and not own_port else None
+        if link is None:
+            link = await OPENERS[scheme](parsed, timeout_s, stack)
         stack.push_async_callback(link.disconnect)
         yield link
 

@@ -109,6 +109,29 @@ class DeviceClient:
                         raise LinkTimeout(f"{self._link.url} did not answer {name} within {self._timeout_s:g} s", hint=hint) from error
                     attempt += 1
 
+    @property
+    def message_bytes(self) -> int:
+        """Largest message, header included."""
+        return self._link.max_unencoded_size
+
+    async def exchange(self, message: bytes) -> bytes:
+        """Send one message as it is and return the reply to it; it is never sent twice.
+
+        Raises:
+            LinkTimeout: no reply within the deadline.
+            LinkClosed: the device is gone.
+            SessionLost, LinkLost: it may have been done or not; session and connection are new ones already.
+        """
+        async with self._turn:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    return await self._link.send_and_receive(message)
+            except (SessionLost, LinkLost):
+                await self._renew()
+                raise
+            except TimeoutError as error:
+                raise LinkTimeout(f"{self._link.url} did not answer within {self._timeout_s:g} s") from error
+
     async def renew(self) -> None:
         """Open the session anew, without waiting for the device to refuse the one before.
 

@@ -1,0 +1,164 @@
+"""A device whose port another program of this user holds, a gateway for one: through a socket that it offers.
+
+The other end is :mod:`tinyfleet.gateway.proxy`; the bytes are in ``docs/spec/wire.md``. ``open_link`` comes here by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import stat
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from smp.header import Header
+
+from tinyfleet.link.link import Link
+from tinyfleet_codegen.errors import LinkClosed, LinkTimeout, ProtocolError
+
+ENVIRONMENT = "TINYFLEET_PORTS"
+VERSION = 1
+_GREETING_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What the holder of a port says first, as one line of JSON.
+
+    Attributes:
+        version: Of this protocol.
+        message_bytes: Largest message that it takes, header included.
+        in_session: Whether it speaks to the device in a session; then all that goes through it does.
+    """
+
+    version: int
+    message_bytes: int
+    in_session: bool
+
+    def encode(self) -> bytes:
+        """As it is sent."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> Self:
+        """Keys that we do not know are ignored.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is none.
+        """
+        facts = json.loads(line)
+        return cls(version=int(facts["version"]), message_bytes=int(facts["message_bytes"]), in_session=bool(facts["in_session"]))
+
+
+def sockets_folder() -> Path:
+    """Where the sockets are: ``TINYFLEET_PORTS``, else below ``XDG_RUNTIME_DIR`` or the folder for temporary files."""
+    if named := os.environ.get(ENVIRONMENT):
+        return Path(named)
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(runtime) / "tinyfleet"
+    return Path(tempfile.gettempdir()) / f"tinyfleet-{os.getuid()}"
+
+
+def socket_path(url: str) -> Path:
+    """The socket of a device URL, as it is written where the port is held."""
+    return sockets_folder() / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.sock"
+
+
+def is_private(folder: Path) -> bool:
+    """Whether a folder is there, ours, and closed to all others."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
+
+
+class SharedLink(Link):
+    """Messages through another program; it sends them in its turn and hands the replies back, one after the other."""
+
+    def __init__(self, url: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, greeting: Greeting) -> None:
+        super().__init__(url)
+        self._reader = reader
+        self._writer = writer
+        self._greeting = greeting
+        self.is_in_session = greeting.in_session
+
+    async def disconnect(self) -> None:
+        """Leave the port to its holder."""
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    async def send(self, data: bytes) -> None:
+        """See :class:`Link`."""
+        try:
+            self._writer.write(data)
+            await self._writer.drain()
+        except OSError as error:
+            raise LinkClosed(f"the program that holds {self.url} is gone") from error
+
+    async def receive(self) -> bytes:
+        """See :class:`Link`."""
+        try:
+            return await read_message(self._reader)
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise LinkClosed(f"the program that holds {self.url} is gone, or has lost the device") from error
+
+    @property
+    def most_under_way(self) -> int:
+        """Its holder takes one at a time, so that it has its own turn after each."""
+        return 1
+
+    @property
+    def max_unencoded_size(self) -> int:
+        """As its holder says, whatever the device does."""
+        return self._greeting.message_bytes
+
+
+async def read_message(reader: asyncio.StreamReader) -> bytes:
+    """The next message of a stream: it is as long as its header says.
+
+    Raises:
+        IncompleteReadError, OSError: the stream ended.
+    """
+    head = await reader.readexactly(Header.SIZE)
+    return head + await reader.readexactly(int.from_bytes(head[2:4], "big"))
+
+
+async def open_shared(url: str, timeout_s: float) -> SharedLink | None:
+    """The device through the program of this user that holds its port; None: none does.
+
+    Raises:
+        LinkTimeout: it does not answer.
+        ProtocolError: it speaks otherwise.
+    """
+    path = socket_path(url)
+    if not path.exists() or not is_private(path.parent):
+        return None
+    try:
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await asyncio.open_unix_connection(str(path), limit=_GREETING_BYTES)
+            line = await reader.readline()
+    except TimeoutError as error:
+        raise LinkTimeout(f"the program that holds {url} does not answer within {timeout_s:g} s") from error
+    except OSError:
+        return None  # It was killed, and its socket is left.
+    if not line:
+        writer.close()
+        return None
+    try:
+        greeting = Greeting.decode(line)
+    except (ValueError, KeyError, TypeError) as error:
+        writer.close()
+        raise ProtocolError(f"what holds {url} is no gateway: {line[:80]!r}") from error
+    if greeting.version != VERSION:
+        writer.close()
+        raise ProtocolError(
+            f"the gateway that holds {url} speaks version {greeting.version} of its socket, this host {VERSION}", hint="update tinyfleet"
+        )
+    return SharedLink(url, reader, writer, greeting)
