@@ -25,7 +25,7 @@ from tinyfleet.smp.client import DeviceClient
 from tinyfleet.smp.requests import ParamsRequest
 from tinyfleet_codegen.errors import LinkClosed, LinkTimeout, ProtocolError, StoreError
 
-IDLE_S = 60.0
+IDLE_S = 20.0
 
 
 @pytest.mark.slow

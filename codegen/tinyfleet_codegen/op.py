@@ -192,13 +192,15 @@ def require_same_quant(node: Node, a: Tensor, b: Tensor) -> None:
         raise QuantError(f"{node.label}: '{a.name}' and '{b.name}' must have one scale and zero point")
 
 
-def require_dtype(node: Node, what: str, tensor: Tensor, *allowed: DType) -> None:
-    """Refuse a tensor whose type is not among ``allowed``."""
+def require_dtype(
+    node: Node, what: str, tensor: Tensor, *allowed: DType, hint: str = "quantize the model to int8 (int8 inputs and outputs)"
+) -> None:
+    """Refuse a tensor whose type is not among ``allowed``; ``hint``: the next step."""
     if tensor.dtype not in allowed:
         names = " or ".join(d.name.lower() for d in allowed)
         raise UnsupportedOp(
             f"{node.label}: {what} '{tensor.name}' is {tensor.dtype.name.lower()}, supported is {names}",
-            hint="quantize the model to int8 (int8 inputs and outputs)",
+            hint=hint,
         )
 
 

@@ -22,6 +22,7 @@ from tinyfleet_codegen.wire.ids import DType
 
 INT32_BIASES = ("CONV_2D", "FULLY_CONNECTED")
 """Ops that the oracle has with int16 activations and int32 biases; others read beyond such a bias."""
+_INT64_BIASES = "convert the model with int64 biases, the converter's default beside int16 activations"
 
 WIDE_LIMIT = 1 << 47
 """Sums that the oracle scales in int64 stay below."""
@@ -70,7 +71,8 @@ def check_weighted(graph: Graph, node: Node, channel_axis: int) -> None:
         if source.dtype is DType.INT8:
             require_dtype(node, "bias", bias, DType.INT32)
         else:
-            require_dtype(node, "bias", bias, DType.INT64, *([DType.INT32] if node.op.name in INT32_BIASES else []))
+            allowed = (DType.INT64, DType.INT32) if node.op.name in INT32_BIASES else (DType.INT64,)
+            require_dtype(node, "bias", bias, *allowed, hint=_INT64_BIASES)
         require_constant(node, "bias", bias)
         if bias.elements != weights.shape[channel_axis]:
             raise ShapeError(f"{node.label}: bias '{bias.name}' has {bias.elements} values for {weights.shape[channel_axis]} channels")

@@ -27,3 +27,12 @@ def test_crc16_equals_xmodem(program: FirmwareProgram) -> None:
     assert int.from_bytes(program.ask("6", b"123456789"), "little") == 0x31C3
     for data in (b"", b"\x00", b"\xff" * 40, random.Random(3).randbytes(257)):
         assert int.from_bytes(program.ask("6", data), "little") == binascii.crc_hqx(data, 0)
+
+
+def test_division_of_64_bits_is_exact(program: FirmwareProgram) -> None:
+    source = random.Random(4)
+    values = [0, 1, 2**32 - 1, 2**32, 2**32 + 1, 2**63, 2**64 - 1, *(source.getrandbits(source.randint(1, 64)) for _ in range(300))]
+    for value in values:
+        for divisor in (1, 2, 3, 25, 1000, 1_000_000, 2**31 - 1, 2**31, source.randint(1, 2**31)):
+            quotient = program.ask("D", value.to_bytes(8, "little") + divisor.to_bytes(4, "little"))
+            assert int.from_bytes(quotient, "little") == value // divisor, (value, divisor)

@@ -7,6 +7,7 @@
 
 #include "cortex_m.h"
 #include "mps2.h"
+#include "tyf/core/divide.h"
 #include "tyf/port/time.h"
 
 #define TIMER_CTRL(base) TYF_REGISTER((base) + 0x00u)
@@ -72,9 +73,9 @@ void tyf_mps2_wake_interrupt(void) {
 
 uint64_t tyf_port_uptime_us(void) {
     _Static_assert(TYF_BOARD_CLOCK_HZ % 1000000 == 0, "whole ticks a microsecond");
-    return tyf_port_ticks() / (TYF_BOARD_CLOCK_HZ / 1000000u);
+    return tyf_divide_u64(tyf_port_ticks(), TYF_BOARD_CLOCK_HZ / 1000000u);
 }
 
 uint64_t tyf_port_instructions(uint64_t ticks) {
-    return ticks * TYF_BOARD_INSTRUCTIONS_NUMERATOR / TYF_BOARD_INSTRUCTIONS_DENOMINATOR;
+    return tyf_divide_u64(ticks * TYF_BOARD_INSTRUCTIONS_NUMERATOR, TYF_BOARD_INSTRUCTIONS_DENOMINATOR);
 }

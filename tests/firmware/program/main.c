@@ -19,6 +19,7 @@
 #include "tyf/cbor/reader.h"
 #include "tyf/core/bytes.h"
 #include "tyf/core/crc.h"
+#include "tyf/core/divide.h"
 #include "tyf/core/sha256.h"
 #include "tyf/crypto/ed25519.h"
 #include "tyf/crypto/sha512.h"
@@ -250,6 +251,10 @@ static uint32_t handle(int letter, const uint8_t *data, uint32_t bytes) {
         return fuzz_ble(data, bytes, reply);
     case 'Y': /* see fuzz_parsers.h */
         return fuzz_parsers(data, bytes, reply);
+    case 'D': /* u64 value, u32 divisor -> u64 */
+        tyf_put_u64_le(reply, tyf_divide_u64((uint64_t)tyf_get_u32_le(data + 4) << 32 | tyf_get_u32_le(data),
+                                             tyf_get_u32_le(data + 8)));
+        return 8;
     case 'X': /* see fuzz_store.h */
         return fuzz_store(data, bytes, reply);
     case 'M': /* see mlperf.h */

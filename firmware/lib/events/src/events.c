@@ -6,6 +6,7 @@
 
 #include "tyf/core/bytes.h"
 #include "tyf/core/crc.h"
+#include "tyf/core/divide.h"
 #include "tyf/port/crash.h"
 #include "tyf/port/system.h"
 #include "tyf/port/time.h"
@@ -30,7 +31,7 @@ static bool is_intact(const uint8_t *entry) {
 
 /* An entry that a reset interrupts is none; all others stay. */
 static void seal(uint8_t *entry, uint32_t repeats) {
-    tyf_put_u32_le(entry + TYF_EVENT_UPTIME_MS_OFFSET, (uint32_t)(tyf_port_uptime_us() / 1000u));
+    tyf_put_u32_le(entry + TYF_EVENT_UPTIME_MS_OFFSET, (uint32_t)tyf_divide_u64(tyf_port_uptime_us(), 1000u));
     tyf_put_u16_le(entry + TYF_EVENT_REPEATS_OFFSET, (uint16_t)repeats);
     tyf_put_u32_le(entry + TYF_EVENT_CRC_OFFSET, tyf_crc32(0, entry, TYF_EVENT_CRC_OFFSET));
 }

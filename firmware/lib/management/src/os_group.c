@@ -4,6 +4,7 @@
 
 #include "management.h"
 #include "tyf/boot/slots.h"
+#include "tyf/core/divide.h"
 #include "tyf/port/live.h"
 #include "tyf/port/system.h"
 #include "tyf/port/time.h"
@@ -11,7 +12,7 @@
 
 #define STACK_WORD_BYTES 4u
 #define US_PER_MS 1000u
-#define US_PER_S UINT64_C(1000000)
+#define US_PER_S 1000000u
 
 static int echo(tyf_smp_exchange *exchange) {
     const tyf_echo_request *request = exchange->request;
@@ -34,7 +35,7 @@ static void add_task(tyf_cbor_writer *reply, const task *t) {
     tyf_cbor_add_uint(reply, "stkuse", t->stack_used_bytes / STACK_WORD_BYTES);
     tyf_cbor_add_uint(reply, "stksiz", t->stack_bytes / STACK_WORD_BYTES);
     tyf_cbor_add_uint(reply, "cswcnt", t->switches);
-    tyf_cbor_add_uint(reply, "runtime", t->runtime_us / US_PER_MS);
+    tyf_cbor_add_uint(reply, "runtime", tyf_divide_u64(t->runtime_us, US_PER_MS));
     tyf_cbor_add_uint(reply, "last_checkin", 0);
     tyf_cbor_add_uint(reply, "next_checkin", 0);
     tyf_cbor_end(reply);
@@ -91,7 +92,7 @@ static int memory_pools(tyf_smp_exchange *exchange) {
 static uint32_t started_at_s;
 
 static uint32_t uptime_s(void) {
-    return (uint32_t)(tyf_port_uptime_us() / US_PER_S);
+    return (uint32_t)tyf_divide_u64(tyf_port_uptime_us(), US_PER_S);
 }
 
 static uint32_t days_of(uint32_t year, uint32_t month, uint32_t day) {
