@@ -122,7 +122,7 @@ class OutboxStates(RuleBasedStateMachine):
                 shutil.rmtree(self.folder)
 
 
-def run_states(max_examples: int, phases: Sequence[Phase] = (Phase.generate,)) -> None:
+def run_states(max_examples: int, phases: Sequence[Phase] = (Phase.generate,), *, derandomize: bool = True) -> None:
     """Let Hypothesis look for an interleaving that breaks something."""
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         OutboxStates,
@@ -130,7 +130,7 @@ def run_states(max_examples: int, phases: Sequence[Phase] = (Phase.generate,)) -
             max_examples=max_examples,
             stateful_step_count=40,
             deadline=None,
-            derandomize=True,
+            derandomize=derandomize,
             database=None,
             suppress_health_check=list(HealthCheck),
             report_multiple_bugs=False,
@@ -141,6 +141,13 @@ def run_states(max_examples: int, phases: Sequence[Phase] = (Phase.generate,)) -
 
 def test_no_interleaving_breaks_a_promise() -> None:
     run_states(50)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1200)
+def test_no_interleaving_of_many_breaks_a_promise() -> None:
+    # Other ones each time; what fails is printed as a program, shrunk.
+    run_states(600, (Phase.generate, Phase.shrink), derandomize=False)
 
 
 MUTANTS: dict[str, tuple[Callable[..., object], str, str]] = {

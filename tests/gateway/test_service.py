@@ -115,3 +115,30 @@ async def test_dropped_records_are_reported_to_the_cloud(tmp_path: Path) -> None
                 await wait_until(accounted, "every record stored or reported as dropped")
             finally:
                 await cloud.kill()
+
+
+async def test_a_sink_that_is_down_holds_what_it_needs_and_nobody_else(tmp_path: Path) -> None:
+    board = FakeBoard()
+    second = Cloud(tmp_path / "second")
+    await second.start()
+    await second.kill()
+    async with tcp_peer(board) as (url, _), running_cloud(tmp_path / "cloud") as cloud:
+        config = write_config(tmp_path, [url], cloud.url)
+        text = config.read_text(encoding="utf-8").replace("version = 1", "version = 2")
+        config.write_text(text + f'\n[[sink]]\ntype = "http"\nname = "down"\nurl = "{second.url}"\nretry_max_s = 0.2\n', encoding="utf-8")
+        async with running_gateway(config) as running:
+            board.produce(50)
+            await wait_until(lambda: cloud.has(stored=50), "all records in the cloud that is there")
+            places = {s["name"]: (s["waiting"], s["dropped"]) for s in status(config)["outbox"]["sinks"]}
+            assert places["down"] == (50, 0)
+            await running.kill()
+        await second.start()
+        try:
+            async with running_gateway(config):
+                board.produce(10)
+                await wait_until(lambda: second.has(stored=60), "all records in the cloud that was down")
+                await wait_until(lambda: cloud.has(stored=60), "all records in the other one")
+                await wait_until(lambda: status(config)["outbox"]["waiting"] == 0, "an empty outbox")
+        finally:
+            await second.kill()
+        assert (await cloud.summary())["duplicated"] == 0

@@ -373,7 +373,7 @@ class Outbox:
             OutboxFull: at the bound with ``stop_pulling``; nothing was committed.
         """
         with self._committed():
-            if records and self._when_full is WhenFull.STOP_PULLING and used_bytes(self._db) >= self._max_bytes:
+            if (records or derived) and self._when_full is WhenFull.STOP_PULLING and used_bytes(self._db) >= self._max_bytes:
                 raise OutboxFull
             made = self._db.execute("INSERT OR IGNORE INTO boot (device_id, boot_id) VALUES (?, ?)", (device_id, boot_id)).rowcount
             pulled = len(records) + filtered + sum(d.count for d in derived)
