@@ -69,6 +69,16 @@ def sync_folder(folder: Path) -> None:
         os.close(number)
 
 
+def file_version(path: Path, *, what: str) -> int:
+    """Format version of a file that is there.
+
+    Raises:
+        StoreError: it is no database, or cannot be read.
+    """
+    with explained(path, what):
+        return _read_version(path, what, 2**31)
+
+
 def open_read_only(path: Path, migrations: Sequence[str], *, what: str) -> sqlite3.Connection:
     """Open an existing database for reading, also while another process writes to it.
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from tinyfleet.database import (
     explained,
+    file_version,
     free_pages,
     give_back_free_pages,
     open_database,
@@ -925,10 +926,11 @@ def inspect_outbox(path: Path) -> tuple[Depth, list[BootState]]:
     Raises:
         StoreError: there is no such outbox, or it cannot be read.
     """
-    connection = open_read_only(path, MIGRATIONS, what="outbox")
+    version = file_version(path, what="outbox") if path.exists() else 0
+    connection = open_read_only(path, MIGRATIONS[:1] if version == 1 else MIGRATIONS, what="outbox")
     try:
         with explained(path, "outbox"):
-            return _depth(connection), _boots(connection)
+            return (_depth_of_v1 if version == 1 else _depth)(connection), (_boots_of_v1 if version == 1 else _boots)(connection)
     finally:
         connection.close()
 
@@ -982,6 +984,17 @@ def _depth(db: sqlite3.Connection) -> Depth:
     sinks = tuple(SinkDepth(row[0], bool(row[1]), *row[2:]) for row in rows)
     fullest = max((s for s in sinks if s.holds), key=lambda s: s.waiting, default=max(sinks, key=lambda s: s.waiting, default=None))
     return Depth(fullest.waiting if fullest else 0, fullest.refused if fullest else 0, used_bytes(db), sinks)
+
+
+def _depth_of_v1(db: sqlite3.Connection) -> Depth:
+    """Of an outbox that no gateway of this version has opened yet."""
+    total, refused = db.execute("SELECT count(*), count(refused) FROM record").fetchone()
+    return Depth(total - refused, refused, used_bytes(db))
+
+
+def _boots_of_v1(db: sqlite3.Connection) -> list[BootState]:
+    rows = db.execute("SELECT device_id, boot_id, next_seq, pulled, lost, dropped FROM boot ORDER BY device_id, boot_id").fetchall()
+    return [BootState(*row) for row in rows]
 
 
 def _boots(db: sqlite3.Connection) -> list[BootState]:
