@@ -157,8 +157,8 @@ class _Reader:
                 boot = (name, data["boot_id"])
                 if data["seq"] > self._next.get(boot, 0):
                     holes.add(name)
-                else:
-                    self._next[boot] = max(self._next.get(boot, 0), data["seq"] + 1)
+                # Asked for once: what history does not hold now, it will never hold.
+                self._next[boot] = max(self._next.get(boot, 0), data["seq"] + 1)
         if events:
             await self._post(events)
         return holes
