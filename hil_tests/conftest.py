@@ -14,6 +14,7 @@ from tests.support.images import key, pem
 from tests.support.model_swap import swap_model_dir
 from tests.support.tflite_builder import TfliteBuilder
 from tinyfleet.emulator import EmulatedBoard
+from tinyfleet.emulator.air import ThreadedAir, serve_air
 from tinyfleet.image import ImageFacts, sign_firmware
 from tinyfleet.platformio_build import FirmwareBuild, SignedBuild, build_firmware, build_signed
 from tinyfleet.signing_keys import SigningKeys
@@ -94,3 +95,24 @@ def updatable(tmp_path_factory: pytest.TempPathFactory) -> Updatable:
     for path in (keys.firmware, keys.model):
         path.write_bytes(pem(key(path.stem)))
     return Updatable(folder, keys, build_signed(BOARD, swap_model_dir(folder / "model", BOARD), folder, keys))
+
+
+@pytest.fixture
+def air() -> Iterator[ThreadedAir]:
+    with serve_air() as air:
+        yield air
+
+
+@pytest.fixture
+def start_in(firmware: Callable[[str], FirmwareBuild], tmp_path: Path) -> Iterator[Callable[[ThreadedAir], EmulatedBoard]]:
+    """Starts boards on an air, and stops them."""
+    running: list[EmulatedBoard] = []
+    elf = firmware(BOARD).elf
+
+    def start(air: ThreadedAir) -> EmulatedBoard:
+        running.append(EmulatedBoard.start(BOARD, elf, tmp_path / f"{len(running)}.nvm", air=air.address))
+        return running[-1]
+
+    yield start
+    for board in running:
+        board.stop()

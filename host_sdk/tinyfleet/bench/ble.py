@@ -30,6 +30,7 @@ from tinyfleet_codegen.errors import LinkTimeout
 
 _ADVERTISING_S = 30.0
 _IDLE_S = 5.0
+_PATIENCE_S = 30.0  # Of what is not measured by how soon it answers, or of many at once on a busy machine.
 _WINDOWS = 1000
 _RECORDS_A_PULL = 64
 
@@ -46,7 +47,10 @@ class BleFigures:
         connect_s: Scan, connect, discover, hello and session; median.
         reset_s: From the request to restart over this link until a new session is open; median.
         upload_kib_per_s: A firmware image into the other slot, in a session.
-        notify_kb_per_s: What the board notifies, 1000 bytes a second: records pulled in a session, as they are in the air.
+        notify_kb_per_s: What one board notifies, 1000 bytes a second: records pulled in a session, as they are in the air.
+        fleet_records: Records that all boards together have made, and are pulled from all at once.
+        fleet_missing: Of these, those that did not come.
+        fleet_s: How long that took.
     """
 
     boards: int
@@ -57,6 +61,9 @@ class BleFigures:
     reset_s: float
     upload_kib_per_s: float
     notify_kb_per_s: float
+    fleet_records: int
+    fleet_missing: int
+    fleet_s: float
 
 
 def bench_ble(boot: Path, board: str, *, boards: int = 8, rounds: int = 5) -> BleFigures:
@@ -76,10 +83,8 @@ def bench_ble(boot: Path, board: str, *, boards: int = 8, rounds: int = 5) -> Bl
         emulated = [running.enter_context(start_on_air(board, boot, Path(folder) / f"{index}.nvm", air)) for index in range(boards)]
         advertising_s = wait_until_advertising(air, boards) - started
         idle, air_cores = idle_cores(emulated)
-        for other in emulated[1:]:
-            other.stop()
-        connect_s, reset_s, upload, notify = asyncio.run(_measure_one(emulated[0], air, boot, rounds))
-    return BleFigures(boards, advertising_s, sum(idle), air_cores, connect_s, reset_s, upload, notify)
+        connect_s, reset_s, upload, notify, fleet = asyncio.run(_measure(emulated, air, boot, rounds))
+    return BleFigures(boards, advertising_s, sum(idle), air_cores, connect_s, reset_s, upload, notify, *fleet)
 
 
 def start_on_air(board: str, boot: Path, nvm: Path, air: ThreadedAir) -> EmulatedBoard:
@@ -119,37 +124,59 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def _measure_one(board: EmulatedBoard, air: ThreadedAir, boot: Path, rounds: int) -> tuple[float, float, float, float]:
-    url = f"ble://{board.device_id.hex()}?air={air.address}"
-    async with open_device(board.url) as device:
-        with new_key(board.device_id) as key:
-            await device.provision(key)
+async def _measure(
+    boards: list[EmulatedBoard], air: ThreadedAir, boot: Path, rounds: int
+) -> tuple[float, float, float, float, tuple[int, int, float]]:
+    for board in boards:
+        async with open_device(board.url, timeout_s=_PATIENCE_S) as device:
+            with new_key(board.device_id) as key:
+                await device.provision(key)
+    urls = [f"ble://{board.device_id.hex()}?air={air.address}" for board in boards]
     connects, resets = [], []
     for _ in range(rounds):
         started = time.monotonic()
-        async with open_device(url) as device:
+        async with open_device(urls[0]) as device:
             await device.session_status()
             connects.append(time.monotonic() - started)
             started = time.monotonic()
             await device.reset()
-        async with open_device(url) as device:
+        async with open_device(urls[0]) as device:
             await device.session_status()
             resets.append(time.monotonic() - started)
-    async with open_device(url) as device:
+    async with open_device(urls[0]) as device:
         pushed = await push_firmware(device, boot)
-        notify = await _pull_rate(device, air)
-    return median(connects), median(resets), pushed.upload.kib_per_s, notify
+    made = [await _make_records(board) for board in boards]
+    async with open_device(urls[0], timeout_s=_PATIENCE_S) as device:
+        before, started = air.counts.notified_bytes, time.monotonic()
+        await _pull(device)
+        notify = (air.counts.notified_bytes - before) / 1000 / (time.monotonic() - started)
+    started = time.monotonic()
+    came = await asyncio.gather(*map(_open_and_pull, urls))
+    fleet = sum(made), sum(made) - sum(came), time.monotonic() - started
+    return median(connects), median(resets), pushed.upload.kib_per_s, notify, fleet
 
 
-async def _pull_rate(device: Device, air: ThreadedAir) -> float:
-    """Fill the board's ring with records, and pull them all."""
-    info = await device.model_info()
-    samples = info.window_samples + (_WINDOWS - 1) * info.hop_samples
-    await device.replay(1, np.zeros((samples, info.channels), np.int16))
-    before, started, since = air.counts.notified_bytes, time.monotonic(), 0
+async def _make_records(board: EmulatedBoard) -> int:
+    """Fill the board's ring with records, over its wire; how many it holds."""
+    async with open_device(board.url, timeout_s=_PATIENCE_S) as device:
+        info = await device.model_info()
+        samples = info.window_samples + (_WINDOWS - 1) * info.hop_samples
+        await device.replay(1, np.zeros((samples, info.channels), np.int16))
+        return (await device.stats()).records
+
+
+async def _open_and_pull(url: str) -> int:
+    async with open_device(url, timeout_s=_PATIENCE_S) as device:
+        return await _pull(device)
+
+
+async def _pull(device: Device) -> int:
+    """Pull all records; how many came."""
+    count = since = 0
     while (page := await device.results(since, _RECORDS_A_PULL)).records:
+        count += len(page.records)
         since = page.next
-    return (air.counts.notified_bytes - before) / 1000 / (time.monotonic() - started)
+    return count
 
 
 @contextmanager

@@ -163,6 +163,8 @@ def bench_ble_command(
     if as_json:
         print_json(asdict(figures))
         return
+    missing = f"{figures.fleet_missing} missing"
+    pulled = f"{figures.fleet_records} records of {figures.boards} boards at once in {figures.fleet_s:.1f} s, {missing}"
     idle = f"{figures.boards} boards {figures.idle_cores:.1%} of a core in all, the air {figures.air_cores:.1%}"
     print_facts(
         [
@@ -172,6 +174,7 @@ def bench_ble_command(
             ("reset", f"{figures.reset_s:.2f} s from the request until the next session"),
             ("upload", f"{figures.upload_kib_per_s:.1f} KiB/s, a firmware image in a session"),
             ("notifications", f"{figures.notify_kb_per_s:.0f} kB/s, records in a session"),
+            ("pulled", pulled),
         ]
     )
 
