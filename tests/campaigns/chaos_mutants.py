@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-WINDOW_S = 0.03
+WINDOW_S = 0.1
 
 
 def window() -> None:
@@ -33,8 +33,10 @@ def window() -> None:
 
 def cursor_first() -> None:
     """The gateway moves a device's cursor, and commits the records after that."""
+    from tinyfleet.gateway import store_thread  # noqa: PLC0415
     from tinyfleet.gateway.outbox import Outbox  # noqa: PLC0415
 
+    store_thread.GROUP_CALLS = 1  # together with others it would be one transaction after all
     intact = Outbox.append
 
     def append(self: Outbox, device_id: bytes, boot_id: int, records: Sequence[Any], *, next_seq: int, **named: Any) -> Any:
