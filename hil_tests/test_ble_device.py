@@ -140,6 +140,16 @@ async def test_a_stopped_board_is_a_timeout_and_goes_on_after(site: Site) -> Non
                     pass
 
 
+async def test_a_key_is_changed_in_a_session_over_the_air(site: Site) -> None:
+    command = [sys.executable, "-P", "-m", "tinyfleet", "device", "provision", site.url, "--json"]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    assert json.loads(out)["replaced"]
+    async with open_device(site.url, timeout_s=TIMEOUT_S) as device:
+        assert (await device.session_status()).session
+
+
 async def test_a_second_host_is_told_who_is_in_reach(site: Site, device: Device) -> None:
     with pytest.raises(LinkTimeout, match="in reach: nobody") as missed:
         async with open_device(site.url, timeout_s=0.5):

@@ -24,6 +24,8 @@ from tinyfleet_codegen.wire.crash import CrashRecord
 T = TypeVar("T")
 RESTART_TIMEOUT_S = 60.0
 """A board may take so long to come back: its bootloader checks signatures."""
+_TIDY_UP_S = 3.0
+"""How long what was interrupted may take to give back what it holds."""
 
 
 @contextmanager
@@ -219,10 +221,20 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    future = asyncio.run_coroutine_threadsafe(work, _loop())
+    is_over = threading.Event()
+
+    async def tracked() -> T:
+        try:
+            return await work
+        finally:
+            is_over.set()
+
+    future = asyncio.run_coroutine_threadsafe(tracked(), _loop())
     try:
         return future.result()
     except BaseException:
-        # Ctrl-C ends our wait, not the work: without this the request would go on behind our back.
+        # Ctrl-C ends our wait, not the work: without this the request would go on behind our back, and a program that ends
+        # at once would leave a device over the air taken.
         future.cancel()
+        is_over.wait(_TIDY_UP_S)
         raise

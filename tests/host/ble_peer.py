@@ -12,7 +12,7 @@ from smp.header import OP, Header
 from tests.host.peer import PythonBoard
 from tests.support.ble_peripheral import ReferencePeripheral, reference_peripheral
 from tinyfleet.emulator.air import Air
-from tinyfleet_codegen.wire.ble import name_of
+from tinyfleet_codegen.wire.ble import address_of, name_of
 from tinyfleet_codegen.wire.ids import PROTOCOL_MAX, PROTOCOL_MIN, Command, SmpGroup
 
 HELLO = (OP.READ, SmpGroup.TINYFLEET, Command.HELLO)
@@ -30,7 +30,8 @@ async def in_air(air: str, board: PythonBoard, device_id: bytes, *, name: str | 
             return bytes([request[0] | 1, 0]) + len(body).to_bytes(2, "big") + request[4:8] + body
         return b"".join(board.answer(request)) or None
 
-    async with reference_peripheral(air, name=name or name_of(device_id), answer=answer) as peripheral:
+    address = address_of(device_id)
+    async with reference_peripheral(air, name=name or name_of(device_id), answer=answer, address=address) as peripheral:
         peripheral.noise, peripheral.piece_bytes = board.noise, board.piece_bytes
         yield peripheral
 

@@ -144,6 +144,9 @@ async def test_scan_lists_boards_with_what_is_known_of_them(air: Air, tmp_path: 
         assert all(facts["management"] and isinstance(facts["rssi_dbm"], int) for facts in shown.values())
         code, out, _ = await tinyfleet("device", "scan", "--air", air.address, "--timeout", "0.5")
         assert code == 0 and f"ble://tf-3fa2b     device {ID.hex()}, has a key here" in out
+    async with in_air(air.address, PythonBoard(), ID), in_air(air.address, PythonBoard(), TWIN):
+        code, out, _ = await tinyfleet("device", "scan", "--timeout", "0.5", "--json")
+        assert sorted(str(facts["device_id"]) for facts in json.loads(out) if "name" in facts) == [ID.hex(), "None"]
 
 
 async def test_scan_without_adapter_or_air_is_one_line(air: Air, monkeypatch: pytest.MonkeyPatch) -> None:

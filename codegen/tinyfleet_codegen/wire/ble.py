@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import IntEnum
 from uuid import UUID
 
@@ -32,3 +33,10 @@ class Bell(IntEnum):
 def name_of(device_id: bytes) -> str:
     """The name that a board has in its advertisement."""
     return NAME_PREFIX + device_id.hex()[:NAME_DIGITS]
+
+
+def address_of(device_id: bytes) -> str:
+    """The random static address that a board has, as people read it: a hint, not an identity, and some systems do not show it."""
+    octets = bytearray(hashlib.sha256(device_id).digest()[:6])
+    octets[5] |= 0xC0
+    return ":".join(f"{octet:02X}" for octet in reversed(octets))

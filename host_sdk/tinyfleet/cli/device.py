@@ -249,16 +249,16 @@ def provision_command(
 ) -> None:
     """Give it a new key for sessions and keep the key for this user.
 
-    Over a wire. From then on this host opens a session by itself. The key is a file of its own, readable by this user only;
-    it is never printed.
+    The first key over a wire, later ones also over the air. From then on this host opens a session by itself. The key is a file of its
+    own, readable by this user only; it is never printed.
     """
     from tinyfleet.device import connect  # noqa: PLC0415
     from tinyfleet.device_keys import key_path, load_keys, new_key  # noqa: PLC0415
 
     with connect(url, timeout_s=timeout, in_session=False) as device:
         device_id, status = device.hello().device_id, device.session_status()
-    # A locked device takes a new key from who holds the old one; any other has perhaps lost it.
-    with connect(url, timeout_s=timeout, in_session=status.locked) as device:
+    # A locked device takes a new key from who holds the old one, and over the air every device does; any other has perhaps lost it.
+    with connect(url, timeout_s=timeout, in_session=status.locked or url.startswith("ble://")) as device:
         if not any(device_id):
             raise UsageError(f"{url} has no identity, so no key can be its own", hint="emulated boards get one from tinyfleet emulate")
         had_key = bool(load_keys(device_id))

@@ -67,13 +67,16 @@ def _ble_facts(device: Found) -> dict[str, Any]:
     from urllib.parse import quote  # noqa: PLC0415
 
     from tinyfleet.device_keys import devices_with_keys  # noqa: PLC0415
+    from tinyfleet_codegen.wire.ble import address_of  # noqa: PLC0415
 
-    # A board's name holds the first digits; the rest this host knows of boards that it has a key for.
-    ids = [known.hex() for known in devices_with_keys() if device.id_begins and known.hex().startswith(device.id_begins)]
+    # A board's name holds the first digits; the rest this host knows of boards that it has a key for. Of two the address tells.
+    ids = [known for known in devices_with_keys() if device.id_begins and known.hex().startswith(device.id_begins)]
+    if ":" in device.address:  # else this system hides it
+        ids = [known for known in ids if address_of(known) == device.address.upper()]
     return {
         "url": f"ble://{quote(device.name)}" if device.name else None,
         "name": device.name,
-        "device_id": ids[0] if len(ids) == 1 else None,
+        "device_id": ids[0].hex() if len(ids) == 1 else None,
         "address": device.address,
         "rssi_dbm": device.rssi,
         "services": list(device.services),

@@ -189,7 +189,7 @@ class _Search:
         """
         if device_id.hex().startswith(self._prefix):
             return True
-        log.warning("another device url=%s name=%s device=%s", self._url, sighting.name, device_id.hex())
+        log.info("another device url=%s name=%s device=%s", self._url, sighting.name, device_id.hex())
         self._others[sighting.address] = device_id.hex()
         if self._is_id:
             return False
