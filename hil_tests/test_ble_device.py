@@ -141,7 +141,7 @@ async def test_a_stopped_board_is_a_timeout_and_goes_on_after(site: Site) -> Non
 
 
 async def test_a_key_is_changed_in_a_session_over_the_air(site: Site) -> None:
-    command = [sys.executable, "-P", "-m", "tinyfleet", "device", "provision", site.url, "--json"]
+    command = [sys.executable, "-P", "-m", "tinyfleet", "device", "provision", site.url, "--timeout", "15", "--json"]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
     out, err = await process.communicate()
     assert process.returncode == 0, err.decode()

@@ -72,7 +72,7 @@ async def test_another_device_behind_the_name_is_refused(air: Air) -> None:
         with pytest.raises(AccessError, match=f"called tf-3fa2b says that it is {impostor.hex()}"):
             await echo(f"ble://{name_of(ID)}")
         with pytest.raises(LinkTimeout, match=f"in reach: device {impostor.hex()}"):
-            await echo(f"ble://{ID.hex()}", timeout_s=1.0)
+            await echo(f"ble://{ID.hex()}", timeout_s=2.5)
 
 
 async def test_of_two_with_one_name_the_device_id_finds_each_and_the_name_none(air: Air) -> None:
@@ -136,16 +136,16 @@ async def test_scan_lists_boards_with_what_is_known_of_them(air: Air, tmp_path: 
     with new_key(ID):
         pass
     async with in_air(air.address, PythonBoard(), ID), in_air(air.address, PythonBoard(), TWIN, name="Door Bell"):
-        code, out, err = await tinyfleet("device", "scan", "--timeout", "0.5", "--json")
+        code, out, err = await tinyfleet("device", "scan", "--timeout", "1", "--json")
         shown = {facts["name"]: facts for facts in json.loads(out) if "name" in facts}
         assert (code, err, set(shown)) == (0, "", {"tf-3fa2b", "Door Bell"})
         assert (shown["tf-3fa2b"]["url"], shown["tf-3fa2b"]["device_id"]) == ("ble://tf-3fa2b", ID.hex())
         assert (shown["Door Bell"]["url"], shown["Door Bell"]["device_id"]) == ("ble://Door%20Bell", None)
         assert all(facts["management"] and isinstance(facts["rssi_dbm"], int) for facts in shown.values())
-        code, out, _ = await tinyfleet("device", "scan", "--air", air.address, "--timeout", "0.5")
+        code, out, _ = await tinyfleet("device", "scan", "--air", air.address, "--timeout", "1")
         assert code == 0 and f"ble://tf-3fa2b     device {ID.hex()}, has a key here" in out
     async with in_air(air.address, PythonBoard(), ID), in_air(air.address, PythonBoard(), TWIN):
-        code, out, _ = await tinyfleet("device", "scan", "--timeout", "0.5", "--json")
+        code, out, _ = await tinyfleet("device", "scan", "--timeout", "1", "--json")
         assert sorted(str(facts["device_id"]) for facts in json.loads(out) if "name" in facts) == [ID.hex(), "None"]
 
 

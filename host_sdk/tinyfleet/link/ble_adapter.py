@@ -26,7 +26,7 @@ from bleak.exc import BleakBluetoothNotAvailableError, BleakDBusError, BleakErro
 from bleak_retry_connector import establish_connection
 
 from tinyfleet.link.reassembly import Reassembly
-from tinyfleet_codegen.errors import LinkClosed, LinkLost, LinkTimeout, SetupError, UsageError
+from tinyfleet_codegen.errors import LinkClosed, LinkLost, LinkTimeout, UsageError
 from tinyfleet_codegen.wire.ble import MANAGEMENT_SERVICE_UUID, MANAGEMENT_UUID, MESSAGE_GAP_S
 
 if TYPE_CHECKING:
@@ -71,10 +71,15 @@ class Adapter:
 
     Args:
         air: ``HOST:PORT`` of an air; None: this machine's own adapter.
+
+    Raises:
+        SetupError: the package for airs is missing.
     """
 
     def __init__(self, air: str | None) -> None:
         self._air = air
+        # Now and not within anybody's deadline: loading Bumble takes a second or more.
+        self._scanner_options, self._client_options = _backend(air)
         self._connecting = asyncio.Lock()
         self._scanning = asyncio.Lock()  # held while the scan starts or stops
         self._watchers: set[asyncio.Queue[Sighting]] = set()
@@ -91,7 +96,7 @@ class Adapter:
         async with self._scanning:
             if self._scanner is None:
                 with self._own_errors("cannot scan"):
-                    scanner = BleakScanner(self._on_seen, **self._backend("scanner_type"))
+                    scanner = BleakScanner(self._on_seen, **self._scanner_options)
                     await scanner.start()
                 self._scanner = scanner
             self._watchers.add(seen)
@@ -135,7 +140,7 @@ class Adapter:
                             connection.name,
                             disconnected_callback=connection.on_lost,
                             max_attempts=1,  # a second one would use the same client and the same sighting
-                            **self._backend("client_type"),
+                            **self._client_options,
                         )
                         await connection.start(client)
             except TimeoutError as error:
@@ -144,15 +149,6 @@ class Adapter:
                 if not connection.is_open:
                     await connection.close()
             return connection
-
-    def _backend(self, what: str) -> dict[str, Any]:
-        if self._air is None:
-            return {}
-        try:
-            from tinyfleet.emulator.bleak_air import air_backend  # noqa: PLC0415 - a host with a radio needs no Bumble
-        except ImportError as error:
-            raise SetupError(f"an air needs {error.name}", hint="pip install 'tinyfleet[sim]'") from error
-        return {"backend": getattr(air_backend(self._air), what)}
 
     @contextmanager
     def _own_errors(self, what: str) -> Iterator[None]:
@@ -178,6 +174,16 @@ class Adapter:
         if self._air is not None:
             return LinkClosed(f"no air at {self._air}: {reason}", hint="tinyfleet air serve starts one")
         return LinkClosed(f"no Bluetooth adapter: {reason}", hint="plug one in and power it, or name an air: ble://NAME?air=HOST:PORT")
+
+
+def _backend(air: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What bleak's scanners and clients are made with."""
+    if air is None:
+        return {}, {}
+    from tinyfleet.emulator.bleak_air import air_backend  # noqa: PLC0415 - a host with a radio needs no Bumble
+
+    backend = air_backend(air)
+    return {"backend": backend.scanner_type}, {"backend": backend.client_type}
 
 
 class Connection:
@@ -299,10 +305,13 @@ def adapter_for(air: str | None) -> Adapter:
 
     Raises:
         UsageError: that is no such address.
+        SetupError: the package for airs is missing.
     """
     if air is not None:
         host, _, port = air.rpartition(":")
         if not host or not port.isdecimal():
             raise UsageError(f"an air is HOST:PORT, got {air!r}", hint="tinyfleet air serve prints its own")
     known = _adapters.setdefault(asyncio.get_running_loop(), {})
-    return known.setdefault(air, Adapter(air))
+    if air not in known:
+        known[air] = Adapter(air)
+    return known[air]
