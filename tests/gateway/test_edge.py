@@ -12,22 +12,26 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from smp.header import OP
 
 from tests.gateway.fake_board import MODEL_ID, FakeBoard
 from tests.gateway.processes import wait_until
 from tests.host.peer import tcp_peer
+from tinyfleet.demo.broker import Broker
 from tinyfleet.device import open_device
 from tinyfleet.gateway.config import DeviceSettings, GatewayConfig, load_config
 from tinyfleet.gateway.edge import Edge, FilterSettings, Firing, PolicySettings, RuleSettings, Visibility, WindowSettings
+from tinyfleet.gateway.edge.actions import ATTEMPTS, Actions
 from tinyfleet.gateway.edge.edge import Processed, confidence
-from tinyfleet.gateway.edge.webhooks import ATTEMPTS, Webhooks
 from tinyfleet.gateway.outbox import CursorMoved, EdgeChange, NewDerived, Outbox, PulledRecord
 from tinyfleet.gateway.puller import Puller
 from tinyfleet.gateway.service import describe_edge
 from tinyfleet.gateway.status import DeviceStatus
 from tinyfleet.gateway.store_thread import StoreThread
+from tinyfleet.mqtt import MqttEndpoint, connect
+from tinyfleet.mqtt_topics import mqtt_address
 from tinyfleet_codegen.errors import ConfigError, StoreError
-from tinyfleet_codegen.wire.ids import DType
+from tinyfleet_codegen.wire.ids import Command, DType, SmpGroup
 from tinyfleet_codegen.wire.record import TOP_NONE, Record
 
 pytestmark = pytest.mark.timeout(60)
@@ -308,21 +312,68 @@ async def hook(statuses: list[int]) -> AsyncIterator[tuple[str, list[dict[str, o
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook", bodies
 
 
+@asynccontextmanager
+async def acting() -> AsyncIterator[Actions]:
+    actions = Actions("gw")
+    task = asyncio.create_task(actions.run())
+    try:
+        yield actions
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+SAID = {"version": 1, "gateway_id": "gw", "device_id": DEVICE.hex(), "rule": "fall", "seq": 7, "boot_id": 1}
+
+
 async def test_webhook_is_called_until_it_is_taken_and_then_given_up() -> None:
-    async with hook([500, 503]) as (url, bodies):
-        webhooks = Webhooks("gw")
-        task = asyncio.create_task(webhooks.run())
-        try:
-            webhooks.fire(Firing(RuleSettings(name="fall", webhook=url), {"rule": "fall", "seq": 7, "boot_id": 1}), DEVICE)
-            await wait_until(lambda: webhooks.called == 1, "the call")
-            assert bodies == [{"version": 1, "gateway_id": "gw", "device_id": DEVICE.hex(), "rule": "fall", "seq": 7, "boot_id": 1}]
-            webhooks.fire(
-                Firing(RuleSettings(name="mute", webhook="http://127.0.0.1:9/"), {"rule": "mute", "seq": 8, "boot_id": 1}), DEVICE
-            )
-            await wait_until(lambda: webhooks.given_up == 1, f"{ATTEMPTS} attempts", timeout_s=30)
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    async with hook([500, 503]) as (url, bodies), acting() as actions:
+        actions.fire(Firing(RuleSettings(name="fall", webhook=url), {"rule": "fall", "seq": 7, "boot_id": 1}), DEVICE)
+        await wait_until(lambda: actions.done == 1, "the call")
+        assert bodies == [SAID]
+        actions.fire(Firing(RuleSettings(name="mute", webhook="http://127.0.0.1:9/"), {"rule": "mute", "seq": 8, "boot_id": 1}), DEVICE)
+        await wait_until(lambda: actions.given_up == 1, f"{ATTEMPTS} attempts", timeout_s=30)
+
+
+async def test_rule_publishes_to_a_broker_that_comes_late(tmp_path: Path) -> None:
+    broker = await asyncio.to_thread(Broker, tmp_path / "broker")
+    try:
+        host, port, _ = mqtt_address(broker.url)
+        listener = await connect(MqttEndpoint(host, port), client_id="site")
+        await listener.subscribe("hall/alarm")
+        async with acting() as actions:
+            rule = RuleSettings(name="fall", mqtt=broker.url, topic="hall/alarm")
+            actions.fire(Firing(rule, {"rule": "fall", "seq": 7, "boot_id": 1}), DEVICE)
+            topic, payload = await listener.receive()
+            assert (topic, json.loads(payload)) == ("hall/alarm", SAID)
+            await listener.close()
+            await asyncio.to_thread(broker.stop)
+            actions.fire(Firing(rule, {"rule": "fall", "seq": 8, "boot_id": 1}), DEVICE)
+            await asyncio.to_thread(broker.start)
+            await wait_until(lambda: actions.done == 2, "the broker's answer", timeout_s=30)
+    finally:
+        await asyncio.to_thread(broker.stop)
+
+
+async def test_rule_commands_the_device_once_its_detection_is_committed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    board = FakeBoard()
+    asked: list[dict[str, object]] = []
+
+    def sampling(request: dict[str, object]) -> dict[str, object]:
+        asked.append(request)
+        return {"running": True, "answers": 0, "late": 0, "max_gap_us": 0}
+
+    board.handlers[(OP.WRITE, int(SmpGroup.TINYFLEET), int(Command.SAMPLING))] = sampling
+    board.produce(20)
+    edge = Edge(rules=[RuleSettings(name="faster", cooldown_s=3600.0, sample_period_ms=10)])
+    async with tcp_peer(board) as (url, _), pulling(tmp_path, url, edge) as (store, status):
+        await wait_until(lambda: bool(asked), "the command")
+        assert asked == [{"period_ms": 10, "seed": 0, "count": 0}]
+        await wait_until(lambda: status.pulled == 20, "the rest")
+        batch = await store.call(lambda outbox: outbox.batch("http", 100, 2**20))
+    assert [json.loads(d.body)["rule"] for d in batch.derived] == ["faster"]
+    assert len(asked) == 1 and status.failures == 0
+    assert "given up" not in caplog.text
 
 
 CONFIG = """
@@ -379,6 +430,8 @@ def test_check_says_what_leaves_and_what_does_not(tmp_path: Path, tables: str, l
         ('[policy]\nlatency = "secret"\n', "policy.latency = 'secret'"),
         ('[[rule]]\nname = "a"\nwebhook = "ftp://x"\n', "rule[0].webhook = 'ftp://x'"),
         ('[[rule]]\nname = "a"\n[[rule]]\nname = "a"\n', "rule[1].name = 'a': allowed: each one once"),
+        ('[[rule]]\nname = "a"\ntopic = "x"\n', "rule[0].topic = 'x': allowed: together with mqtt"),
+        ('[[rule]]\nname = "a"\nmqtt = "mqtts://x"\n', "rule[0].mqtt = 'mqtts://x'"),
         ("[window]\nlength = 3\n", "window.length: unknown key"),
     ],
 )

@@ -168,6 +168,7 @@ def _contradictions(config: GatewayConfig) -> list[str]:
         lines.append(f"outbox.tpm_tcti = {outbox.tpm_tcti!r}: allowed: only with encrypt = 'tpm2'")
     if config.version == 1 and len(config.sink) > 1:
         lines.append("version = 1: allowed: 2 where there is more than one sink")
+    lines += [f"rule[{index}].{problem}" for index, rule in enumerate(config.rule) if (problem := rule.problem())]
     if config.policy.output is Visibility.SUMMARY:
         lines.append("policy.output = 'summary': allowed: 'raw' or 'never'; a tensor has no summary")
     names = (

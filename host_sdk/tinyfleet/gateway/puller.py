@@ -144,11 +144,22 @@ class Puller:
                     since = await self._cursor(boot)
                     continue
                 since = results.next
+                await self._command(device, processed.firings)
             self._status.state = "connected"
             self._status.last_pull_s = time.time()
             self._backoff.reset()
             if not records:
                 await asyncio.sleep(self._settings.poll_s)
+
+    async def _command(self, device: Device, firings: list[Firing]) -> None:
+        """What rules want of the device itself; once, because it is what they wanted then."""
+        for firing in firings:
+            if firing.rule.sample_period_ms is None:
+                continue
+            try:
+                await device.sample(firing.rule.sample_period_ms)
+            except TinyfleetError as error:
+                log.error("command given up rule=%s url=%s error=%s", firing.rule.name, self._settings.url, error)
 
     async def _identify(self, device: Device) -> _Boot:
         """Ask who answers, on which boot, at what time, with which model."""

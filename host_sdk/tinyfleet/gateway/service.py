@@ -16,7 +16,7 @@ from tinyfleet.data_dir import held_data_dir
 from tinyfleet.database import sync_folder
 from tinyfleet.gateway.config import DeviceSettings, GatewayConfig
 from tinyfleet.gateway.edge import Edge, Visibility
-from tinyfleet.gateway.edge.webhooks import Webhooks
+from tinyfleet.gateway.edge.actions import Actions
 from tinyfleet.gateway.outbox import OUTBOX_FILE, NewDerived, Outbox, SinkPlace, WhenFull, inspect_outbox
 from tinyfleet.gateway.puller import DeviceOpener, Puller
 from tinyfleet.gateway.seal import KeySource, key_from_file, key_from_tpm
@@ -80,7 +80,7 @@ class Gateway:
         self._pullings: dict[str, _Pulling] = {}
         self._claims: dict[bytes, str] = {}
         self._edge = open_edge(config)
-        self._webhooks = Webhooks(config.gateway.id)
+        self._actions = Actions(config.gateway.id)
 
     def stop(self) -> None:
         """Ask :meth:`run` to end; from the loop's thread, for example in a signal handler."""
@@ -106,7 +106,7 @@ class Gateway:
         data_dir = self._config.data_dir
         with held_data_dir(data_dir, what="gateway"):
             writing = asyncio.create_task(_write_status(self._status, data_dir), name="status")
-            calling = asyncio.create_task(self._webhooks.run(), name="webhooks")
+            calling = asyncio.create_task(self._actions.run(), name="actions")
             try:
                 while not self._is_stopping:
                     await self._relay(on_ready)
@@ -255,7 +255,7 @@ class Gateway:
                 status = DeviceStatus(settings.url, round_trips=self._status.round_trips, inferences=self._status.inferences)
                 puller = Puller(
                     settings, opener=self._opener, store=store, on_commit=self._wake, claims=self._claims, status=status,
-                    edge=self._edge, on_firing=self._webhooks.fire,
+                    edge=self._edge, on_firing=self._actions.fire,
                 )  # fmt: skip
                 task = asyncio.create_task(puller.run(), name=f"puller {settings.url}")
                 self._pullings[settings.url] = _Pulling(settings, status, task)
@@ -299,9 +299,7 @@ def describe_edge(config: GatewayConfig) -> list[str]:
         lines.append(f"never leaves this gateway: {', '.join(stays)}")
     if summed:
         lines.append(f"leaves only in sums: {', '.join(summed)}")
-    lines += [
-        f"rule {r.name}: {r.count} within {r.within_s:g} s, {'POST ' + r.webhook if r.webhook else 'a detection'}" for r in config.rule
-    ]
+    lines += [f"rule {r.name}: {r.count} within {r.within_s:g} s, {r.does()}" for r in config.rule]
     return lines
 
 

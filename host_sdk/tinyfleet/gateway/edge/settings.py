@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from tinyfleet.mqtt_topics import mqtt_address
+
 Class = Annotated[int, Field(ge=0, le=254)]
 Confidence = Annotated[float, Field(ge=0, le=1)]
 
@@ -72,6 +74,12 @@ def _webhook(url: str) -> str:
     return url
 
 
+def _broker(url: str) -> str:
+    if mqtt_address(url)[2]:
+        raise ValueError("not such a URL")
+    return url
+
+
 class RuleSettings(_Table):
     """``[[rule]]``: what the gateway does by itself, with or without a cloud."""
 
@@ -86,4 +94,28 @@ class RuleSettings(_Table):
     webhook: Annotated[str, AfterValidator(_webhook)] | None = Field(
         default=None, description="http:// or https:// URL that gets a POST, without user and password"
     )
-    webhook_timeout_s: float = Field(default=5.0, ge=0.1, le=60, description="seconds for one attempt, 0.1 to 60")
+    mqtt: Annotated[str, AfterValidator(_broker)] | None = Field(
+        default=None, description="mqtt://HOST[:PORT], a broker of the site without TLS, user and password"
+    )
+    topic: str | None = Field(
+        default=None, pattern=r"^[^#+\x00]{1,256}$", description="where to publish, 1 to 256 characters without # and +"
+    )
+    sample_period_ms: int | None = Field(
+        default=None, ge=0, le=60_000, description="command to the device: measure every so many milliseconds, 1 to 60000; 0: stop"
+    )
+    timeout_s: float = Field(default=5.0, ge=0.1, le=60, description="seconds for one attempt, 0.1 to 60")
+
+    def problem(self) -> str | None:
+        """What is wrong between keys that are each right."""
+        if (self.mqtt is None) != (self.topic is None):
+            return f"topic = {self.topic!r}: allowed: together with mqtt"
+        return None
+
+    def does(self) -> str:
+        """What it does besides a detection, for people."""
+        does = [
+            f"POST {self.webhook}" if self.webhook else "",
+            f"publish to {self.mqtt} {self.topic}" if self.mqtt else "",
+            "" if self.sample_period_ms is None else f"tell the device to measure every {self.sample_period_ms} ms",
+        ]
+        return ", ".join(text for text in does if text) or "a detection"
