@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     bench.command("outbox", epilog="Example: tinyfleet bench outbox --queued 100000")(bench_outbox_command)
     bench.command("link", epilog="Example: tinyfleet bench link kws_ref_model.tflite --board mps2_an386")(bench_link_command)
     bench.command("ble", epilog="Example: tinyfleet bench ble --boot build/signed --board mps2_an386")(bench_ble_command)
+    bench.command("swap", epilog="Example: tinyfleet bench swap ad01_int8.tflite --board mps2_an386")(bench_swap_command)
     app.add_typer(bench, name="bench")
 
 
@@ -177,6 +178,42 @@ def bench_ble_command(
             ("pulled", pulled),
         ]
     )
+
+
+def bench_swap_command(
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL.tflite...", help="Models to swap; each has a build of its own.")],
+    board: Annotated[str, typer.Option(help="Emulated board that takes models.")] = "mps2_an386",
+    as_json: JsonFlag = False,
+) -> None:
+    """Longest time between two answers while a package of the same model is proved and takes over, and the size of a delta.
+
+    The delta is for other weights in the last layer alone. Times are the emulator's: instructions, not cycles.
+    """
+    from tinyfleet.bench.swap import bench_swap  # noqa: PLC0415 - keeps --help fast
+    from tinyfleet_codegen.package import load_package  # noqa: PLC0415
+
+    results = []
+    for model in models:
+        figures = bench_swap(load_package(model), board)
+        results.append(asdict(figures) | {"gap_inferences": figures.gap_inferences})
+        if as_json:
+            continue
+        delta = (
+            "does not pay"
+            if figures.delta_bytes is None
+            else f"{figures.delta_bytes:,} bytes, {figures.delta_bytes / figures.package_bytes:.1%}"
+        )
+        gap = f"{figures.max_gap_us} us = {figures.gap_inferences:.2f} inferences of {figures.latency_us} us, every {figures.period_ms} ms"
+        print_facts(
+            [
+                ("model", f"{figures.model} on {figures.board}"),
+                ("package", f"{figures.package_bytes:,} bytes"),
+                ("delta", f"{delta}; the last layer is {figures.head_share:.1%} of the constants"),
+                ("longest gap", f"{gap}; {figures.answers} answers, {figures.late} late"),
+            ]
+        )
+    if as_json:
+        print_json(results)
 
 
 _HEADER = (
