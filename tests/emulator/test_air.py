@@ -18,6 +18,9 @@ import pytest
 from bleak import BleakClient, BleakScanner
 from bleak.backends.device import BLEDevice
 from bleak.exc import BleakError
+from bumble.core import AdvertisingData
+from bumble.device import AdvertisingType
+from bumble.hci import OwnAddressType
 
 from tests.support.ble_peripheral import LONG_BYTES, LONG_VALUE, SINK, TICKER, ReferencePeripheral, reference_peripheral
 from tinyfleet.emulator.air import Air, AirFaults, load_faults, serve_air
@@ -128,6 +131,20 @@ async def test_end_of_the_peripherals_process_is_the_loss_of_the_link(air: Air) 
         client = await connected(air)
         client._backend.set_disconnected_callback(gone.set)
     await asyncio.wait_for(gone.wait(), 1)
+    await client.disconnect()
+
+
+async def test_peripheral_with_a_public_address_gets_and_sends_packets(air: Air, peripheral: ReferencePeripheral) -> None:
+    device = peripheral.device
+    await device.stop_advertising()
+    name = bytes(AdvertisingData([(AdvertisingData.COMPLETE_LOCAL_NAME, b"tf-01234")]))
+    await device.start_advertising(
+        AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE, own_address_type=OwnAddressType.PUBLIC, advertising_data=name
+    )
+    client = await connected(air)
+    assert client.address == device.public_address.to_string(False)
+    await client.write_gatt_char(SINK, b"there", response=True)
+    assert peripheral.written == [b"there"]
     await client.disconnect()
 
 
