@@ -18,6 +18,7 @@ from tinyfleet.device_keys import ENVIRONMENT, new_key
 from tinyfleet.emulator import EmulatedBoard
 from tinyfleet.emulator.air import ThreadedAir, serve_air
 from tinyfleet.link.ble import AIR_ENVIRONMENT
+from tinyfleet_codegen.errors import LinkError
 
 SEED = 20261126
 LOSSES = 6
@@ -40,6 +41,16 @@ async def feed(board: EmulatedBoard, windows: int) -> BoardCount:
     return BoardCount(hello.device_id, hello.boot_id, stats.records)
 
 
+async def asks_through_gateway(url: str) -> bytes:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                async with open_device(url) as device:
+                    return (await device.hello()).device_id
+            except LinkError:  # the gateway is about to connect again
+                await asyncio.sleep(0.1)
+
+
 async def disturb(air: ThreadedAir) -> None:
     """Lose all links, again and again."""
     chance = random.Random(SEED)
@@ -51,7 +62,7 @@ async def disturb(air: ThreadedAir) -> None:
 @pytest.mark.parametrize(
     ("boards", "windows"),
     [
-        pytest.param(2, 200, marks=pytest.mark.timeout(120)),
+        pytest.param(2, 200, marks=pytest.mark.timeout(300)),
         pytest.param(8, 1000, marks=[pytest.mark.full, pytest.mark.timeout(900)]),
     ],
 )
@@ -71,6 +82,9 @@ async def test_boards_in_the_air_are_pulled_without_loss(
                 disturbing = asyncio.create_task(disturb(air))
                 produced = [await feed(board, windows) for board in fleet]
                 await disturbing
+                # A board has room for one host in the air: others come through the gateway that holds it.
+                for board in fleet:
+                    assert await asks_through_gateway(f"ble://{board.device_id.hex()}") == board.device_id
             async with running_gateway(config):
                 everything = partial(cloud.has, stored=boards * windows)
                 await wait_until(everything, "all records in the cloud", timeout_s=60.0 + 0.05 * boards * windows)

@@ -52,7 +52,7 @@ class DeviceSettings(_Table):
     """``[[device]]``: one port behind which a device answers."""
 
     url: Annotated[str, AfterValidator(_device_url)] = Field(
-        description="serial:///dev/ttyACM0, tcp://HOST:PORT, emu://BOARD?elf=FILE or memory://?model=DIR"
+        description="serial:///dev/ttyACM0, tcp://HOST:PORT, ble://NAME, emu://BOARD?elf=FILE or memory://?model=DIR"
     )
     timeout_s: float = Field(default=5.0, ge=0.1, le=120, description="seconds for one request, 0.1 to 120")
     poll_s: float = Field(default=0.5, ge=0.01, le=3600, description="seconds between pulls when there is nothing new, 0.01 to 3600")

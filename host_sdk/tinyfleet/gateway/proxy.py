@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from tinyfleet.device import Device, open_device
-from tinyfleet.link.opening import PIPES
 from tinyfleet.link.shared import VERSION, Greeting, is_private, read_message, socket_path
 from tinyfleet_codegen.errors import LinkClosed, TinyfleetError
 
@@ -32,10 +31,7 @@ def open_port(url: str, *, timeout_s: float = 5.0) -> AbstractAsyncContextManage
 
 @asynccontextmanager
 async def shared(device: Device) -> AsyncIterator[None]:
-    """Serve a socket for the device, if its port has room for one host only; where that cannot be, say so in the log and go on."""
-    if device.url.partition(":")[0] not in PIPES:
-        yield
-        return
+    """Serve a socket for the device, whose port, or place in the air, has room for one host; where that cannot be, say so and go on."""
     path = socket_path(device.url)
     serving: set[asyncio.Task[None]] = set()
 

@@ -39,7 +39,7 @@ async def open_link(url: str, *, timeout_s: float = 5.0, own_port: bool = False)
     Args:
         url: See the table in :mod:`tinyfleet.link`.
         timeout_s: Deadline for opening it.
-        own_port: The port itself, or nothing. So it is over the air in any case: there a device has room for several hosts.
+        own_port: The port itself, or the device in the air itself, or nothing: not through a gateway that holds it.
 
     Raises:
         UsageError: the URL makes no sense.
@@ -48,7 +48,7 @@ async def open_link(url: str, *, timeout_s: float = 5.0, own_port: bool = False)
     """
     scheme, parsed = _parse(url)
     async with AsyncExitStack() as stack:
-        link: Link | None = await open_shared(url, timeout_s) if scheme in PIPES and not own_port else None
+        link: Link | None = None if own_port else await open_shared(url, timeout_s)
         if link is None:
             link = await OPENERS[scheme](parsed, timeout_s, stack)
         stack.push_async_callback(link.disconnect)
