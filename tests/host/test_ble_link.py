@@ -25,7 +25,7 @@ from tinyfleet.smp.requests import EchoRequest
 from tinyfleet_codegen.errors import AccessError, LinkClosed, LinkLost, LinkTimeout, UsageError
 from tinyfleet_codegen.wire.ble import MESSAGE_GAP_S, name_of
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(60)
 
 ID = bytes.fromhex("3fa2b0c1d2e3f405162738495a6b7c8d")
 TWIN = bytes.fromhex("3fa2bffffffffffffffffffffffffffe")  # of the same name
