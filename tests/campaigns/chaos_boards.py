@@ -61,7 +61,14 @@ class ChaosBoard:
         self.kills += 1
 
     async def rest(self) -> None:
-        """Stop measuring, so that all can be delivered; the line is cut once for that."""
+        """Stop measuring, so that all can be delivered; the line is cut once for that.
+
+        It makes one more record first: a boot without any tells nobody that the one before has ended.
+        """
+        made = len(self.trace().records)
+        async with asyncio.timeout(_TIMEOUT_S):
+            while len(self.trace().records) == made:  # noqa: ASYNC110 - the file is the only sign
+                await asyncio.sleep(0.1)
         self.line.lead_to(None)
         await self._ask(0)
         self.line.lead_to(self._port)
