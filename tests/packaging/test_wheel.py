@@ -30,7 +30,7 @@ EXTRAS = {
     "build": ["tinyfleet.platformio_build", "platformio", "SCons"],
     "cloud": ["tinyfleet.cloud", "fastapi", "uvicorn"],
     "gateway": ["tinyfleet.gateway", "prometheus_client", "datasketches"],
-    "mqtt": ["aiomqtt", "paho.mqtt", "google.protobuf"],
+    "mqtt": ["paho.mqtt", "google.protobuf"],
     "kafka": ["confluent_kafka"],
     "opcua": ["asyncua"],
     "parquet": ["pyarrow.parquet"],
