@@ -21,18 +21,20 @@ class Ports:
     Attributes:
         replay: For who feeds recordings and looks at the end.
         gateway: For the gateway.
+        through_gateway: Whether who feeds reaches the board through the gateway alone.
     """
 
     replay: str
     gateway: str
+    through_gateway: bool = False
 
 
 @asynccontextmanager
 async def open_ports(site: Site) -> AsyncIterator[Ports]:
     """The ports, as long as the body runs.
 
-    On a serial line both hosts share it. In the air the gateway has the board for itself, in sessions with a key that the board got over
-    its wire; recordings come by the wire, as measurements do.
+    On a serial line both hosts share it. In the air there is room for one host: the gateway, in sessions with a key that the board got over
+    its wire; recordings go through the gateway, as with any other program of its user.
 
     Raises:
         LinkError: the board does not answer.
@@ -45,7 +47,7 @@ async def open_ports(site: Site) -> AsyncIterator[Ports]:
         async with open_device(site.board_url) as device:
             with new_key(site.device_id) as key:
                 await device.provision(key)
-        yield Ports(site.board_url, site.ble_url)
+        yield Ports(site.ble_url, site.ble_url, through_gateway=True)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 
 from tinyfleet.demo.timeline import Timeline
 from tinyfleet.device import Device, Hello, ModelInfo, Stats, open_device
+from tinyfleet.link.shared import socket_path
 from tinyfleet.train import Recording
 from tinyfleet_codegen.errors import TinyfleetError
 
@@ -84,12 +85,14 @@ async def relay_with_kills(
     processes: RelayProcesses,
     timeline: Timeline,
     *,
+    through_gateway: bool = False,
     on_progress: Callable[[int, int, str], None],
 ) -> RelayResult:
     """Replay all recordings in three parts, kill the cloud in the second and the gateway in the third.
 
     Args:
         url: The board, shared with the gateway, which runs already, as the cloud does.
+        through_gateway: The gateway alone has the board; it is reached through it.
         on_progress: Called with (samples replayed, samples in all, what happens).
 
     Raises:
@@ -111,7 +114,9 @@ async def relay_with_kills(
             on_progress(done, total, f"recording {recording.stream}")
 
     parts = _in_three(recordings)
-    async with open_device(url, timeout_s=DEVICE_TIMEOUT_S, own_port=True) as device, _sampled(timeline, processes.waiting):
+    if through_gateway:
+        await _until(socket_path(url).exists, "the gateway to hold the board", ARRIVAL_DEADLINE_S)
+    async with open_device(url, timeout_s=DEVICE_TIMEOUT_S, own_port=not through_gateway) as device, _sampled(timeline, processes.waiting):
         hello, model_info = await device.hello(), await device.model_info()
         happens("replay begins")
         await replay(device, parts[0])
@@ -132,9 +137,9 @@ async def relay_with_kills(
             await asyncio.to_thread(processes.kill_gateway)
             undelivered = processes.waiting()
             happens("gateway killed")
-        processes.thaw_cloud()
-        await asyncio.to_thread(processes.start_gateway)
-        happens("gateway restarted")
+            processes.thaw_cloud()
+            await asyncio.to_thread(processes.start_gateway)
+            happens("gateway restarted")
 
         stats = await device.stats()
         drained = f"the gateway to pull and deliver all {stats.records} records"

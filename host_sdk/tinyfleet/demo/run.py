@@ -136,7 +136,9 @@ class _Demo:
                 await asyncio.to_thread(site.start_gateway)
                 done(f"{BOARD} {site.device_id.hex()[:8]}, {site.cloud_url}")
             with self._step("replay, kill cloud and gateway") as done:
-                relay = await relay_with_kills(ports.replay, trained.replay, site, timeline, on_progress=self._display.advance)
+                relay = await relay_with_kills(
+                    ports.replay, trained.replay, site, timeline, through_gateway=ports.through_gateway, on_progress=self._display.advance
+                )
                 queued = f"{relay.outbox_depth_at_cloud_kill} and {relay.undelivered_at_gateway_kill} queued at the kills"
                 done(f"{relay.stats.records} records, {queued}")
             with self._step("audit the cloud") as done:

@@ -19,11 +19,12 @@ from typing import Self
 from smp.header import Header
 
 from tinyfleet.link.link import Link
-from tinyfleet_codegen.errors import LinkClosed, LinkTimeout, ProtocolError
+from tinyfleet_codegen.errors import LinkClosed, LinkLost, LinkTimeout, ProtocolError
 
 ENVIRONMENT = "TINYFLEET_PORTS"
 VERSION = 1
 _GREETING_BYTES = 4096
+_RENEW_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,30 @@ class SharedLink(Link):
         self._reader = reader
         self._writer = writer
         self._greeting = greeting
+        self._is_lost = False
         self.is_in_session = greeting.in_session
+
+    async def renew(self, timeout_s: float) -> None:
+        """Wait for the device to be shared again: its holder may restart, or connect to it anew. See :class:`Link`."""
+        if not self._is_lost:
+            return
+        await self.disconnect()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (again := await open_shared(self.url, timeout_s)) is None:  # noqa: ASYNC110 - nothing tells when a socket appears
+                    await asyncio.sleep(_RENEW_POLL_S)
+        except TimeoutError as error:
+            raise LinkTimeout(
+                f"no program holds {self.url} any more, for {timeout_s:g} s", hint="did its gateway stop? try again"
+            ) from error
+        if again.is_in_session != self.is_in_session:
+            await again.disconnect()
+            raise LinkClosed(f"the program that holds {self.url} speaks to it in {'a' if again.is_in_session else 'no'} session now")
+        self._reader, self._writer, self._greeting, self._is_lost = again._reader, again._writer, again._greeting, False
+
+    def _lost(self, why: str) -> LinkLost:
+        self._is_lost = True
+        return LinkLost(f"the program that holds {self.url} {why}")
 
     async def disconnect(self) -> None:
         """Leave the port to its holder."""
@@ -100,14 +124,14 @@ class SharedLink(Link):
             self._writer.write(data)
             await self._writer.drain()
         except OSError as error:
-            raise LinkClosed(f"the program that holds {self.url} is gone") from error
+            raise self._lost("is gone") from error
 
     async def receive(self) -> bytes:
         """See :class:`Link`."""
         try:
             return await read_message(self._reader)
         except (OSError, asyncio.IncompleteReadError) as error:
-            raise LinkClosed(f"the program that holds {self.url} is gone, or has lost the device") from error
+            raise self._lost("is gone, or has lost the device") from error
 
     @property
     def most_under_way(self) -> int:
