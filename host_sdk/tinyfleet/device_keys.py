@@ -27,6 +27,20 @@ def keys_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tinyfleet" / "device-keys"
 
 
+@contextlib.contextmanager
+def keys_in(folder: Path) -> Iterator[None]:
+    """Keep keys there meanwhile, in this process and in those that it starts: they are a demo's or a measurement's, not the user's."""
+    before = os.environ.get(ENVIRONMENT)
+    os.environ[ENVIRONMENT] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ENVIRONMENT]
+        else:
+            os.environ[ENVIRONMENT] = before
+
+
 def load_keys(device_id: bytes) -> tuple[bytes, ...]:
     """The keys of a device, 32 bytes each, likeliest first; none when this host has none.
 

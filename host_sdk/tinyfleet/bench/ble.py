@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -21,7 +20,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from tinyfleet.device import Device, open_device
-from tinyfleet.device_keys import ENVIRONMENT, new_key
+from tinyfleet.device_keys import keys_in, new_key
 from tinyfleet.emulator import EmulatedBoard, create_nvm
 from tinyfleet.emulator.air import ThreadedAir, serve_air
 from tinyfleet.image import find_factory_image, write_factory_slot
@@ -78,7 +77,7 @@ def bench_ble(boot: Path, board: str, *, boards: int = 8, rounds: int = 5) -> Bl
     Raises:
         LinkError, DeviceError, ...: see :func:`tinyfleet.device.open_device`.
     """
-    with TemporaryDirectory(prefix="tinyfleet-ble-") as folder, own_keys(Path(folder) / "keys"), serve_air() as air, ExitStack() as running:
+    with TemporaryDirectory(prefix="tinyfleet-ble-") as folder, keys_in(Path(folder) / "keys"), serve_air() as air, ExitStack() as running:
         started = time.monotonic()
         emulated = [running.enter_context(start_on_air(board, boot, Path(folder) / f"{index}.nvm", air)) for index in range(boards)]
         advertising_s = wait_until_advertising(air, boards) - started
@@ -177,17 +176,3 @@ async def _pull(device: Device) -> int:
         count += len(page.records)
         since = page.next
     return count
-
-
-@contextmanager
-def own_keys(folder: Path) -> Iterator[None]:
-    """Keys of the measured boards go to a folder of their own."""
-    before = os.environ.get(ENVIRONMENT)
-    os.environ[ENVIRONMENT] = str(folder)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[ENVIRONMENT]
-        else:
-            os.environ[ENVIRONMENT] = before

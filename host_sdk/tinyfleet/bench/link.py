@@ -20,9 +20,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from urllib.parse import urlencode
 
-from tinyfleet.bench.ble import own_keys
 from tinyfleet.device import Device, open_device
-from tinyfleet.device_keys import new_key
+from tinyfleet.device_keys import keys_in, new_key
 from tinyfleet.emulator import EmulatedBoard, create_nvm
 from tinyfleet.image import find_factory_image, write_factory_slot
 from tinyfleet.ota import push_firmware
@@ -74,7 +73,7 @@ def bench_link(package: ModelPackage, board: str, *, rounds: int = 3) -> list[Li
     Raises:
         CompileError, BuildError, LinkError, DeviceError: see :mod:`tinyfleet_codegen.errors`.
     """
-    with TemporaryDirectory(prefix="tinyfleet-link-") as name, own_keys(Path(name) / "keys"):
+    with TemporaryDirectory(prefix="tinyfleet-link-") as name, keys_in(Path(name) / "keys"):
         folder = Path(name)
         for target in (board, "host"):
             compile_model(package, target, folder / target, swap_arena_bytes=SWAP_ARENA_BYTES)

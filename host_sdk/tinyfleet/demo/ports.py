@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from tinyfleet.demo.shared_port import share_port
 from tinyfleet.demo.site import Site
 from tinyfleet.device import open_device
-from tinyfleet.device_keys import ENVIRONMENT, new_key
+from tinyfleet.device_keys import keys_in, new_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +41,8 @@ async def open_ports(site: Site) -> AsyncIterator[Ports]:
         async with share_port(site.board_url) as url:
             yield Ports(url, url)
         return
-    with _keys_in(site.keys):
+    with keys_in(site.keys):
         async with open_device(site.board_url) as device:
             with new_key(site.device_id) as key:
                 await device.provision(key)
         yield Ports(site.ble_url, site.ble_url, through_gateway=True)
-
-
-@contextmanager
-def _keys_in(folder: Path) -> Iterator[None]:
-    """Keep keys there, in this process and in those that it starts: they are the demo's and not the user's."""
-    before = os.environ.get(ENVIRONMENT)
-    os.environ[ENVIRONMENT] = str(folder)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[ENVIRONMENT]
-        else:
-            os.environ[ENVIRONMENT] = before
