@@ -1,6 +1,10 @@
-"""What a test run says about itself."""
+"""What a test run says about itself, and a folder for what must have a short path."""
 
 from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,3 +28,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not found:
         names = ", ".join(f"{m.file} ({m.sha256_start}...)" for m in mlperf.MODELS)
         terminalreporter.write_line(f"  set {mlperf.VARIABLE} to a folder that holds {names}")
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder for sockets, whose paths have room for 107 bytes: ``tmp_path`` has names of tests in it."""
+    with tempfile.TemporaryDirectory(prefix="tf-") as name:
+        yield Path(name)

@@ -18,8 +18,9 @@ import pytest
 from hil_tests.conftest import BOARD, StartBoard
 from tinyfleet.device import connect, open_device
 from tinyfleet.emulator import EmulatedBoard
-from tinyfleet.link import open_link
 from tinyfleet.link.framing import encode_message
+from tinyfleet.link.link import ConsoleLink
+from tinyfleet.link.opening import open_pipe
 from tinyfleet.platformio_build import FirmwareBuild
 from tinyfleet.smp.client import DeviceClient
 from tinyfleet.smp.requests import ParamsRequest
@@ -103,10 +104,11 @@ def test_request_sent_before_the_board_listens_is_answered(firmware: Callable[[s
 @pytest.mark.timeout(60)
 async def test_no_byte_of_a_host_is_a_command_to_the_emulator(start_board: StartBoard) -> None:
     """0x01 is QEMU's escape by default: with x behind it the board would be gone, and any other pair would not arrive."""
-    async with open_link(start_board().url) as link:
+    url = start_board().url
+    async with open_pipe(url) as pipe:
         for byte in range(256):
-            await link.pipe.write(bytes([1, byte]))
-        assert await DeviceClient(link, 5.0).ask(ParamsRequest(), repeatable=True)
+            await pipe.write(bytes([1, byte]))
+        assert await DeviceClient(ConsoleLink(url, pipe), 5.0).ask(ParamsRequest(), repeatable=True)
 
 
 @pytest.mark.timeout(60)

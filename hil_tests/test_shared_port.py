@@ -38,10 +38,10 @@ WINDOWS = 40
 
 
 @pytest.fixture(autouse=True)
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def folders(tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys and sockets of this test alone."""
     monkeypatch.setenv(KEYS, str(tmp_path / "keys"))
-    monkeypatch.setenv(PORTS, str(tmp_path / "ports"))
+    monkeypatch.setenv(PORTS, str(short_folder / "ports"))
 
 
 async def replay(device: Device, stream: int) -> BoardCount:

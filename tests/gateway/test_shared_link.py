@@ -20,9 +20,9 @@ pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(autouse=True)
-def ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def ports(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sockets of this test alone."""
-    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "ports"))
+    monkeypatch.setenv(ENVIRONMENT, str(short_folder / "ports"))
 
 
 @asynccontextmanager
