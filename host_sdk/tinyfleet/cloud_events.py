@@ -11,7 +11,6 @@ One record, derived record or loss report is one event; a delivery is a batch of
 from __future__ import annotations
 
 import base64
-import binascii
 import enum
 import io
 import json
@@ -22,7 +21,7 @@ import cbor2
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from tinyfleet.telemetry import Batch, DerivedEnvelope, Envelope, LossReport, RecordIdentity, format_utc, parse_utc
+from tinyfleet.telemetry import Batch, DerivedEnvelope, Envelope, LossReport, checked_envelope, format_utc, parse_utc
 from tinyfleet_codegen.errors import ProtocolError
 from tinyfleet_codegen.wire.record import HEADER_BYTES, MAX_OUTPUT_BYTES, decode_record
 
@@ -79,16 +78,7 @@ def record_event(envelope: Envelope, encoding: Encoding) -> dict[str, Any]:
     e, i = envelope, envelope.identity
     record = decode_record(e.record)
     device = i.device_id.hex()
-    event: dict[str, Any] = {
-        "specversion": "1.0",
-        "type": RECORD_TYPE,
-        "source": f"urn:tinyfleet:device:{device}",
-        "id": f"{i.boot_id}/{i.seq}",
-        "dataschema": SCHEMA,
-    }
-    if e.time_utc_us is not None:
-        event["time"] = format_utc(e.time_utc_us)
-    event["data"] = {
+    data = {
         "gateway_id": e.gateway_id,
         "outbox_id": e.outbox_id.hex(),
         "entry": e.entry,
@@ -104,23 +94,14 @@ def record_event(envelope: Envelope, encoding: Encoding) -> dict[str, Any]:
         "top": record.top,
         "record": _bytes(e.record, encoding),
     }
-    return event
+    return _event(RECORD_TYPE, f"urn:tinyfleet:device:{device}", f"{i.boot_id}/{i.seq}", data, e.time_utc_us)
 
 
 def derived_event(envelope: DerivedEnvelope) -> dict[str, Any]:
     """A derived record as an event."""
     e = envelope
     outbox = e.outbox_id.hex()
-    event: dict[str, Any] = {
-        "specversion": "1.0",
-        "type": DERIVED_TYPE,
-        "source": f"urn:tinyfleet:outbox:{outbox}",
-        "id": f"{e.kind}/{e.number}",
-        "dataschema": SCHEMA,
-    }
-    if e.time_utc_us is not None:
-        event["time"] = format_utc(e.time_utc_us)
-    event["data"] = {
+    data = {
         "gateway_id": e.gateway_id,
         "outbox_id": outbox,
         "entry": e.entry,
@@ -135,29 +116,28 @@ def derived_event(envelope: DerivedEnvelope) -> dict[str, Any]:
         "model_id": None if e.model_id is None else e.model_id.hex(),
         "body": from_json(e.body),
     }
-    return event
+    return _event(DERIVED_TYPE, f"urn:tinyfleet:outbox:{outbox}", f"{e.kind}/{e.number}", data, e.time_utc_us)
 
 
 def loss_event(loss: LossEvent) -> dict[str, Any]:
     """Totals of what one outbox will never deliver of one boot; a later one replaces an earlier one."""
     r = loss.report
     outbox, device = loss.outbox_id.hex(), r.device_id.hex()
-    return {
-        "specversion": "1.0",
-        "type": LOSS_TYPE,
-        "source": f"urn:tinyfleet:outbox:{outbox}",
-        "id": f"loss/{device}/{r.boot_id}/{r.lost}/{r.dropped}/{r.filtered}",
-        "dataschema": SCHEMA,
-        "data": {
-            "gateway_id": loss.gateway_id,
-            "outbox_id": outbox,
-            "device_id": device,
-            "boot_id": r.boot_id,
-            "lost": r.lost,
-            "dropped": r.dropped,
-            "filtered": r.filtered,
-        },
+    data = {
+        "gateway_id": loss.gateway_id,
+        "outbox_id": outbox,
+        "device_id": device,
+        "boot_id": r.boot_id,
+        "lost": r.lost,
+        "dropped": r.dropped,
+        "filtered": r.filtered,
     }
+    return _event(LOSS_TYPE, f"urn:tinyfleet:outbox:{outbox}", f"loss/{device}/{r.boot_id}/{r.lost}/{r.dropped}/{r.filtered}", data)
+
+
+def _event(kind: str, source: str, event_id: str, data: dict[str, Any], time_utc_us: int | None = None) -> dict[str, Any]:
+    time = {} if time_utc_us is None else {"time": format_utc(time_utc_us)}
+    return {"specversion": "1.0", "type": kind, "source": source, "id": event_id, "dataschema": SCHEMA, **time, "data": data}
 
 
 def encode_event(event: dict[str, Any], encoding: Encoding) -> bytes:
@@ -284,19 +264,14 @@ class _RecordEvent(_Event):
         self.expect(f"urn:tinyfleet:device:{d.device_id}", f"{d.boot_id}/{d.seq}")
         if isinstance(d.record, bytes) is not (encoding is Encoding.CBOR):
             raise ProtocolError("data.record is base64 in JSON and a byte string in CBOR")
-        try:
-            data = d.record if isinstance(d.record, bytes) else base64.b64decode(d.record, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise ProtocolError(f"record is not base64: {error}") from error
-        record = decode_record(data)
-        if (record.boot_id, record.seq) != (d.boot_id, d.seq):
-            raise ProtocolError(f"record {record.boot_id}/{record.seq} in the envelope of {d.boot_id}/{d.seq}")
-        return Envelope(
-            identity=RecordIdentity(bytes.fromhex(d.device_id), d.boot_id, d.seq),
-            record=data,
-            time_utc_us=None if self.time is None else parse_utc(self.time),
+        return checked_envelope(
+            d.record,
+            device_id=d.device_id,
+            boot_id=d.boot_id,
+            seq=d.seq,
+            time_utc=self.time,
             time_error_us=d.time_error_us,
-            model_id=None if d.model_id is None else bytes.fromhex(d.model_id),
+            model_id=d.model_id,
             gateway_id=d.gateway_id,
             outbox_id=bytes.fromhex(d.outbox_id),
             entry=d.entry,

@@ -6,6 +6,7 @@ The record's own bytes travel unchanged from the device's ring to the cloud. JSO
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ import numpy as np
 
 from tinyfleet_codegen.errors import ProtocolError
 from tinyfleet_codegen.wire.ids import DType
-from tinyfleet_codegen.wire.record import TOP_NONE, Record
+from tinyfleet_codegen.wire.record import TOP_NONE, Record, decode_record
 
 TELEMETRY_VERSION = 1
 """Version of the batch and of the answer to it."""
@@ -74,6 +75,49 @@ class Envelope:
             "model_id": None if self.model_id is None else self.model_id.hex(),
             "record": base64.b64encode(self.record).decode("ascii"),
         }
+
+
+def checked_envelope(
+    record: str | bytes,
+    *,
+    device_id: str,
+    boot_id: int,
+    seq: int,
+    time_utc: str | None,
+    time_error_us: int | None,
+    model_id: str | None,
+    gateway_id: str,
+    outbox_id: bytes,
+    entry: int,
+) -> Envelope:
+    """A record from outside in its envelope, its bytes checked against what is said beside them.
+
+    Args:
+        record: The device's bytes, or base64 of them.
+        device_id: 32 digits.
+        time_utc: RFC 3339 with a zone; None: not known.
+        model_id: 64 digits; None: not known.
+
+    Raises:
+        ProtocolError: the bytes or the time are malformed, or the bytes belong to another identity.
+    """
+    try:
+        data = record if isinstance(record, bytes) else base64.b64decode(record, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ProtocolError(f"record is not base64: {error}") from error
+    decoded = decode_record(data)
+    if (decoded.boot_id, decoded.seq) != (boot_id, seq):
+        raise ProtocolError(f"record {decoded.boot_id}/{decoded.seq} in the envelope of {boot_id}/{seq}")
+    return Envelope(
+        identity=RecordIdentity(bytes.fromhex(device_id), boot_id, seq),
+        record=data,
+        time_utc_us=None if time_utc is None else parse_utc(time_utc),
+        time_error_us=time_error_us,
+        model_id=None if model_id is None else bytes.fromhex(model_id),
+        gateway_id=gateway_id,
+        outbox_id=outbox_id,
+        entry=entry,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from tinyfleet.telemetry import TELEMETRY_VERSION, Envelope, LossReport, OutputMeaning, RecordIdentity, parse_utc
-from tinyfleet_codegen.errors import ProtocolError
+from tinyfleet.telemetry import TELEMETRY_VERSION, Envelope, LossReport, OutputMeaning, checked_envelope
 from tinyfleet_codegen.wire.ids import DType
-from tinyfleet_codegen.wire.record import HEADER_BYTES, MAX_OUTPUT_BYTES, decode_record
+from tinyfleet_codegen.wire.record import HEADER_BYTES, MAX_OUTPUT_BYTES
 
 MAX_BATCH_RECORDS = 5000
 _RECORD_TEXT_LIMIT = 4 * ((HEADER_BYTES + MAX_OUTPUT_BYTES + 2) // 3)
@@ -48,19 +45,14 @@ class RecordMessage(_Message):
         Raises:
             ProtocolError: the bytes or the time are malformed, or belong to another identity.
         """
-        try:
-            data = base64.b64decode(self.record, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise ProtocolError(f"record is not base64: {error}") from error
-        record = decode_record(data)
-        if (record.boot_id, record.seq) != (self.boot_id, self.seq):
-            raise ProtocolError(f"record {record.boot_id}/{record.seq} in the envelope of {self.boot_id}/{self.seq}")
-        return Envelope(
-            identity=RecordIdentity(bytes.fromhex(self.device_id), self.boot_id, self.seq),
-            record=data,
-            time_utc_us=None if self.time_utc is None else parse_utc(self.time_utc),
+        return checked_envelope(
+            self.record,
+            device_id=self.device_id,
+            boot_id=self.boot_id,
+            seq=self.seq,
+            time_utc=self.time_utc,
             time_error_us=self.time_error_us,
-            model_id=None if self.model_id is None else bytes.fromhex(self.model_id),
+            model_id=self.model_id,
             gateway_id=gateway_id,
             outbox_id=outbox_id,
             entry=self.entry,
