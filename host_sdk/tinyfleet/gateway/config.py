@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, SerializeAsAny, ValidationError
 from pydantic_core import ErrorDetails
 
 from tinyfleet.gateway.edge import FilterSettings, PolicySettings, RuleSettings, Visibility, WindowSettings
@@ -20,6 +20,7 @@ from tinyfleet.gateway.outbox import WhenFull
 from tinyfleet.gateway.seal import KeySource
 from tinyfleet.gateway.sinks import SINKS
 from tinyfleet.gateway.sinks.sink import SinkSettings
+from tinyfleet.gateway.table import Table
 from tinyfleet.link.opening import OPENERS
 from tinyfleet_codegen.errors import ConfigError
 
@@ -33,11 +34,7 @@ def _device_url(url: str) -> str:
     return url
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class GatewaySettings(_Table):
+class GatewaySettings(Table):
     """``[gateway]``: who this gateway is and where it keeps its data."""
 
     id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="1 to 64 letters, digits, '.', '_' or '-'")
@@ -48,7 +45,7 @@ class GatewaySettings(_Table):
     metrics_host: str = Field(default="127.0.0.1", min_length=1, max_length=255, description="address that they listen on")
 
 
-class DeviceSettings(_Table):
+class DeviceSettings(Table):
     """``[[device]]``: one port behind which a device answers."""
 
     url: Annotated[str, AfterValidator(_device_url)] = Field(
@@ -65,7 +62,7 @@ class DeviceSettings(_Table):
     )
 
 
-class OutboxSettings(_Table):
+class OutboxSettings(Table):
     """``[outbox]``: the bounds of the durable queue."""
 
     max_bytes: int = Field(default=256 * 2**20, ge=2**18, le=2**40, description="bytes of the database, 262144 (256 KiB) to 2**40 (1 TiB)")
@@ -78,7 +75,7 @@ class OutboxSettings(_Table):
     tpm_tcti: str | None = Field(default=None, min_length=1, description="how tpm2-tools reach the TPM: device:/dev/tpmrm0")
 
 
-class GatewayConfig(_Table):
+class GatewayConfig(Table):
     """The whole file."""
 
     version: int = Field(ge=1, description="1 or 2")

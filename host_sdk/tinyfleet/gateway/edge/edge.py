@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -236,12 +235,12 @@ class _Window:
         for name, value in (("latency_us", float(record.latency_us)), ("confidence", sure)):
             if value is None:
                 continue
-            numbers = self.numbers.setdefault(name, {"count": 0, "sum": 0.0, "min": value, "max": value, "sketch": None})
+            if name not in self.numbers:
+                self.numbers[name] = {"count": 0, "sum": 0.0, "min": value, "max": value, "sketch": _sketches()()}
+            numbers = self.numbers[name]
             numbers["count"] += 1
             numbers["sum"] += value
             numbers["min"], numbers["max"] = min(numbers["min"], value), max(numbers["max"], value)
-            if not isinstance(numbers["sketch"], _sketches()):
-                numbers["sketch"] = _sketch(numbers["sketch"])
             numbers["sketch"].update(value)
 
     def body(self, policy: PolicySettings, ranks: Sequence[float]) -> dict[str, Any]:
@@ -257,14 +256,26 @@ class _Window:
             numbers = self.numbers.get(name)
             if numbers is None or visibility is Visibility.NEVER:
                 continue
-            sketch = _sketch(numbers["sketch"])
             body[name] = {
                 "min": numbers["min"],
                 "mean": numbers["sum"] / numbers["count"],
                 "max": numbers["max"],
-                "quantiles": {f"{rank:g}": sketch.get_quantile(rank) for rank in ranks},
+                "quantiles": {f"{rank:g}": numbers["sketch"].get_quantile(rank) for rank in ranks},
             }
         return body
+
+    def to_json(self) -> dict[str, Any]:
+        """Its sketches as base64."""
+        numbers = {n: v | {"sketch": base64.b64encode(v["sketch"].serialize()).decode("ascii")} for n, v in self.numbers.items()}
+        return vars(self) | {"numbers": numbers}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> _Window:
+        self = cls()
+        vars(self).update(stored)
+        for numbers in self.numbers.values():
+            numbers["sketch"] = _sketches().deserialize(base64.b64decode(numbers["sketch"]))
+        return self
 
 
 class _State:
@@ -292,11 +303,8 @@ class _State:
         """None when it is as if nothing had been seen."""
         if not (self.last or self.rules or self.window.records or self.tokens is not None):
             return None
-        window = copy.deepcopy(vars(self.window) | {"numbers": {n: v | {"sketch": None} for n, v in self.window.numbers.items()}})
-        for name, numbers in self.window.numbers.items():
-            window["numbers"][name]["sketch"] = base64.b64encode(_sketch(numbers["sketch"]).serialize()).decode("ascii")
         parts = {"last": self.last, "tokens": self.tokens, "tokens_us": self.tokens_us, "rules": self.rules}
-        return _json({"version": STATE_VERSION, **parts, "window": window if self.window.records else None})
+        return _json({"version": STATE_VERSION, **parts, "window": self.window.to_json() if self.window.records else None})
 
     @classmethod
     def from_bytes(cls, data: bytes | None) -> _State:
@@ -307,7 +315,7 @@ class _State:
         self.last, self.tokens, self.tokens_us = stored["last"], stored["tokens"], stored["tokens_us"]
         self.rules = stored["rules"]
         if stored["window"] is not None:
-            vars(self.window).update(stored["window"])
+            self.window = _Window.from_json(stored["window"])
         return self
 
 
@@ -329,10 +337,3 @@ def _sketches() -> Any:
     except ImportError as error:
         raise SetupError("[window] needs the package datasketches", hint="pip install 'tinyfleet[gateway]'") from error
     return kll_floats_sketch
-
-
-def _sketch(stored: Any) -> Any:
-    """A sketch from what it was stored as; a new one from None."""
-    if stored is None:
-        return _sketches()()
-    return _sketches().deserialize(base64.b64decode(stored)) if isinstance(stored, str) else stored

@@ -6,19 +6,16 @@ import enum
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
+from tinyfleet.gateway.table import Table
 from tinyfleet.mqtt_topics import mqtt_address
 
 Class = Annotated[int, Field(ge=0, le=254)]
 Confidence = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class FilterSettings(_Table):
+class FilterSettings(Table):
     """``[filter]``: which records are delivered one by one; all conditions that are given must hold."""
 
     classes: tuple[Class, ...] | None = Field(
@@ -31,7 +28,7 @@ class FilterSettings(_Table):
     max_per_s: float | None = Field(default=None, gt=0, le=10_000, description="records of a device a second of its clock, up to 10000")
 
 
-class WindowSettings(_Table):
+class WindowSettings(Table):
     """``[window]``: what is not delivered one by one is summed up, a window of a device's time at a time."""
 
     seconds: float = Field(ge=0.1, le=86_400, description="length of a window in seconds of the device's clock, 0.1 to 86400")
@@ -54,7 +51,7 @@ class Visibility(enum.StrEnum):
 _Visible = Annotated[Visibility, Field(strict=False)]
 
 
-class PolicySettings(_Table):
+class PolicySettings(Table):
     """``[policy]``: what may leave the gateway. A device's record holds all of these, so it leaves only where each is ``raw``."""
 
     output: _Visible = Field(default=Visibility.RAW, description="the output tensor: 'raw' or 'never'")
@@ -80,7 +77,7 @@ def _broker(url: str) -> str:
     return url
 
 
-class RuleSettings(_Table):
+class RuleSettings(Table):
     """``[[rule]]``: what the gateway does by itself, with or without a cloud."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="1 to 64 letters, digits, '.', '_' or '-'")

@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
+from tinyfleet.gateway.table import Table
 from tinyfleet.telemetry import Batch, Envelope
 from tinyfleet_codegen.errors import ConfigError
 
@@ -145,10 +146,9 @@ class SinkContext:
         return SecretStr(text.strip())
 
 
-class SinkSettings(BaseModel, ABC):
+class SinkSettings(Table, ABC):
     """A ``[[sink]]`` table; each ``type`` has its own class in its sink's file. Descriptions say what is allowed: errors show them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
     delivery: ClassVar[Delivery]
 
     type: str
