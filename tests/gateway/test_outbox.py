@@ -363,7 +363,7 @@ def test_age_is_the_time_in_which_gateways_ran(tmp_path: Path) -> None:
     outbox = aged(-50.0)
     append(outbox, A, 10, 5)
     assert outbox.depth().waiting == 15
-    outbox._places["http"].unanswered.clear()
+    outbox._places.by_name["http"].unanswered.clear()
     now_s = 60.0 + 41.0
     append(outbox, A, 15, 5)
     assert identities(outbox) == [(A, seq) for seq in range(5, 20)]

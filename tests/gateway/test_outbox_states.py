@@ -16,6 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.support.mutate import mutate_text
 from tests.support.outbox_model import Model
 from tinyfleet.gateway.outbox import Outbox, WhenFull
+from tinyfleet.gateway.outbox_bounds import Bounds
+from tinyfleet.gateway.outbox_losses import Losses
+from tinyfleet.gateway.outbox_places import Places
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -156,24 +159,24 @@ MUTANTS: dict[str, tuple[Callable[..., object], str, str]] = {
         "place.unanswered.update(row[0] for row in rows)",
         "place.unanswered.update(row[0] for row in rows); self.acknowledge(sink, place.unanswered)",
     ),
-    "freed when one sink has it": (Outbox._floor, "return min(", "return max("),
+    "freed when one sink has it": (Places._floor, "return min(", "return max("),
     "one place for all sinks": (
-        Outbox._move,
+        Places._move,
         "place.positions[priority] = position",
-        "[p.positions.update({priority: position}) for p in self._places.values()]",
+        "[p.positions.update({priority: position}) for p in self.by_name.values()]",
     ),
-    "place not saved": (Outbox._move, "self._db.execute(", "str("),
-    "drop not counted": (Outbox._drop, "self._charge(place, column,", "str((place, column,)) or str("),
-    "dropped while under way": (Outbox._drop_some, "if row[0] not in under_way:", "if True:"),
+    "place not saved": (Places._move, "self._db.execute(", "str("),
+    "drop not counted": (Bounds._drop, "self._places.losses.charge(place, column,", "str((place, column,)) or str("),
+    "dropped while under way": (Bounds._drop_some, "if row[0] not in under_way:", "if True:"),
     "under way forgotten at a restart": (Outbox._begin, "place.unanswered |= self._perhaps_delivered(place)", "pass"),
-    "refused entries go": (Outbox._free_between, "WHERE holds AND", "WHERE NOT holds AND"),
-    "silence taken for consent": (Outbox._advance, "for e in place.unanswered if", "for e in () if"),
-    "what a group took is not given back": (Outbox._take_back, "place.unanswered |= entries", "pass"),
+    "refused entries go": (Places._free_between, "WHERE holds AND", "WHERE NOT holds AND"),
+    "silence taken for consent": (Places.advance, "for e in place.unanswered if", "for e in () if"),
+    "what a group took is not given back": (Places.take_back, "place.unanswered |= entries", "pass"),
     "normal before urgent": (Outbox._next_rows, "sorted(self._lanes, reverse=True)", "sorted(self._lanes)"),
-    "region not looked at": (Outbox._rows_ahead, "if self._has_regions else", "if False else"),
+    "region not looked at": (Outbox._rows_ahead, "if self._places.has_regions else", "if False else"),
     "no gap record": (Outbox.append, "if lost else []", "if False else []"),
     "an ended boot is not declared": (Outbox.append, "if made:", "if False:"),
-    "losses not reported": (Outbox._charge, "place.has_news = True", "pass"),
+    "losses not reported": (Losses.charge, "place.has_news = True", "pass"),
 }
 
 

@@ -176,7 +176,7 @@ class Model:
     def _check_room(self) -> None:
         """At the bound nothing is left that could have gone."""
         if self.when_full is WhenFull.DROP_OLDEST and self.outbox.depth().used_bytes > self.max_bytes:
-            under_way = set[int]().union(*(p.unanswered for p in self.outbox._places.values()))
+            under_way = set[int]().union(*(p.unanswered for p in self.outbox._places.by_name.values()))
             left = {row[0] for row in self.outbox._db.execute("SELECT entry FROM queue")}
             assert left <= under_way, f"{len(left - under_way)} entries could have been dropped"
 

@@ -2,7 +2,8 @@
 
 Every call commits before it returns, so that the process may be killed anywhere; :meth:`Outbox.group` commits several calls at once.
 Calls are synchronous and belong to one thread at a time (:class:`tinyfleet.gateway.store_thread.StoreThread` has one for them).
-Tables and what goes in and out are in ``outbox_schema``.
+Tables and what goes in and out are in ``outbox_schema``; where sinks are in the queue in ``outbox_places``, what they will never get and
+how they are told in ``outbox_losses``, what goes at the bounds in ``outbox_bounds``, what the edge remembers in ``outbox_edge``.
 """
 
 from __future__ import annotations
@@ -14,13 +15,11 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tinyfleet.database import (
     explained,
-    file_version,
     free_pages,
     give_back_free_pages,
     open_database,
@@ -29,12 +28,17 @@ from tinyfleet.database import (
     transaction,
     used_bytes,
 )
+from tinyfleet.gateway.outbox_bounds import Bounds
+from tinyfleet.gateway.outbox_edge import EdgeMemory
+from tinyfleet.gateway.outbox_entries import first_of, identity_of, identity_text, select_entries
+from tinyfleet.gateway.outbox_inspect import boots_of, depth_of, inspect_outbox
+from tinyfleet.gateway.outbox_losses import Losses, Place
+from tinyfleet.gateway.outbox_places import Places
 from tinyfleet.gateway.outbox_schema import (
     GAP,
     LANES,
     MIGRATIONS,
     OUTBOX_FILE,
-    WEIGHT,
     BootState,
     CursorMoved,
     Depth,
@@ -51,7 +55,7 @@ from tinyfleet.gateway.outbox_schema import (
 )
 from tinyfleet.gateway.seal import Seal, SealBroken
 from tinyfleet.telemetry import Batch, DerivedEnvelope, Envelope, LossReport, RecordIdentity
-from tinyfleet_codegen.errors import StoreDamaged, StoreError, StoreFull
+from tinyfleet_codegen.errors import StoreError, StoreFull
 
 __all__ = [
     "OUTBOX_FILE", "BootState", "CursorMoved", "Depth", "NewDerived", "Outbox", "OutboxFull", "OutboxState", "PulledRecord", "SinkDepth",
@@ -60,8 +64,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-DROP_CHUNK = 256
-"""Entries dropped at a time when the outbox is full."""
 RESERVE_FILE = "outbox.reserve"
 RESERVE_BYTES = 4 * 2**20
 """Kept for a full disk: deleting records needs room in SQLite's log first."""
@@ -78,35 +80,11 @@ UNSEEN_BOOTS = 256
 """Boots of one device that are declared as gone when it comes back, at most."""
 SEAL_CHUNK = 5000
 """Entries sealed in one commit when a key is new."""
-REPORTS = 100
-"""Loss reports in one delivery, at most."""
 
 
 def boot_time_s() -> float:
     """Seconds since the machine started, asleep or not; no clock that is set moves it."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-
-
-@dataclass(slots=True)
-class _Place:
-    """A sink while the outbox is open.
-
-    Attributes:
-        positions: Per priority; see the table.
-        unanswered: Entries that it was offered and that may be in its far end already: not dropped until there is an answer.
-        has_news: Whether there may be losses that it was not told.
-    """
-
-    id: int
-    name: str
-    holds: bool
-    region: str | None
-    positions: dict[int, int] = field(default_factory=dict)
-    unanswered: set[int] = field(default_factory=set)
-    has_news: bool = True
-
-    def position(self, priority: int) -> int:
-        return self.positions.get(priority, lane_start(priority))
 
 
 class Outbox:
@@ -144,12 +122,14 @@ class Outbox:
         self._clock_s = clock_s
         self._key = key
         self._seal: Seal | None = None
-        self._places: dict[str, _Place] = {}
         self._is_grouped = False
-        self._answered: list[tuple[_Place, set[int]]] = []  # taken from `unanswered` by what is not committed yet
         self._models: dict[bytes, int] = {}
         self._reserve = path.with_name(RESERVE_FILE)
         self._db = self._opened()
+        self._losses = Losses(self._db)
+        self._places = Places(self._db, self._losses)
+        self._bounds = Bounds(self._db, self._places)
+        self._edges = EdgeMemory(self._db, path)
         try:
             try:
                 self._begin(sinks, max_bytes, max_age_s, when_full)
@@ -182,12 +162,12 @@ class Outbox:
                 self._db.execute("INSERT INTO outbox VALUES (?)", (self.outbox_id,))
             # Age goes on where it was: the time in which no gateway ran does not count, and no clock can jump.
             self._clock_zero_s = self._clock_s() - self._counter("age_clock_s")
-            self._has_regions = self._counter("regions") > 0
+            self._places.has_regions = self._counter("regions") > 0
             self._open_seal()
         self.configure(sinks, max_bytes=max_bytes, max_age_s=max_age_s, when_full=when_full)
         if self._seal is not None:
             self._seal_rest(self._seal)
-        for place in self._places.values():
+        for place in self._places.by_name.values():
             place.unanswered |= self._perhaps_delivered(place)
         # An updated peer may accept today what it refused yesterday.
         with self._committed():
@@ -205,7 +185,7 @@ class Outbox:
                 )
             self._set_counter("seal", 0)
             return
-        self._seal = Seal(self._key(check != 0), self.outbox_id)
+        self._seal = self._edges.seal = Seal(self._key(check != 0), self.outbox_id)
         if check not in (0, self._seal.check):
             raise StoreError(f"outbox {self.path} is sealed by another key", hint="bring its own key back; nothing in it was changed")
         self._set_counter("seal", self._seal.check)
@@ -213,20 +193,16 @@ class Outbox:
     def _seal_rest(self, seal: Seal) -> None:
         """Seal what was committed before there was a key, in steps that may each be the last."""
         with self._committed():
-            edges = [
-                (seal.seal(row[1], 0, f"edge/{row[0]}"), row[0])
-                for row in self._db.execute("SELECT boot, state FROM edge WHERE NOT sealed")
-            ]
-            self._db.executemany("UPDATE edge SET state = ?, sealed = 1 WHERE boot = ?", edges)
+            self._edges.seal_rest(seal)
         while True:
             with self._committed():
-                rows = _select(self._db, "WHERE NOT sealed", (SEAL_CHUNK,))
-                sealed = [(seal.seal(row[3], row[0], _identity(row)), row[0]) for row in rows]
+                rows = select_entries(self._db, "WHERE NOT sealed", (SEAL_CHUNK,))
+                sealed = [(seal.seal(row[3], row[0], identity_of(row)), row[0]) for row in rows]
                 self._db.executemany("UPDATE queue SET payload = ?, sealed = 1 WHERE entry = ?", sealed)
             if not rows:
                 return
 
-    def _perhaps_delivered(self, place: _Place) -> set[int]:
+    def _perhaps_delivered(self, place: Place) -> set[int]:
         """What the last process may have offered before it died: a delivery takes the first of each priority, whatever came later."""
         with explained(self.path, "outbox"):
             rows = self._db.execute("SELECT entry FROM aside WHERE sink = ? AND reason IS NULL", (place.id,)).fetchall()
@@ -244,39 +220,17 @@ class Outbox:
         self._max_bytes, self._max_age_s, self._when_full = max_bytes, max_age_s, when_full
         with self._committed():
             self._set_counter("offered_bytes", max(self._counter("offered_bytes"), max_bytes // OFFERED_SHARE))
-            known = dict(self._db.execute("SELECT name, id FROM sink").fetchall())
-            total = self._db.execute("SELECT count(*) FROM queue").fetchone()[0] if any(s.name not in known for s in sinks) else 0
-            for sink in sinks:
-                if sink.name in known:
-                    self._db.execute("UPDATE sink SET holds = ? WHERE name = ?", (sink.holds, sink.name))
-                elif "" in known:
-                    # What version 1 delivered went to the one sink that there was.
-                    del known[""]
-                    self._db.execute("UPDATE sink SET name = ?, holds = ? WHERE name = ''", (sink.name, sink.holds))
-                else:
-                    self._db.execute("INSERT INTO sink (name, holds, waiting) VALUES (?, ?, ?)", (sink.name, sink.holds, total))
-            for name in known.keys() - {s.name for s in sinks}:
-                log.info("sink forgotten name=%s", name or "-")
-                for table in ("position", "aside", "account"):
-                    self._db.execute(f"DELETE FROM {table} WHERE sink = ?", (known[name],))
-                self._db.execute("DELETE FROM sink WHERE id = ?", (known[name],))
-            before = self._places
-            self._places = {}
-            for sink in sinks:
-                (sink_id,) = self._db.execute("SELECT id FROM sink WHERE name = ?", (sink.name,)).fetchone()
-                was = before.get(sink.name)
-                unanswered = was.unanswered if was is not None and was.region == sink.region else set()
-                self._places[sink.name] = _Place(sink_id, sink.name, sink.holds, sink.region, unanswered=unanswered)
+            self._places.configure(sinks)
             self._load()
             for priority in self._lanes:
-                self._free(priority, lane_start(priority))
+                self._places.free(priority, lane_start(priority))
 
     # -- transactions
 
     @contextlib.contextmanager
     def _committed(self) -> Iterator[None]:
         """All of the block is on the disk when it ends (when the group ends, in a group), or nothing of it is."""
-        mark = len(self._answered)
+        mark = len(self._places.answered)
         with explained(self.path, "outbox"):
             try:
                 with _savepoint(self._db) if self._is_grouped else transaction(self._db):
@@ -285,7 +239,7 @@ class Outbox:
                 self._take_back(mark)
                 raise
         if not self._is_grouped:
-            self._answered.clear()
+            self._places.answered.clear()
 
     @contextlib.contextmanager
     def group(self) -> Iterator[None]:
@@ -307,26 +261,18 @@ class Outbox:
             raise
         finally:
             self._is_grouped = False
-            self._answered.clear()
+            self._places.answered.clear()
 
     def _take_back(self, mark: int) -> None:
         """A transaction was rolled back: what is kept in memory is again what the database says."""
-        for place, entries in self._answered[mark:]:
-            place.unanswered |= entries
-        del self._answered[mark:]
+        self._places.take_back(mark)
         self._load()
 
     def _load(self) -> None:
         """Read what is kept in memory of the tables."""
         self._models.clear()
         self._lanes: dict[int, int] = dict(self._db.execute("SELECT priority, next_entry FROM lane").fetchall())
-        by_id = {place.id: place for place in self._places.values()}
-        for place in by_id.values():
-            place.positions.clear()
-            place.has_news = True
-        for sink, priority, entry in self._db.execute("SELECT sink, priority, entry FROM position").fetchall():
-            if sink in by_id:
-                by_id[sink].positions[priority] = entry
+        self._places.load()
 
     # -- what comes in
 
@@ -383,48 +329,25 @@ class Outbox:
                 " WHERE device_id = ? AND boot_id = ? AND next_seq = ? RETURNING id",
                 (next_seq, pulled, lost, filtered, device_id, boot_id, since),
             ).fetchone()
-            if moved is None or (edge is not None and not self._change_edge(moved[0], edge, region)):
+            if moved is None or (edge is not None and not self._edges.change(moved[0], edge, region, self._age_clock_s())):
                 raise CursorMoved
             if made:
                 self._end_earlier_boots(device_id, boot_id, region)
             gaps = [NewDerived(GAP, b"{}", since, since + lost - 1, lost)] if lost else []
             if lost or filtered:
-                self._expect_reports()
+                self._places.expect_reports()
             self._insert(moved[0], records, [*gaps, *derived], region)
-            dropped = self._drop_old()
-            return dropped + (self._make_room() if self._when_full is WhenFull.DROP_OLDEST else 0)
+            dropped = 0
+            if self._max_age_s is not None:
+                dropped += self._bounds.drop_older(self._lanes, self._age_clock_s() - self._max_age_s)
+            if self._when_full is WhenFull.DROP_OLDEST:
+                dropped += self._bounds.make_room(self._lanes, self._max_bytes)
+            return dropped
 
     def edge_state(self, device_id: bytes, boot_id: int) -> bytes | None:
         """What the edge remembers of a boot; None: nothing."""
         with explained(self.path, "outbox"):
-            row = self._db.execute(
-                "SELECT edge.boot, state, sealed FROM edge JOIN boot ON edge.boot = boot.id WHERE device_id = ? AND boot_id = ?",
-                (device_id, boot_id),
-            ).fetchone()
-        return None if row is None else self._edge_of(*row)
-
-    def _edge_of(self, boot: int, state: bytes, sealed: int) -> bytes:
-        if not sealed:
-            return state
-        try:
-            if self._seal is None:
-                raise SealBroken
-            return self._seal.unseal(state, 0, f"edge/{boot}")
-        except SealBroken as error:
-            raise StoreDamaged(f"outbox {self.path}: what the edge remembers was changed on the disk") from error
-
-    def _change_edge(self, boot: int, change: EdgeChange, region: str | None) -> bool:
-        row = self._db.execute("SELECT boot, state, sealed FROM edge WHERE boot = ?", (boot,)).fetchone()
-        if (None if row is None else self._edge_of(*row)) != change.before:
-            return False
-        if change.after is None:
-            self._db.execute("DELETE FROM edge WHERE boot = ?", (boot,))
-        else:
-            # The seal stands one number for many texts; it is not that of an entry.
-            state = change.after if self._seal is None else self._seal.seal(change.after, 0, f"edge/{boot}")
-            values = (boot, state, self._seal is not None, region, self._age_clock_s())
-            self._db.execute("INSERT OR REPLACE INTO edge VALUES (?, ?, ?, ?, ?)", values)
-        return True
+            return self._edges.of_boot(device_id, boot_id)
 
     def close_edges(self, close: Callable[[bytes], tuple[list[NewDerived], bytes | None]], idle_s: float) -> int:
         """End what the edge has open of boots from which nothing came for a while.
@@ -438,20 +361,14 @@ class Outbox:
         """
         made = 0
         with self._committed():
-            rows = self._db.execute(
-                "SELECT boot, state, sealed, region, boot IN (SELECT max(id) FROM boot GROUP BY device_id)"
-                " FROM edge WHERE age_clock_s <= ?",
-                (self._age_clock_s() - idle_s,),
-            ).fetchall()
-            for boot, stored, sealed, region, is_latest in rows:
-                state = self._edge_of(boot, stored, sealed)
+            for boot, state, region, is_latest in self._edges.idle(self._age_clock_s() - idle_s):
                 derived, left = close(state)
                 if derived:
                     self._db.execute("UPDATE boot SET pulled = pulled + ? WHERE id = ?", (sum(d.count for d in derived), boot))
                     self._insert(boot, (), derived, region)
                     made += len(derived)
                 if derived or not is_latest:
-                    self._change_edge(boot, EdgeChange(state, left if is_latest else None), region)
+                    self._edges.change(boot, EdgeChange(state, left if is_latest else None), region, self._age_clock_s())
         return made
 
     def add(self, derived: Sequence[NewDerived]) -> None:
@@ -499,9 +416,9 @@ class Outbox:
             self._db.execute("INSERT OR REPLACE INTO lane VALUES (?, ?)", (priority, self._lanes[priority]))
         self._db.execute("UPDATE sink SET waiting = waiting + ?", (len(rows),))
         self._set_counter("age_clock_s", now_s)
-        if region is not None and not self._has_regions:
+        if region is not None and not self._places.has_regions:
             self._set_counter("regions", 1)
-            self._has_regions = True
+            self._places.has_regions = True
 
     def _sealed(self, seal: Seal, boot: int | None, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         row = self._db.execute("SELECT device_id, boot_id FROM boot WHERE id = ?", (boot,)).fetchone()
@@ -549,12 +466,13 @@ class Outbox:
 
         Its entries are under way until :meth:`acknowledge` names them, also for a process that is started later: they are not dropped.
         """
-        place = self._places[sink]
+        place = self._places.by_name[sink]
         with explained(self.path, "outbox"):
             rows = self._next_rows(place, min(max_records, MAX_OFFERED), min(max_bytes, self._max_bytes // OFFERED_SHARE))
-            if self._has_regions and not rows:
-                self._pass_withheld(place)
-            reports = tuple(self._reports(place)) if place.has_news else ()
+            if self._places.has_regions and not rows:
+                with self._committed():
+                    self._places.pass_withheld(place, self._lanes)
+            reports = tuple(self._losses.reports(place)) if place.has_news else ()
             place.has_news = bool(reports)
         place.unanswered.update(row[0] for row in rows)
         envelopes: list[Envelope | DerivedEnvelope] = []
@@ -571,36 +489,36 @@ class Outbox:
                 return self.batch(sink, max_records, max_bytes)
         return Batch(self._gateway_id, self.outbox_id, tuple(envelopes), reports)
 
-    def _next_rows(self, place: _Place, limit: int, limit_bytes: int) -> list[Any]:
+    def _next_rows(self, place: Place, limit: int, limit_bytes: int) -> list[Any]:
         rows: list[Any] = []
-        region, of_region = (" AND (region IS NULL OR region = ?)", (place.region,)) if self._has_regions else ("", ())
+        region, of_region = (" AND (region IS NULL OR region = ?)", (place.region,)) if self._places.has_regions else ("", ())
         has_asides = self._db.execute("SELECT 1 FROM aside WHERE sink = ? LIMIT 1", (place.id,)).fetchone() is not None
         for priority in sorted(self._lanes, reverse=True):
             if has_asides:
                 where = f"JOIN aside USING (entry) WHERE aside.sink = ? AND reason IS NULL AND entry > ? AND entry <= ?{region}"
                 values = (place.id, lane_start(priority), place.position(priority), *of_region, limit - len(rows))
-                rows += _select(self._db, where, values)
+                rows += select_entries(self._db, where, values)
             if len(rows) < limit:
                 rows += self._rows_ahead(place, priority, limit - len(rows), limit_bytes)
             if len(rows) >= limit:
                 break
-        return _first_of(rows, limit_bytes)
+        return first_of(rows, limit_bytes)
 
-    def _rows_ahead(self, place: _Place, priority: int, limit: int, limit_bytes: int) -> list[Any]:
+    def _rows_ahead(self, place: Place, priority: int, limit: int, limit_bytes: int) -> list[Any]:
         """The first entries of a priority that a sink has not been at, and may have."""
         position = place.position(priority)
         if self._lanes[priority] <= position + 1:
             return []
-        region, of_region = (" AND (region IS NULL OR region = ?)", (place.region,)) if self._has_regions else ("", ())
+        region, of_region = (" AND (region IS NULL OR region = ?)", (place.region,)) if self._places.has_regions else ("", ())
         values = (position, lane_start(priority + 1), *of_region, limit)
-        return _first_of(_select(self._db, f"WHERE entry > ? AND entry < ?{region}", values), limit_bytes)
+        return first_of(select_entries(self._db, f"WHERE entry > ? AND entry < ?{region}", values), limit_bytes)
 
     def _envelope(self, row: Any) -> Envelope | DerivedEnvelope:
         entry, device_id, boot_id, payload, sealed, seq, time_utc_us, time_error_us, model_id, kind, number, last_seq, count = row
         if sealed:
             if self._seal is None:
                 raise SealBroken
-            payload = self._seal.unseal(payload, entry, _identity(row))
+            payload = self._seal.unseal(payload, entry, identity_of(row))
         if kind is None:
             identity = RecordIdentity(device_id, boot_id, seq)
             return Envelope(identity, payload, time_utc_us, time_error_us, model_id, self._gateway_id, self.outbox_id, entry)
@@ -621,16 +539,16 @@ class Outbox:
             reports: Loss reports that were in the same delivery.
         """
         try:
-            self._answer(self._places[sink], entries, refused, reports)
+            self._answer(self._places.by_name[sink], entries, refused, reports)
         except StoreFull:
             if self._is_grouped or not self._reserve.exists():
                 raise
             log.warning("disk full, reserve used to deliver what waits")
             self._reserve.unlink()
             self._write_back_log()
-            self._answer(self._places[sink], entries, refused, reports)
+            self._answer(self._places.by_name[sink], entries, refused, reports)
 
-    def _answer(self, place: _Place, entries: Collection[int], refused: Sequence[tuple[int, str]], reports: Sequence[LossReport]) -> None:
+    def _answer(self, place: Place, entries: Collection[int], refused: Sequence[tuple[int, str]], reports: Sequence[LossReport]) -> None:
         accepted = place.unanswered.intersection(entries)
         reasons = {entry: reason for entry, reason in refused if entry in place.unanswered and entry not in accepted}
         named = accepted | reasons.keys()
@@ -642,216 +560,25 @@ class Outbox:
                 [(entry, place.id, reason) for entry, reason in reasons.items()],
             )
             for priority in {lane_of(entry) for entry in named - again}:
-                self._advance(place, priority, max(e for e in named - again if lane_of(e) == priority), named)
-            self._free_unneeded(again & accepted)
+                self._places.advance(place, priority, max(e for e in named - again if lane_of(e) == priority), named)
+            self._places.free_unneeded(again & accepted)
             self._db.execute(
                 "UPDATE sink SET waiting = waiting - ?, delivered = delivered + ?, refused = refused + ? WHERE id = ?",
                 (len(named), len(accepted), len(reasons), place.id),
             )
             for report in reports:
-                self._note_report(place, report)
+                self._losses.note_report(place, report)
             self._shrink_file()
-            self._forget_offer(place, named)
-
-    def _shrink_file(self) -> None:
-        """Give room back while entries wait, when most of the file is unused: each page that is given back costs moving another one."""
-        free = free_pages(self._db)
-        if free > KEPT_FREE_PAGES and free > KEPT_FREE_SHARE * page_count(self._db):
-            give_back_free_pages(self._db, limit_pages=VACUUM_PAGES)
-
-    def _forget_offer(self, place: _Place, entries: set[int]) -> None:
-        self._answered.append((place, place.unanswered & entries))
-        place.unanswered = place.unanswered - entries
-
-    def _advance(self, place: _Place, priority: int, position: int, named: Collection[int]) -> None:
-        """Move a sink's place. What it was offered before it without an answer is offered again, what it may not have is counted."""
-        before, floor = place.position(priority), self._floor(priority)
-        silent = [e for e in place.unanswered if before < e <= position and e not in named]
-        self._db.executemany("INSERT OR IGNORE INTO aside VALUES (?, ?, NULL)", [(e, place.id) for e in silent])
-        if self._has_regions:
-            self._charge(place, "filtered", self._between(before, position, withheld_from=place))
-        self._move(place, priority, position)
-        self._free(priority, floor)
-
-    def _move(self, place: _Place, priority: int, position: int) -> None:
-        place.positions[priority] = position
-        self._db.execute("INSERT OR REPLACE INTO position VALUES (?, ?, ?)", (place.id, priority, position))
-
-    def _pass_withheld(self, place: _Place) -> None:
-        """Nothing is left that the sink may have: go past the rest, and what was set aside before its region was this."""
-        with self._committed():
-            for priority, next_entry in self._lanes.items():
-                if next_entry - 1 > place.position(priority):
-                    self._advance(place, priority, next_entry - 1, ())
-            aside = self._db.execute(
-                f"SELECT entry, boot, {WEIGHT} FROM queue JOIN aside USING (entry)"
-                " WHERE aside.sink = ? AND reason IS NULL AND region IS NOT NULL AND region IS NOT ?",
-                (place.id, place.region),
-            ).fetchall()
-            self._charge(place, "filtered", [(boot, weight, 1) for _, boot, weight in aside])
-            self._db.executemany("DELETE FROM aside WHERE entry = ? AND sink = ?", [(row[0], place.id) for row in aside])
-            self._free_unneeded({row[0] for row in aside})
+            self._places.forget_offer(place, named)
 
     # -- losses
-
-    def _between(self, after: int, to: int, *, withheld_from: _Place | None = None, given_to: _Place | None = None) -> list[Any]:
-        """Entries between, by boot: (boot, records, entries); only those that a sink may not have, or only those that it may."""
-        region, values = "", []
-        if withheld_from is not None:
-            region, values = " AND region IS NOT NULL AND region IS NOT ?", [withheld_from.region]
-        if given_to is not None:
-            region, values = " AND (region IS NULL OR region IS ?)", [given_to.region]
-        return self._db.execute(
-            f"SELECT boot, sum({WEIGHT}), count(*) FROM queue WHERE entry > ? AND entry <= ?{region} GROUP BY boot", (after, to, *values)
-        ).fetchall()
-
-    def _charge(self, place: _Place, column: str, rows: Sequence[tuple[int | None, int, int]], *, of: str = "waiting") -> None:
-        """Book (boot, records, entries) that a sink will never get: per boot in records, in all in entries."""
-        if not rows:
-            return
-        place.has_news = True
-        self._db.executemany(
-            f"INSERT INTO account (sink, boot, {column}) VALUES (?, ?, ?)"
-            f" ON CONFLICT DO UPDATE SET {column} = {column} + excluded.{column}",
-            [(place.id, boot, records) for boot, records, _ in rows if boot is not None and records],
-        )
-        entries = sum(n for _, _, n in rows)
-        self._db.execute(f"UPDATE sink SET {of} = {of} - ?, {column} = {column} + ? WHERE id = ?", (entries, entries, place.id))
-
-    def _charge_asides(self, place: _Place, where: str, values: Sequence[Any]) -> None:
-        """Entries that a sink refused or did not answer go."""
-        for column, reason in (("waiting", "NULL"), ("refused", "NOT NULL")):
-            rows = self._db.execute(
-                f"SELECT boot, {WEIGHT}, 1 FROM queue JOIN aside USING (entry) WHERE sink = ? AND reason IS {reason} AND {where}",
-                (place.id, *values),
-            ).fetchall()
-            self._charge(place, "dropped", rows, of=column)
-
-    def _expect_reports(self) -> None:
-        for place in self._places.values():
-            place.has_news = True
 
     def unreported_losses(self, sink: str) -> list[LossReport]:
         """Boots of which a sink does not know the totals yet; at most 100."""
         with explained(self.path, "outbox"):
-            return self._reports(self._places[sink])
-
-    def _reports(self, place: _Place) -> list[LossReport]:
-        rows = self._db.execute(
-            "SELECT device_id, boot_id, lost, dropped, boot.filtered + account.filtered AS filtered FROM boot"
-            " JOIN account ON account.boot = boot.id WHERE account.sink = ?"
-            " AND (lost > reported_lost OR dropped > reported_dropped OR boot.filtered + account.filtered > reported_filtered)"
-            " UNION ALL SELECT device_id, boot_id, lost, 0, filtered FROM boot"
-            " WHERE (lost > 0 OR filtered > 0) AND id NOT IN (SELECT boot FROM account WHERE sink = ?) LIMIT ?",
-            (place.id, place.id, REPORTS),
-        ).fetchall()
-        return [LossReport(*row) for row in rows]
-
-    def _note_report(self, place: _Place, report: LossReport) -> None:
-        self._db.execute(
-            "INSERT INTO account (sink, boot, reported_lost, reported_dropped, reported_filtered)"
-            " SELECT ?, id, ?, ?, ? FROM boot WHERE device_id = ? AND boot_id = ?"
-            " ON CONFLICT DO UPDATE SET reported_lost = excluded.reported_lost,"
-            " reported_dropped = excluded.reported_dropped, reported_filtered = excluded.reported_filtered",
-            (place.id, report.lost, report.dropped, report.filtered, report.device_id, report.boot_id),
-        )
+            return self._losses.reports(self._places.by_name[sink])
 
     # -- what goes
-
-    def _floor(self, priority: int) -> int:
-        """Up to here every sink that holds entries has been."""
-        return min((p.position(priority) for p in self._places.values() if p.holds), default=lane_start(priority))
-
-    def _free(self, priority: int, after: int) -> None:
-        """Delete what lies between and no sink that holds entries needs; a sink that is behind without holding has missed it."""
-        floor = self._floor(priority)
-        for place in self._places.values():
-            if not place.holds and place.position(priority) < floor:
-                self._miss(place, priority, floor)
-        self._free_between(after, floor)
-
-    def _free_between(self, after: int, to: int) -> None:
-        if to <= after:
-            return
-        needed = "entry NOT IN (SELECT entry FROM aside JOIN sink ON sink.id = aside.sink WHERE holds AND entry > ? AND entry <= ?)"
-        where, values = f"entry > ? AND entry <= ? AND {needed}", (after, to, after, to)
-        for place in self._places.values():
-            if not place.holds:
-                self._charge_asides(place, where, values)
-                self._forget_offer(place, {e for e in place.unanswered if after < e <= to})
-        for table in ("queue", "aside"):
-            self._db.execute(f"DELETE FROM {table} WHERE {where}", values)
-
-    def _free_unneeded(self, entries: Collection[int]) -> None:
-        """Delete those entries that every sink has passed and none needs any more."""
-        for entry in entries:
-            self._free_between(entry - 1, min(entry, self._floor(lane_of(entry))))
-
-    def _miss(self, place: _Place, priority: int, floor: int) -> None:
-        position = place.position(priority)
-        self._charge(place, "dropped", self._between(position, floor, given_to=place))
-        self._charge(place, "filtered", self._between(position, floor, withheld_from=place))
-        self._forget_offer(place, {e for e in place.unanswered if position < e <= floor})
-        self._move(place, priority, floor)
-
-    def _drop_old(self) -> int:
-        """Drop what is older than the bound; returns how many."""
-        if self._max_age_s is None:
-            return 0
-        latest_s = int(self._clock_s() - self._clock_zero_s) - self._max_age_s
-        dropped = 0
-        while count := self._drop_some(latest_s=latest_s):
-            dropped += count
-        return dropped
-
-    def _make_room(self) -> int:
-        """Drop until the bound is kept; returns how many."""
-        dropped = 0
-        while (excess_bytes := used_bytes(self._db) - self._max_bytes) > 0 and (count := self._drop_some(enough_bytes=excess_bytes)):
-            dropped += count
-        return dropped
-
-    def _drop_some(self, *, latest_s: int | None = None, enough_bytes: int | None = None) -> int:
-        """Drop the oldest entries of the lowest priority that has some: a chunk of them, or less where less is enough.
-
-        Args:
-            latest_s: Only entries from before this.
-            enough_bytes: Payload bytes that need not be exceeded.
-        """
-        under_way = set[int]().union(*(place.unanswered for place in self._places.values()))
-        for priority in sorted(self._lanes):
-            chosen: list[Any] = []
-            chosen_bytes = 0
-            cursor = self._db.execute(
-                f"SELECT entry, boot, {WEIGHT}, region, age_clock_s, length(payload)"
-                " FROM queue WHERE entry > ? AND entry < ? ORDER BY entry",
-                (lane_start(priority), lane_start(priority + 1)),
-            )
-            for row in cursor:
-                if latest_s is not None and row[4] >= latest_s:
-                    break
-                if row[0] not in under_way:
-                    chosen.append(row)
-                    chosen_bytes += row[5]
-                if len(chosen) == DROP_CHUNK or (enough_bytes is not None and chosen_bytes >= enough_bytes):
-                    break
-            cursor.close()
-            if chosen:
-                self._drop(priority, chosen)
-                return len(chosen)
-        return 0
-
-    def _drop(self, priority: int, rows: Sequence[Any]) -> None:
-        entries = [row[0] for row in rows]
-        listed = f"entry IN ({','.join(map(str, entries))})"
-        for place in self._places.values():
-            ahead = [row for row in rows if row[0] > place.position(priority)]
-            for column, is_withheld in (("dropped", False), ("filtered", True)):
-                lost = [row for row in ahead if (row[3] not in (None, place.region)) is is_withheld]
-                self._charge(place, column, [(boot, weight, 1) for _, boot, weight, *_ in lost])
-            self._charge_asides(place, listed, ())
-        for table in ("queue", "aside"):
-            self._db.execute(f"DELETE FROM {table} WHERE {listed}")
 
     # -- looking at it, and after the file
 
@@ -861,7 +588,7 @@ class Outbox:
         try:
             with explained(self.path, "outbox"):
                 where = "WHERE device_id = ? AND kind IS NULL AND time_utc_us BETWEEN ? AND ?"
-                rows = _select(reader, where, (device_id, first_utc_us, last_utc_us, limit))
+                rows = select_entries(reader, where, (device_id, first_utc_us, last_utc_us, limit))
         finally:
             reader.close()
         found: list[Envelope] = []
@@ -874,12 +601,12 @@ class Outbox:
     def depth(self) -> Depth:
         """How many entries wait, and how much room they take."""
         with explained(self.path, "outbox"):
-            return _depth(self._db)
+            return depth_of(self._db)
 
     def boots(self) -> list[BootState]:
         """Cursor and totals of every boot that was ever pulled."""
         with explained(self.path, "outbox"):
-            return _boots(self._db)
+            return boots_of(self._db)
 
     def state(self) -> OutboxState:
         """Depth, age and totals; quick, however much waits."""
@@ -894,7 +621,13 @@ class Outbox:
                 "SELECT coalesce(sum(pulled), 0), coalesce(sum(lost), 0), coalesce(sum(filtered), 0) FROM boot"
             ).fetchone()
             age_s = self._clock_s() - self._clock_zero_s - min(born_s) if born_s else 0.0
-            return OutboxState(_depth(self._db), max(0.0, age_s), *totals)
+            return OutboxState(depth_of(self._db), max(0.0, age_s), *totals)
+
+    def _shrink_file(self) -> None:
+        """Give room back while entries wait, when most of the file is unused: each page that is given back costs moving another one."""
+        free = free_pages(self._db)
+        if free > KEPT_FREE_PAGES and free > KEPT_FREE_SHARE * page_count(self._db):
+            give_back_free_pages(self._db, limit_pages=VACUUM_PAGES)
 
     def settle(self) -> None:
         """A sink has all that waits: give room back, truncate SQLite's log, take the reserve again if it was used."""
@@ -920,21 +653,6 @@ class Outbox:
             log.warning("no room for the reserve file=%s error=%s", self._reserve, error.strerror)
 
 
-def inspect_outbox(path: Path) -> tuple[Depth, list[BootState]]:
-    """What an outbox holds, read beside a running gateway or without one.
-
-    Raises:
-        StoreError: there is no such outbox, or it cannot be read.
-    """
-    version = file_version(path, what="outbox") if path.exists() else 0
-    connection = open_read_only(path, MIGRATIONS[:1] if version == 1 else MIGRATIONS, what="outbox")
-    try:
-        with explained(path, "outbox"):
-            return (_depth_of_v1 if version == 1 else _depth)(connection), (_boots_of_v1 if version == 1 else _boots)(connection)
-    finally:
-        connection.close()
-
-
 @contextlib.contextmanager
 def _savepoint(db: sqlite3.Connection) -> Iterator[None]:
     """A part of a transaction that is undone alone."""
@@ -950,56 +668,3 @@ def _savepoint(db: sqlite3.Connection) -> Iterator[None]:
             db.execute("ROLLBACK TO one_call")
             db.execute("RELEASE one_call")
         raise
-
-
-def identity_text(device_id: bytes | None, boot_id: int | None, seq: int | None, kind: str | None, number: int | None) -> str:
-    """What an entry is, for the seal of its payload."""
-    return f"/{'-' if device_id is None else device_id.hex()}/{boot_id}/{seq}/{kind}/{number}"
-
-
-def _identity(row: Any) -> str:
-    return identity_text(row[1], row[2], row[5], row[9], row[10])
-
-
-def _first_of(rows: list[Any], limit_bytes: int) -> list[Any]:
-    """As many as have so many bytes of payload, at least one if there is one."""
-    total_bytes = 0
-    for index, row in enumerate(rows):
-        total_bytes += len(row[3])
-        if index and total_bytes > limit_bytes:
-            return rows[:index]
-    return rows
-
-
-def _select(db: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[Any]:
-    return db.execute(
-        "SELECT entry, device_id, boot_id, payload, sealed, seq, time_utc_us, time_error_us, model_id, kind, number, last_seq, count"
-        f" FROM queue LEFT JOIN boot ON boot.id = queue.boot LEFT JOIN model ON model.id = queue.model {where} ORDER BY entry LIMIT ?",
-        values,
-    ).fetchall()
-
-
-def _depth(db: sqlite3.Connection) -> Depth:
-    rows = db.execute("SELECT name, holds, waiting, refused, delivered, dropped, filtered FROM sink ORDER BY id").fetchall()
-    sinks = tuple(SinkDepth(row[0], bool(row[1]), *row[2:]) for row in rows)
-    fullest = max((s for s in sinks if s.holds), key=lambda s: s.waiting, default=max(sinks, key=lambda s: s.waiting, default=None))
-    return Depth(fullest.waiting if fullest else 0, fullest.refused if fullest else 0, used_bytes(db), sinks)
-
-
-def _depth_of_v1(db: sqlite3.Connection) -> Depth:
-    """Of an outbox that no gateway of this version has opened yet."""
-    total, refused = db.execute("SELECT count(*), count(refused) FROM record").fetchone()
-    return Depth(total - refused, refused, used_bytes(db))
-
-
-def _boots_of_v1(db: sqlite3.Connection) -> list[BootState]:
-    rows = db.execute("SELECT device_id, boot_id, next_seq, pulled, lost, dropped FROM boot ORDER BY device_id, boot_id").fetchall()
-    return [BootState(*row) for row in rows]
-
-
-def _boots(db: sqlite3.Connection) -> list[BootState]:
-    rows = db.execute(
-        "SELECT device_id, boot_id, next_seq, pulled, lost, coalesce(max(dropped), 0), boot.filtered"
-        " FROM boot LEFT JOIN account ON account.boot = boot.id GROUP BY boot.id ORDER BY device_id, boot_id"
-    ).fetchall()
-    return [BootState(*row) for row in rows]
