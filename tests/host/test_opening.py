@@ -10,7 +10,7 @@ import pytest
 from tinyfleet.link import open_link
 from tinyfleet_codegen.errors import LinkClosed, LinkTimeout, TinyfleetError, UsageError
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.mark.parametrize(
