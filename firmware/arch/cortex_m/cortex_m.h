@@ -14,6 +14,8 @@
 
 #include <stdint.h>
 
+#include "tyf/core/config.h"
+
 /** An entry of the vector table. */
 typedef void (*tyf_cortex_m_handler)(void);
 
@@ -52,9 +54,11 @@ void tyf_cortex_m_nvm_close(void);
 /** Write word to all of [begin, end), both multiples of 4, in three instructions for 8 words. */
 void tyf_cortex_m_fill(uint32_t *begin, const uint32_t *end, uint32_t word);
 
-/** Sleep until an interrupt is pending, masked or not. */
+/** Sleep until an interrupt is pending, masked or not; with TYF_CFG_STAY_AWAKE return at once. */
 static inline void tyf_cortex_m_wait(void) {
+#if !TYF_CFG_STAY_AWAKE
     __asm volatile("dsb\n wfi" ::: "memory");
+#endif
 }
 
 #endif

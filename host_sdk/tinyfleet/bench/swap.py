@@ -1,7 +1,8 @@
 """A model swap on an emulated board, in figures: how long answers fail to come while a package is proved, and what a delta saves.
 
 The board's own sensor measures as fast as a third of the time is left to management. Meanwhile a package of the same model is checked,
-proved, watched beside the live one, and takes its place. Times are the emulator's: instructions, not cycles.
+proved, watched beside the live one, and takes its place. Times are the emulator's: instructions, not cycles, of a core that
+never sleeps, as a sleeping one's clock follows the host's and is late when the host is.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ def bench_swap(package: ModelPackage, board: str) -> SwapFigures:
     with TemporaryDirectory(prefix="tinyfleet-swap-") as name:
         folder = Path(name)
         compile_model(package, board, folder / "model", swap_arena_bytes=arena_bytes)
+        with (folder / "model" / "model_config.h").open("a", encoding="utf-8") as config:
+            config.write("#define TYF_CFG_STAY_AWAKE 1\n")
         elf = build_firmware(board, folder / "model", folder / "firmware", keys_header=keys_header(keys)).elf
         with EmulatedBoard.start(board, elf, folder / "board.nvm") as emulated:
             latency_us, period_ms, (answers, gap_us, late) = asyncio.run(_swap(emulated.url, signed))

@@ -195,6 +195,17 @@
 #error "TYF_CFG_WITNESS must be 0 or 1"
 #endif
 
+/**
+ * 1: the core never sleeps, for measurements: an emulator counts the instructions of a core that is awake, while a
+ * sleeping one's clock follows the host's; 0: it sleeps where nothing is to be done.
+ */
+#ifndef TYF_CFG_STAY_AWAKE
+#define TYF_CFG_STAY_AWAKE 0
+#endif
+#if TYF_CFG_STAY_AWAKE != 0 && TYF_CFG_STAY_AWAKE != 1
+#error "TYF_CFG_STAY_AWAKE must be 0 or 1"
+#endif
+
 /** 1: check our own assumptions at run time (tests, debug builds); 0: trust them. */
 #ifndef TYF_CFG_ASSERT
 #define TYF_CFG_ASSERT 0
