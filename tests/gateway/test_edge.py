@@ -198,14 +198,14 @@ def test_state_and_cursor_are_one_commit(tmp_path: Path) -> None:
     outbox.append(DEVICE, 1, [], since=0, next_seq=5, lost=0, edge=EdgeChange(None, b"one"))
     with pytest.raises(CursorMoved):
         outbox.append(DEVICE, 1, [], since=5, next_seq=9, lost=0, edge=EdgeChange(b"other", b"two"))
-    assert (outbox.cursor(DEVICE, 1), outbox.edge_state(DEVICE, 1)) == (5, b"one")
+    assert (outbox.cursor(DEVICE, 1), outbox.edges.of(DEVICE, 1)) == (5, b"one")
     with pytest.raises(CursorMoved):
         outbox.append(DEVICE, 1, [], since=4, next_seq=9, lost=0, edge=EdgeChange(b"one", b"two"))
     outbox.close()
     outbox = Outbox(tmp_path / "outbox.db", gateway_id="gw")
-    assert (outbox.cursor(DEVICE, 1), outbox.edge_state(DEVICE, 1)) == (5, b"one")
+    assert (outbox.cursor(DEVICE, 1), outbox.edges.of(DEVICE, 1)) == (5, b"one")
     outbox.append(DEVICE, 1, [], since=5, next_seq=9, lost=0, edge=EdgeChange(b"one", None))
-    assert outbox.edge_state(DEVICE, 1) is None
+    assert outbox.edges.of(DEVICE, 1) is None
     outbox.close()
 
 
@@ -215,9 +215,9 @@ def test_what_the_edge_remembers_is_sealed_like_the_rest(tmp_path: Path) -> None
     outbox.append(DEVICE, 1, [], since=0, next_seq=1, lost=0, edge=EdgeChange(None, text))
     outbox.close()
     outbox = Outbox(path, gateway_id="gw", key=lambda _: key)
-    assert outbox.edge_state(DEVICE, 1) == text
+    assert outbox.edges.of(DEVICE, 1) == text
     outbox.append(DEVICE, 1, [], since=1, next_seq=2, lost=0, edge=EdgeChange(text, text + b"!"))
-    assert outbox.edge_state(DEVICE, 1) == text + b"!"
+    assert outbox.edges.of(DEVICE, 1) == text + b"!"
     outbox.settle()
     outbox.close()
     assert text not in b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.suffix != ".reserve")
@@ -233,13 +233,13 @@ def test_windows_of_the_idle_and_of_ended_boots_close(tmp_path: Path) -> None:
         records = [record(seq) for seq in range(5)]
         made = edge.process(None, pulled(records), records, DTYPES)
         outbox.append(DEVICE, boot_id, made.records, since=0, next_seq=5, lost=0, derived=made.derived, edge=made.change)
-    assert outbox.close_edges(edge.close, 2.0) == 0
+    assert outbox.edges.close(edge.close, 2.0) == 0
     assert [b.pulled for b in outbox.boots()] == [0, 0]
     now_s = 3.0
-    assert outbox.close_edges(edge.close, 2.0) == 2
+    assert outbox.edges.close(edge.close, 2.0) == 2
     assert [(d.boot_id, d.count) for d in outbox.batch("http", 10, 2**20).derived if d.kind == "window"] == [(1, 5), (2, 5)]
     assert [b.pulled for b in outbox.boots()] == [5, 5]
-    assert outbox.close_edges(edge.close, 2.0) == 0
+    assert outbox.edges.close(edge.close, 2.0) == 0
     outbox.close()
 
 
@@ -272,7 +272,7 @@ async def test_a_gateway_that_ends_within_a_window_goes_on_with_it(tmp_path: Pat
     outbox = Outbox(tmp_path / "outbox.db", gateway_id="gw")
     (first,) = outbox.batch("http", 100, 2**20).derived
     assert (first.first_seq, first.last_seq, first.count, first.model_id) == (0, 89, 90, MODEL_ID)
-    assert outbox.close_edges(edge.close, 0.0) == 1
+    assert outbox.edges.close(edge.close, 0.0) == 1
     assert [d.count for d in outbox.batch("http", 100, 2**20).derived] == [90, 5]
     assert [(b.next_seq, b.pulled) for b in outbox.boots()] == [(95, 95)]
     outbox.close()

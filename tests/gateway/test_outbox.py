@@ -274,7 +274,7 @@ def test_newer_outbox_is_refused_and_not_touched(tmp_path: Path) -> None:
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="version 99, this code knows up to 2"):
+    with pytest.raises(StoreError, match="version 99, this code knows up to 3"):
         opened(tmp_path)
     assert path.read_bytes() == before
 

@@ -3,19 +3,22 @@
 Every call commits before it returns, so that the process may be killed anywhere; :meth:`Outbox.group` commits several calls at once.
 Calls are synchronous and belong to one thread at a time (:class:`tinyfleet.gateway.store_thread.StoreThread` has one for them).
 Tables and what goes in and out are in ``outbox_schema``; where sinks are in the queue in ``outbox_places``, what they will never get and
-how they are told in ``outbox_losses``, what goes at the bounds in ``outbox_bounds``, what the edge remembers in ``outbox_edge``.
+how they are told in ``outbox_losses``, what goes at the bounds in ``outbox_bounds``, what the edge remembers in ``outbox_edge``, what rules
+want done in ``outbox_actions``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tinyfleet.database import (
@@ -28,8 +31,9 @@ from tinyfleet.database import (
     transaction,
     used_bytes,
 )
+from tinyfleet.gateway.outbox_actions import ActionQueue
 from tinyfleet.gateway.outbox_bounds import Bounds
-from tinyfleet.gateway.outbox_edge import EdgeMemory
+from tinyfleet.gateway.outbox_edge import EdgeStates
 from tinyfleet.gateway.outbox_entries import first_of, identity_of, identity_text, select_entries
 from tinyfleet.gateway.outbox_inspect import boots_of, depth_of, inspect_outbox
 from tinyfleet.gateway.outbox_losses import Losses, Place
@@ -82,6 +86,9 @@ SEAL_CHUNK = 5000
 """Entries sealed in one commit when a key is new."""
 
 
+_NOBODY: Mapping[str, int] = MappingProxyType({})
+
+
 def boot_time_s() -> float:
     """Seconds since the machine started, asleep or not; no clock that is set moves it."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
@@ -97,8 +104,14 @@ class Outbox:
         max_bytes: Bound of the database's used pages.
         max_age_s: Entries older than this are dropped, in seconds that gateways ran on this file; None: no bound.
         when_full: What to do at the bound in bytes.
+        targets: Who acts for rules; see :meth:`ActionQueue.configure`.
         key: Gives the 32 secret bytes that payloads are sealed with, told whether they must exist already; None: they are not sealed.
         clock_s: Seconds that never jump.
+        check_edge: Whether what the edge remembers can be read; see :class:`EdgeStates`.
+
+    Attributes:
+        edges: What the edge remembers.
+        actions: What rules want done.
 
     Raises:
         StoreError: see :func:`tinyfleet.database.open_database`; all methods raise it when the disk fails or is full, and
@@ -114,8 +127,10 @@ class Outbox:
         max_bytes: int = 256 * 2**20,
         max_age_s: int | None = None,
         when_full: WhenFull = WhenFull.DROP_OLDEST,
+        targets: Mapping[str, int] = _NOBODY,
         key: Callable[[bool], bytes] | None = None,
         clock_s: Callable[[], float] = boot_time_s,
+        check_edge: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self.path = path
         self._gateway_id = gateway_id
@@ -129,17 +144,26 @@ class Outbox:
         self._losses = Losses(self._db)
         self._places = Places(self._db, self._losses)
         self._bounds = Bounds(self._db, self._places)
-        self._edges = EdgeMemory(self._db, path)
+        self.edges = EdgeStates(
+            path, self._db, committed=self._committed, clock_s=self._age_s, seal=lambda: self._seal,
+            insert=lambda boot, derived, region: self._insert(boot, (), derived, region),
+            drop=self._places.drop_unqueued, check=check_edge,
+        )  # fmt: skip
+        self.actions = ActionQueue(
+            path, self._db, committed=self._committed, now_s=self._age_clock_s, seal=lambda: self._seal,
+            declare=lambda derived: self._insert(None, (), derived, None),
+        )  # fmt: skip
+        begin = functools.partial(self._begin, sinks, max_bytes, max_age_s, when_full, targets)
         try:
             try:
-                self._begin(sinks, max_bytes, max_age_s, when_full)
+                begin()
             except StoreFull:
                 # A full disk that can only be drained by opening what fills it.
                 if not self._reserve.exists():
                     raise
                 log.warning("disk full, reserve used to open the outbox")
                 self._reserve.unlink()
-                self._begin(sinks, max_bytes, max_age_s, when_full)
+                begin()
         except BaseException:
             self._db.close()
             raise
@@ -154,7 +178,9 @@ class Outbox:
             self._reserve.unlink()
             return open_database(self.path, MIGRATIONS, what="outbox")
 
-    def _begin(self, sinks: Sequence[SinkPlace], max_bytes: int, max_age_s: int | None, when_full: WhenFull) -> None:
+    def _begin(
+        self, sinks: Sequence[SinkPlace], max_bytes: int, max_age_s: int | None, when_full: WhenFull, targets: Mapping[str, int]
+    ) -> None:
         with self._committed():
             row = self._db.execute("SELECT outbox_id FROM outbox").fetchone()
             self.outbox_id: bytes = row[0] if row else os.urandom(16)
@@ -164,7 +190,8 @@ class Outbox:
             self._clock_zero_s = self._clock_s() - self._counter("age_clock_s")
             self._places.has_regions = self._counter("regions") > 0
             self._open_seal()
-        self.configure(sinks, max_bytes=max_bytes, max_age_s=max_age_s, when_full=when_full)
+            self.edges.refuse_newer()
+        self.configure(sinks, max_bytes=max_bytes, max_age_s=max_age_s, when_full=when_full, targets=targets)
         if self._seal is not None:
             self._seal_rest(self._seal)
         for place in self._places.by_name.values():
@@ -177,15 +204,15 @@ class Outbox:
     def _open_seal(self) -> None:
         check = self._counter("seal")
         if self._key is None:
-            sealed = "SELECT 1 FROM queue WHERE sealed UNION ALL SELECT 1 FROM edge WHERE sealed LIMIT 1"
-            if check and self._db.execute(sealed).fetchone() is not None:
+            sealed = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE sealed" for table in ("queue", "edge", "action"))
+            if check and self._db.execute(f"{sealed} LIMIT 1").fetchone() is not None:
                 raise StoreError(
                     f"outbox {self.path} is sealed, and no key is configured",
                     hint="set [outbox] encrypt as it was; what is delivered may then be followed by a start without it",
                 )
             self._set_counter("seal", 0)
             return
-        self._seal = self._edges.seal = Seal(self._key(check != 0), self.outbox_id)
+        self._seal = Seal(self._key(check != 0), self.outbox_id)
         if check not in (0, self._seal.check):
             raise StoreError(f"outbox {self.path} is sealed by another key", hint="bring its own key back; nothing in it was changed")
         self._set_counter("seal", self._seal.check)
@@ -193,7 +220,8 @@ class Outbox:
     def _seal_rest(self, seal: Seal) -> None:
         """Seal what was committed before there was a key, in steps that may each be the last."""
         with self._committed():
-            self._edges.seal_rest(seal)
+            self.edges.seal_rest(seal)
+            self.actions.seal_rest(seal)
         while True:
             with self._committed():
                 rows = select_entries(self._db, "WHERE NOT sealed", (SEAL_CHUNK,))
@@ -215,13 +243,22 @@ class Outbox:
         """Close the database; the file stays."""
         self._db.close()
 
-    def configure(self, sinks: Sequence[SinkPlace], *, max_bytes: int, max_age_s: int | None, when_full: WhenFull) -> None:
-        """Change sinks and bounds; see the class for what they mean."""
+    def configure(
+        self,
+        sinks: Sequence[SinkPlace],
+        *,
+        max_bytes: int,
+        max_age_s: int | None,
+        when_full: WhenFull,
+        targets: Mapping[str, int] = _NOBODY,
+    ) -> None:
+        """Change sinks, bounds and targets; see the class for what they mean."""
         self._max_bytes, self._max_age_s, self._when_full = max_bytes, max_age_s, when_full
         with self._committed():
             self._set_counter("offered_bytes", max(self._counter("offered_bytes"), max_bytes // OFFERED_SHARE))
             self._places.configure(sinks)
             self._load()
+            self.actions.configure(targets, max_bytes=max_bytes, outbox_id=self.outbox_id)
             for priority in self._lanes:
                 self._places.free(priority, lane_start(priority))
 
@@ -329,7 +366,7 @@ class Outbox:
                 " WHERE device_id = ? AND boot_id = ? AND next_seq = ? RETURNING id",
                 (next_seq, pulled, lost, filtered, device_id, boot_id, since),
             ).fetchone()
-            if moved is None or (edge is not None and not self._edges.change(moved[0], edge, region, self._age_clock_s())):
+            if moved is None or (edge is not None and not self.edges.change(moved[0], edge, region)):
                 raise CursorMoved
             if made:
                 self._end_earlier_boots(device_id, boot_id, region)
@@ -343,33 +380,6 @@ class Outbox:
             if self._when_full is WhenFull.DROP_OLDEST:
                 dropped += self._bounds.make_room(self._lanes, self._max_bytes)
             return dropped
-
-    def edge_state(self, device_id: bytes, boot_id: int) -> bytes | None:
-        """What the edge remembers of a boot; None: nothing."""
-        with explained(self.path, "outbox"):
-            return self._edges.of_boot(device_id, boot_id)
-
-    def close_edges(self, close: Callable[[bytes], tuple[list[NewDerived], bytes | None]], idle_s: float) -> int:
-        """End what the edge has open of boots from which nothing came for a while.
-
-        Args:
-            close: From what it remembers to what is delivered, and what is left to remember.
-            idle_s: Seconds without a change.
-
-        Returns:
-            How many derived records that made.
-        """
-        made = 0
-        with self._committed():
-            for boot, state, region, is_latest in self._edges.idle(self._age_clock_s() - idle_s):
-                derived, left = close(state)
-                if derived:
-                    self._db.execute("UPDATE boot SET pulled = pulled + ? WHERE id = ?", (sum(d.count for d in derived), boot))
-                    self._insert(boot, (), derived, region)
-                    made += len(derived)
-                if derived or not is_latest:
-                    self._edges.change(boot, EdgeChange(state, left if is_latest else None), region, self._age_clock_s())
-        return made
 
     def add(self, derived: Sequence[NewDerived]) -> None:
         """Commit derived records that are about the gateway itself."""
@@ -396,8 +406,8 @@ class Outbox:
     ) -> None:
         now_s = self._age_clock_s()
         rows: list[tuple[Any, ...]] = []
-        for d in derived:
-            number = self._count_up(f"number of {d.kind}")
+        numbers = [self._count_up(f"number of {d.kind}") for d in derived]
+        for d, number in zip(derived, numbers, strict=True):
             entry = self._next_entry(d.priority)
             rows.append((
                 entry, boot, d.first_seq, d.body, 0, d.time_utc_us, d.time_error_us, self._model(d.model_id), now_s, region,
@@ -419,6 +429,9 @@ class Outbox:
         if region is not None and not self._places.has_regions:
             self._set_counter("regions", 1)
             self._places.has_regions = True
+        for d, number in zip(derived, numbers, strict=True):
+            if d.targets and boot is not None:
+                self.actions.add(boot, number, d)
 
     def _sealed(self, seal: Seal, boot: int | None, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         row = self._db.execute("SELECT device_id, boot_id FROM boot WHERE id = ?", (boot,)).fetchone()
@@ -426,8 +439,11 @@ class Outbox:
         return [(*r[:3], seal.seal(r[3], r[0], identity_text(device_id, boot_id, r[2], r[10], r[11])), 1, *r[5:]) for r in rows]
 
     def _age_clock_s(self) -> int:
-        """Seconds that gateways ran on this file."""
-        return int(self._clock_s() - self._clock_zero_s)
+        """Whole seconds that gateways ran on this file."""
+        return int(self._age_s())
+
+    def _age_s(self) -> float:
+        return self._clock_s() - self._clock_zero_s
 
     def _next_entry(self, priority: int) -> int:
         assert 0 <= priority < LANES, priority

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 from tinyfleet.database import explained, file_version, open_read_only, used_bytes
+from tinyfleet.gateway.outbox_actions import target_totals
+from tinyfleet.gateway.outbox_edge import states_put_aside
 from tinyfleet.gateway.outbox_schema import MIGRATIONS, BootState, Depth, SinkDepth
 
 
@@ -16,16 +19,20 @@ def inspect_outbox(path: Path) -> tuple[Depth, list[BootState]]:
         StoreError: there is no such outbox, or it cannot be read.
     """
     version = file_version(path, what="outbox") if path.exists() else 0
-    connection = open_read_only(path, MIGRATIONS[:1] if version == 1 else MIGRATIONS, what="outbox")
+    connection = open_read_only(path, MIGRATIONS[:version] if version in _DEPTH_OF else MIGRATIONS, what="outbox")
     try:
         with explained(path, "outbox"):
-            return (_depth_of_v1 if version == 1 else depth_of)(connection), (_boots_of_v1 if version == 1 else boots_of)(connection)
+            return _DEPTH_OF.get(version, depth_of)(connection), (_boots_of_v1 if version == 1 else boots_of)(connection)
     finally:
         connection.close()
 
 
 def depth_of(db: sqlite3.Connection) -> Depth:
-    """How many entries wait, and how much room they take."""
+    """How many entries and actions wait, and how much room they take."""
+    return replace(_depth_of_v2(db), targets=tuple(target_totals(db)), edges_put_aside=states_put_aside(db))
+
+
+def _depth_of_v2(db: sqlite3.Connection) -> Depth:
     rows = db.execute("SELECT name, holds, waiting, refused, delivered, dropped, filtered FROM sink ORDER BY id").fetchall()
     sinks = tuple(SinkDepth(row[0], bool(row[1]), *row[2:]) for row in rows)
     fullest = max((s for s in sinks if s.holds), key=lambda s: s.waiting, default=max(sinks, key=lambda s: s.waiting, default=None))
@@ -36,6 +43,9 @@ def _depth_of_v1(db: sqlite3.Connection) -> Depth:
     """Of an outbox that no gateway of this version has opened yet."""
     total, refused = db.execute("SELECT count(*), count(refused) FROM record").fetchone()
     return Depth(total - refused, refused, used_bytes(db))
+
+
+_DEPTH_OF = {1: _depth_of_v1, 2: _depth_of_v2}
 
 
 def _boots_of_v1(db: sqlite3.Connection) -> list[BootState]:

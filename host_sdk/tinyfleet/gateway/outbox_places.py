@@ -75,6 +75,11 @@ class Places:
         for place in self.by_name.values():
             place.has_news = True
 
+    def drop_unqueued(self, boot: int, records: int) -> None:
+        """Records that were pulled and never queued are gone for every sink."""
+        for place in self.by_name.values():
+            self.losses.charge(place, "dropped", [(boot, records, 0)])
+
     def _floor(self, priority: int) -> int:
         """Up to here every sink that holds entries has been."""
         return min((p.position(priority) for p in self.by_name.values() if p.holds), default=lane_start(priority))

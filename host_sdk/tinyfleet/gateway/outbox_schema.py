@@ -105,17 +105,47 @@ MIGRATIONS = (
     DROP TABLE boot1;
     DROP TABLE record1
     """,
+    """
+    ALTER TABLE edge ADD COLUMN is_open INTEGER NOT NULL DEFAULT 1;
+    CREATE TABLE action (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        target TEXT NOT NULL,
+        is_command INTEGER NOT NULL,
+        boot INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        body BLOB NOT NULL,
+        sealed INTEGER NOT NULL,
+        time_utc_us INTEGER,
+        time_error_us INTEGER,
+        age_clock_s INTEGER NOT NULL
+    );
+    CREATE INDEX action_of_target ON action (target, id);
+    CREATE INDEX command_of_boot ON action (boot, id) WHERE is_command;
+    CREATE TABLE target (
+        name TEXT PRIMARY KEY,
+        waiting INTEGER NOT NULL DEFAULT 0,
+        waiting_bytes INTEGER NOT NULL DEFAULT 0,
+        done INTEGER NOT NULL DEFAULT 0,
+        given_up INTEGER NOT NULL DEFAULT 0,
+        dropped INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID
+    """,
 )
 """``boot``: the cursor (``next_seq``) and the totals of one boot of one device. ``queue``: what waits; ``kind`` is NULL for a device's
 own record. ``sink``: a place in the queue and its totals, in entries; the first sink takes over the nameless one. ``position``: everything
 up to it is delivered, dropped, withheld, or in ``aside``: not answered (no reason, offered again) or refused. ``account``: what a sink will
 never get of a boot, in records, and how much of that it was told. ``edge``: what the edge remembers of a boot, records of an open window
-among it, which are in no total until it closes."""
+among it, which are in no total until it closes; ``is_open``: there is such a window. ``action``: what rules want done and is not done yet,
+``number`` being that of the detection. ``target``: who does it, and its totals."""
 
 LANES = 8
 """Priorities are 0 to 7; 0 is normal and the first to be dropped."""
 GAP = "gap"
 """Kind of a derived record: a device no longer had these records. Nothing is missing when it is dropped: the loss report says so too."""
+ALARM = "alarm"
+"""Kind of a derived record: something is wrong with the gateway itself. Its body has ``reason`` and ``detail``."""
+ALARM_PRIORITY = 1
 WEIGHT = f"CASE WHEN kind IS NULL THEN 1 WHEN kind = '{GAP}' THEN 0 ELSE count END"
 """SQL: how many of a device's records are gone when this entry is."""
 
@@ -166,7 +196,11 @@ class PulledRecord:
 
 @dataclass(frozen=True, slots=True)
 class NewDerived:
-    """A derived record to be; see :class:`tinyfleet.telemetry.DerivedEnvelope`, the number is given by the outbox."""
+    """A derived record to be; see :class:`tinyfleet.telemetry.DerivedEnvelope`, the number is given by the outbox.
+
+    Attributes:
+        targets: Who is to act because of it, by names that :meth:`ActionQueue.configure` was given.
+    """
 
     kind: str
     body: bytes
@@ -177,14 +211,20 @@ class NewDerived:
     time_error_us: int | None = None
     model_id: bytes | None = None
     priority: int = 0
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeChange:
-    """What the edge remembers of a boot, before and after some records; None: nothing."""
+    """What the edge remembers of a boot, before and after some records; None: nothing.
+
+    Attributes:
+        is_open: Whether records wait in it for a derived record that stands for them.
+    """
 
     before: bytes | None
     after: bytes | None
+    is_open: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +268,25 @@ class SinkDepth:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetTotals:
+    """What became of what rules wanted of one target, since it is known.
+
+    Attributes:
+        name: ``RULE/webhook``, ``RULE/mqtt`` or ``RULE/device``.
+        waiting: To be done.
+        done: Taken by the target.
+        given_up: The target will never take them.
+        dropped: Too many or too old.
+    """
+
+    name: str
+    waiting: int
+    done: int
+    given_up: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
 class Depth:
     """How full the outbox is.
 
@@ -236,12 +295,16 @@ class Depth:
         refused: Of the same sink.
         used_bytes: Bytes in use in the database, what the bound applies to.
         sinks: Each sink's place.
+        targets: What rules want done.
+        edges_put_aside: States of the edge that were damaged.
     """
 
     waiting: int
     refused: int
     used_bytes: int
     sinks: tuple[SinkDepth, ...] = ()
+    targets: tuple[TargetTotals, ...] = ()
+    edges_put_aside: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,7 @@ class Puller:
         """The cursor; and what the edge remembers."""
 
         def read(outbox: Outbox) -> tuple[int, bytes | None]:
-            return outbox.cursor(boot.device_id, boot.boot_id), outbox.edge_state(boot.device_id, boot.boot_id)
+            return outbox.cursor(boot.device_id, boot.boot_id), outbox.edges.of(boot.device_id, boot.boot_id)
 
         cursor, boot.edge_state = await self._store.call(read)
         return cursor

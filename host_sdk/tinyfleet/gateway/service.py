@@ -18,6 +18,7 @@ from tinyfleet.gateway.config import DeviceSettings, GatewayConfig
 from tinyfleet.gateway.edge import Edge, Visibility
 from tinyfleet.gateway.edge.actions import Actions
 from tinyfleet.gateway.outbox import OUTBOX_FILE, NewDerived, Outbox, SinkPlace, WhenFull, inspect_outbox
+from tinyfleet.gateway.outbox_schema import ALARM, ALARM_PRIORITY
 from tinyfleet.gateway.puller import DeviceOpener, Puller
 from tinyfleet.gateway.seal import KeySource, key_from_file, key_from_tpm
 from tinyfleet.gateway.sender import Sender
@@ -35,9 +36,6 @@ IDLE_CHECK_S = 0.5
 """Pause between two looks for windows to close, at least."""
 FINISH_S = 3.0
 """How long a delivery that has begun may take when the gateway is asked to stop."""
-ALARM = "alarm"
-"""Kind of a derived record: something is wrong with the gateway itself. Its body has ``reason`` and ``detail``."""
-ALARM_PRIORITY = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,7 @@ class Gateway:
             window = self._config.window
             idle_s = 2 * window.seconds if window is not None else 0.0
             try:
-                if await store.call(lambda outbox, idle_s=idle_s: outbox.close_edges(self._edge.close, idle_s)):  # type: ignore[misc]
+                if await store.call(lambda outbox, idle_s=idle_s: outbox.edges.close(self._edge.close, idle_s)):  # type: ignore[misc]
                     self._wake()
             except TinyfleetError as error:
                 log.warning("windows not closed error=%s", error)
