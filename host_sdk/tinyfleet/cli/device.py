@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 UrlArgument = Annotated[
     str,
-    typer.Argument(metavar="URL", help="serial:///dev/ttyACM0, ble://NAME, tcp://HOST:PORT, emu://BOARD?elf=FILE or memory://?model=DIR."),
+    typer.Argument(
+        metavar="URL",
+        help="serial:///dev/ttyACM0, serial://usb:SERIAL, ble://NAME, tcp://HOST:PORT, emu://BOARD?elf=FILE or memory://?model=DIR.",
+    ),
 ]
 TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Longest wait for one answer.", min=0.1)]
 

@@ -27,7 +27,9 @@ def scan_command(
     everybody: Annotated[bool, typer.Option("--all", help="Also Bluetooth devices that offer no management.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """List the serial ports of this machine, and the boards in reach of Bluetooth Low Energy."""
+    """List the serial ports of this machine, with the URL that finds a port on USB whatever its name will be, and the boards in reach of
+    Bluetooth Low Energy.
+    """
     ports = _serial_ports()
     try:
         devices = [_ble_facts(device) for device in _listen(air or None, timeout) if everybody or device.speaks_smp]
@@ -40,19 +42,36 @@ def scan_command(
     if as_json:
         print_json([*ports, *devices])
         return
-    print_facts((port["url"], f"{port['description']}  {port['serial_number'] or 'no serial number'}") for port in ports)
+    print_facts((port["url"], _describe_port(port)) for port in ports)
     print_facts((device["url"] or device["address"], _describe(device)) for device in devices)
     if not ports and not devices:
         typer.echo("no device; an emulated board prints its address when it starts: tinyfleet emulate", err=True)
 
 
 def _serial_ports() -> list[dict[str, Any]]:
-    from serial.tools import list_ports  # noqa: PLC0415 - keeps --help fast
+    from tinyfleet.link.serial_ports import serial_ports, usb_url  # noqa: PLC0415 - keeps --help fast
 
+    ports = serial_ports()
     return [
-        {"url": f"serial://{port.device}", "description": port.description, "serial_number": port.serial_number}
-        for port in sorted(list_ports.comports(), key=lambda port: str(port.device))
+        {
+            "url": f"serial://{port.path}",
+            "usb_url": usb_url(port, ports),
+            "description": port.description,
+            "serial_number": port.serial_number,
+            "vendor_product": port.vendor_product,
+            "interface": port.interface,
+        }
+        for port in ports
     ]
+
+
+def _describe_port(port: dict[str, Any]) -> str:
+    usb = [f"usb {port['vendor_product']}"] if port["vendor_product"] else []
+    if port["usb_url"]:
+        lasting = f"always {port['usb_url']}"
+    else:
+        lasting = f"serial number {port['serial_number']}, of others as well" if port["serial_number"] else "no serial number"
+    return ", ".join([port["description"], *usb, lasting])
 
 
 def _listen(air: str | None, seconds: float) -> list[Found]:

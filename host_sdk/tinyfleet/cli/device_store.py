@@ -10,7 +10,7 @@ import typer
 from tinyfleet.cli.output import JsonFlag, print_facts, print_json
 from tinyfleet_codegen.errors import UsageError
 
-Url = Annotated[str, typer.Argument(metavar="URL", help="serial:///dev/ttyACM0 or tcp://HOST:PORT.")]
+Url = Annotated[str, typer.Argument(metavar="URL", help="serial:///dev/ttyACM0, serial://usb:SERIAL or tcp://HOST:PORT.")]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Longest wait for one answer.", min=0.1)]
 
 

@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def monitor_command(
-    url: Annotated[str, typer.Argument(metavar="URL", help="serial:///dev/ttyACM0 or tcp://HOST:PORT.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="serial:///dev/ttyACM0, serial://usb:SERIAL or tcp://HOST:PORT.")],
     as_json: JsonFlag = False,
 ) -> None:
     """Show the text that a board prints, until Ctrl-C; management messages between are left out.

@@ -10,7 +10,6 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, SerializeAsAny, ValidationError
 from pydantic_core import ErrorDetails
@@ -21,16 +20,18 @@ from tinyfleet.gateway.seal import KeySource
 from tinyfleet.gateway.sinks import SINKS
 from tinyfleet.gateway.sinks.sink import SinkSettings
 from tinyfleet.gateway.table import Table
-from tinyfleet.link.opening import OPENERS
-from tinyfleet_codegen.errors import ConfigError
+from tinyfleet.link.opening import check_url
+from tinyfleet_codegen.errors import ConfigError, UsageError
 
 CONFIG_VERSION = 2
 """Version 1 had exactly one sink, of type ``http``, and fewer keys; such a file means today what it meant then."""
 
 
 def _device_url(url: str) -> str:
-    if urlsplit(url).scheme not in OPENERS:
-        raise ValueError("unknown scheme")
+    try:
+        check_url(url)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
     return url
 
 
@@ -49,7 +50,7 @@ class DeviceSettings(Table):
     """``[[device]]``: one port behind which a device answers."""
 
     url: Annotated[str, AfterValidator(_device_url)] = Field(
-        description="serial:///dev/ttyACM0, tcp://HOST:PORT, ble://NAME, emu://BOARD?elf=FILE or memory://?model=DIR"
+        description="serial:///dev/ttyACM0, serial://usb:SERIAL, tcp://HOST:PORT, ble://NAME, emu://BOARD?elf=FILE or memory://?model=DIR"
     )
     timeout_s: float = Field(default=5.0, ge=0.1, le=120, description="seconds for one request, 0.1 to 120")
     poll_s: float = Field(default=0.5, ge=0.01, le=3600, description="seconds between pulls when there is nothing new, 0.01 to 3600")

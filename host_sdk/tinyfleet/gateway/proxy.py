@@ -32,7 +32,7 @@ def open_port(url: str, *, timeout_s: float = 5.0) -> AbstractAsyncContextManage
 @asynccontextmanager
 async def shared(device: Device) -> AsyncIterator[None]:
     """Serve a socket for the device, whose port, or place in the air, has room for one host; where that cannot be, say so and go on."""
-    path = socket_path(device.url)
+    path = await asyncio.to_thread(socket_path, device.url)
     serving: set[asyncio.Task[None]] = set()
 
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,6 +2,7 @@
 
 =============================================  ==========================================================
 ``serial:///dev/ttyACM0?baud=115200``          a serial port, also a pseudo-terminal
+``serial://usb:SERIAL?baud=115200``            the port of the USB device with this serial number, whatever it is called today
 ``tcp://127.0.0.1:5555``                       a UART behind a socket, as an emulated board's
 ``emu://mps2_an386?elf=FILE&nvm=FILE``         starts an emulated board and stops it again; ``nvm`` may be left out
 ``memory://?model=DIR&nvm=FILE``               the firmware itself, compiled for this machine; ``nvm`` may be left out

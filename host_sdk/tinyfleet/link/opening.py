@@ -15,6 +15,7 @@ from tinyfleet.link.link import ConsoleLink, Link
 from tinyfleet.link.memory import MemoryPipe
 from tinyfleet.link.pipe import BytePipe
 from tinyfleet.link.serial import DEFAULT_BAUD, SerialPipe
+from tinyfleet.link.serial_ports import USB, path_of
 from tinyfleet.link.shared import open_shared
 from tinyfleet.link.tcp import TcpPipe
 from tinyfleet_codegen.errors import UsageError
@@ -30,6 +31,14 @@ class _DeviceUrl:
 
     def option_path(self, name: str) -> Path | None:
         return Path(self.options[name]) if name in self.options else None
+
+    def number(self, name: str) -> int | None:
+        text = self.options.get(name)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdecimal()):
+            raise UsageError(f"{self.text}: {name} must be a number, got {text!r}")
+        return int(text)
 
 
 @asynccontextmanager
@@ -55,6 +64,15 @@ async def open_link(url: str, *, timeout_s: float = 5.0, own_port: bool = False)
         yield link
 
 
+def check_url(url: str) -> None:
+    """Whether a device URL makes sense, without opening it.
+
+    Raises:
+        UsageError: it does not.
+    """
+    _parse(url)
+
+
 @asynccontextmanager
 async def open_pipe(url: str, *, timeout_s: float = 5.0) -> AsyncIterator[BytePipe]:
     """The bytes below a link, for who wants to see them all; otherwise as :func:`open_link`."""
@@ -69,10 +87,8 @@ async def open_pipe(url: str, *, timeout_s: float = 5.0) -> AsyncIterator[BytePi
 
 async def _open_serial(url: _DeviceUrl, timeout_s: float, _stack: AsyncExitStack) -> BytePipe:
     # serial://COM3 has the port's name where others have a host.
-    baud = url.options.get("baud", str(DEFAULT_BAUD))
-    if not baud.isdecimal():
-        raise UsageError(f"{url.text}: baud must be a number, got {baud!r}")
-    return await SerialPipe.open(url.host + url.path, int(baud), timeout_s)
+    path = await asyncio.to_thread(path_of, url.host + url.path, url.number("interface"))
+    return await SerialPipe.open(path, url.number("baud") or DEFAULT_BAUD, timeout_s)
 
 
 async def _open_tcp(url: _DeviceUrl, timeout_s: float, _stack: AsyncExitStack) -> BytePipe:
@@ -125,7 +141,7 @@ OPENERS: dict[str, _LinkOpener] = {**{scheme: _on_a_console(open_bytes) for sche
 """How a link of each scheme is opened."""
 
 _OPTIONS: dict[str, frozenset[str]] = {
-    "serial": frozenset({"baud"}),
+    "serial": frozenset({"baud", "interface"}),
     "tcp": frozenset(),
     "emu": frozenset({"elf", "nvm"}),
     "memory": frozenset({"model", "nvm"}),
@@ -144,6 +160,12 @@ def _parse(url: str) -> tuple[str, _DeviceUrl]:
             )
         if parts.scheme in OPENERS:
             # Others have a name there, in which capitals count: a port's, a device's.
-            host = (parts.hostname or "") if parts.scheme in ("tcp", "emu", "memory") else urllib.parse.unquote(parts.netloc)
-            return parts.scheme, _DeviceUrl(url, host, parts.port, urllib.parse.unquote(parts.path), options)
+            is_host = parts.scheme in ("tcp", "emu", "memory")
+            host, port = (parts.hostname or "", parts.port) if is_host else (urllib.parse.unquote(parts.netloc), None)
+            found = _DeviceUrl(url, host, port, urllib.parse.unquote(parts.path), options)
+            if parts.scheme == "serial" and not (host + found.path).removeprefix(USB):
+                raise UsageError(
+                    f"{url} names no port", hint="serial:///dev/ttyACM0, or serial://usb:SERIAL; tinyfleet device scan lists them"
+                )
+            return parts.scheme, found
     raise UsageError(f"not a device URL: {url!r}", hint=f"it begins with {', '.join(f'{scheme}://' for scheme in sorted(OPENERS))}")

@@ -1,4 +1,4 @@
-"""``serial:///dev/ttyACM0?baud=115200``: a serial port or a pseudo-terminal.
+"""``serial:///dev/ttyACM0?baud=115200``: a serial port or a pseudo-terminal; ``serial_ports`` finds it by its USB serial number.
 
 A thread waits in the port's read, so that nothing polls and every system that pyserial knows works alike.
 """

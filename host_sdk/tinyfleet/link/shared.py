@@ -19,6 +19,7 @@ from typing import Self
 from smp.header import Header
 
 from tinyfleet.link.link import Link
+from tinyfleet.link.serial_ports import held_name
 from tinyfleet_codegen.errors import LinkClosed, LinkLost, LinkTimeout, ProtocolError
 
 ENVIRONMENT = "TINYFLEET_PORTS"
@@ -66,8 +67,12 @@ def sockets_folder() -> Path:
 
 
 def socket_path(url: str) -> Path:
-    """The socket of a device URL, as it is written where the port is held."""
-    return sockets_folder() / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.sock"
+    """The socket of a device URL: the same for all names that a serial port has today, else as it is written where the port is held.
+
+    Raises:
+        LinkClosed: the URL names no port that is here.
+    """
+    return sockets_folder() / f"{hashlib.sha256(held_name(url).encode()).hexdigest()[:32]}.sock"
 
 
 def is_private(folder: Path) -> bool:
@@ -161,7 +166,10 @@ async def open_shared(url: str, timeout_s: float) -> SharedLink | None:
         LinkTimeout: it does not answer.
         ProtocolError: it speaks otherwise.
     """
-    path = socket_path(url)
+    try:
+        path = await asyncio.to_thread(socket_path, url)
+    except LinkClosed:
+        return None  # No port, nobody who holds it; who opens it will say so.
     if not path.exists() or not is_private(path.parent):
         return None
     try:
