@@ -13,18 +13,17 @@ import pytest
 from tests.gateway.processes import Service
 from tests.gateway.sinks.batches import Source, context, entries
 from tests.gateway.sinks.peers import GATEWAY, Fleet
+from tests.support.patience import HANG_S
 from tinyfleet.cli.app import main
 from tinyfleet.gateway.sinks.file import FileSinkSettings
 from tinyfleet.gateway.sinks.http import HttpSinkSettings
 from tinyfleet.gateway.sinks.sink import Delivered
 from tinyfleet_codegen.errors import SinkError
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tinyfleet", "cloud", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
 
 
 async def test_cloud_that_asks_for_certificates_lets_gateways_in_and_others_not(tmp_path: Path) -> None:

@@ -9,21 +9,19 @@ import sys
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.cloud.batches import DEVICE, batch, message
 from tests.gateway.fake_board import FakeBoard
 from tests.gateway.processes import running_cloud
+from tests.support.patience import HANG_S
 from tinyfleet.cloud.store import CLOUD_FILE, CloudStore
-
-pytestmark = pytest.mark.timeout(120)
 
 
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A start that must fail."""
     environment = {k: v for k, v in os.environ.items() if k != "TINYFLEET_CLOUD_TOKEN"}
     command = [sys.executable, "-m", "tinyfleet", "cloud", "serve", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False, env=environment)
 
 
 def assert_one_error(run: subprocess.CompletedProcess[str], *parts: str) -> None:

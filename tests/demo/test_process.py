@@ -12,17 +12,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.patience import HANG_S
 from tinyfleet.demo.process import Process
 from tinyfleet_codegen.errors import SetupError
-
-pytestmark = pytest.mark.timeout(120)
 
 
 def cloud_words(folder: Path) -> list[str]:
     return ["cloud", "serve", "--data", str(folder / "cloud"), "--port", "0"]
 
 
-def wait_until_gone(pid: int, timeout_s: float = 30.0) -> None:
+def wait_until_gone(pid: int, timeout_s: float = HANG_S) -> None:
     deadline = time.monotonic() + timeout_s
     while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
         assert time.monotonic() < deadline, f"process {pid} still lives"
@@ -44,12 +43,12 @@ def test_a_frozen_process_answers_nothing_and_still_stops(tmp_path: Path) -> Non
     cloud = Process.start("cloud", cloud_words(tmp_path), tmp_path / "cloud.log")
     try:
         url = f"{cloud.facts['url']}/v1/summary"
-        assert httpx.get(url, timeout=30, trust_env=False).status_code == 200
+        assert httpx.get(url, timeout=HANG_S, trust_env=False).status_code == 200
         cloud.freeze()
         with pytest.raises(httpx.ReadTimeout):
             httpx.get(url, timeout=0.5, trust_env=False)
         cloud.thaw()
-        assert httpx.get(url, timeout=30, trust_env=False).status_code == 200
+        assert httpx.get(url, timeout=HANG_S, trust_env=False).status_code == 200
         cloud.freeze()
     finally:
         cloud.stop()
@@ -66,5 +65,5 @@ def test_processes_die_with_the_demo_though_it_is_killed(tmp_path: Path) -> None
         assert demo.stdout is not None
         pid = int(demo.stdout.readline())
         os.kill(demo.pid, signal.SIGKILL)
-        demo.wait(30)
+        demo.wait(HANG_S)
         wait_until_gone(pid)

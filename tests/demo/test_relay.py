@@ -21,7 +21,7 @@ from tinyfleet.train import Recording
 from tinyfleet_codegen.compile import compile_model
 from tinyfleet_codegen.compiled import CompiledModel
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 BOARD = "mps2_an386"
 RNG = np.random.default_rng(11)

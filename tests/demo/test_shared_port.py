@@ -12,8 +12,6 @@ from tinyfleet.device import Device, DeviceClient
 from tinyfleet.link import open_link
 from tinyfleet_codegen.errors import LinkClosed
 
-pytestmark = pytest.mark.timeout(30)
-
 
 async def talk(url: str, name: str, count: int) -> None:
     async with open_link(url) as link:

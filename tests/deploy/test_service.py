@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import HANG_S
 from tinyfleet.gateway.config import CONFIG_VERSION, load_config
 
 FOLDER = Path(str(importlib.resources.files("tinyfleet.deploy"))) / "service"
@@ -28,7 +29,7 @@ def test_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
     if (analyze := shutil.which("systemd-analyze")) is not None:
         path = tmp_path / "tinyfleet-gateway.service"
         path.write_text(text.replace("/opt/tinyfleet/bin/tinyfleet", "/bin/true"), encoding="utf-8")
-        done = subprocess.run([analyze, "verify", str(path)], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([analyze, "verify", str(path)], capture_output=True, text=True, timeout=HANG_S, check=False)
         assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -53,6 +54,6 @@ def test_script_refuses_with_a_next_step(words: list[str], code: int, says: str)
     # Without root it stops there; with root it stops at the configuration that is absent. Nothing is installed either way.
     done = subprocess.run(
         ["sh", str(FOLDER / "install.sh"), *words],
-        capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "TINYFLEET_PREFIX": "/nonexistent"},
+        capture_output=True, text=True, timeout=HANG_S, check=False, env={**os.environ, "TINYFLEET_PREFIX": "/nonexistent"},
     )  # fmt: skip
     assert done.returncode == code and says in done.stderr

@@ -12,8 +12,7 @@ from typing import Any
 
 import httpx
 
-START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 20.0
+from tests.support.patience import HANG_S
 
 
 class Service:
@@ -30,7 +29,7 @@ class Service:
             sys.executable, "-m", "tinyfleet", *arguments, "--json", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )
         assert process.stdout is not None
-        line = await asyncio.wait_for(process.stdout.readline(), START_TIMEOUT_S)
+        line = await asyncio.wait_for(process.stdout.readline(), HANG_S)
         assert line, f"{arguments} ended with {await process.wait()} before it announced itself"
         return cls(process, json.loads(line))
 
@@ -43,7 +42,7 @@ class Service:
     async def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         self.process.terminate()
-        return await asyncio.wait_for(self.process.wait(), STOP_TIMEOUT_S)
+        return await asyncio.wait_for(self.process.wait(), HANG_S)
 
 
 class Cloud:
@@ -76,13 +75,13 @@ class Cloud:
 
     async def records(self) -> list[dict[str, Any]]:
         """Its last records as it lists them."""
-        async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=5.0) as client:
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=HANG_S) as client:
             return list((await client.get("/v1/records?last=1000")).json()["records"])
 
     async def summary(self) -> dict[str, Any]:
         """Its counts; empty while it does not answer."""
         try:
-            async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=5.0) as client:
+            async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=HANG_S) as client:
                 answer = (await client.get("/v1/summary")).json()
                 return dict(answer)
         except httpx.HTTPError:
@@ -124,7 +123,7 @@ def write_config(
     return path
 
 
-async def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> None:
+async def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = HANG_S) -> None:
     """Ask again and again until the condition (plain or awaitable) holds; fails with ``what`` when it never does."""
     try:
         async with asyncio.timeout(timeout_s):

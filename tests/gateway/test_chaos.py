@@ -29,7 +29,6 @@ def campaign(*options: str, timeout_s: float) -> dict[str, Any]:
     return facts
 
 
-@pytest.mark.timeout(300)
 def test_a_short_campaign_loses_and_doubles_nothing() -> None:
     facts = campaign("--seed", str(SEED), "--minutes", "4", "--faults", "20", timeout_s=280)
     assert facts["findings"] == []

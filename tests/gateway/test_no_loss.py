@@ -15,13 +15,12 @@ import pytest
 from tests.gateway.fake_board import FakeBoard
 from tests.gateway.processes import Cloud, running_cloud, running_gateway, wait_until, write_config
 from tests.host.peer import tcp_peer
+from tests.support.patience import HANG_S
 from tinyfleet.cloud.audit import Audit, BoardCount, audit, read_cloud
 from tinyfleet.device import open_device
 from tinyfleet.gateway import Gateway, Outbox, load_config
 from tinyfleet.gateway.outbox import NewDerived, PulledRecord
 from tinyfleet.telemetry import RecordIdentity
-
-pytestmark = pytest.mark.timeout(180)
 
 VICTIMS = ("gateway", "gateway", "cloud", "both")
 SEED = int(os.environ.get("TINYFLEET_TEST_SEED", "20260131"))
@@ -94,7 +93,7 @@ async def test_answer_lost_after_the_commit_leads_to_one_suppressed_redelivery(t
     board.produce(10)
     async with tcp_peer(board) as (url, _), running_cloud(tmp_path / "cloud") as cloud:
         async with _answer_thief(cloud) as (proxy_url, stolen), running_gateway(write_config(tmp_path, [url], proxy_url)):
-            await asyncio.wait_for(stolen.wait(), 30)
+            await asyncio.wait_for(stolen.wait(), HANG_S)
             assert cloud.service is not None and cloud.service.process.returncode is not None
             await cloud.start()
             await wait_until(lambda: cloud.has(redelivered=1), "the batch again")
@@ -172,7 +171,7 @@ async def test_audit_finds_what_a_faulty_outbox_does(
         running = asyncio.create_task(gateway.run())
         await the_cloud_holds(cloud, 49 if mutation == "drops" else 50)
         gateway.stop()
-        await asyncio.wait_for(running, 20)
+        await asyncio.wait_for(running, HANG_S)
         verdict = await audit_of(cloud, [board])
     assert {name: getattr(verdict, name) for name in finding} == finding, verdict
     assert verdict.is_exact == (mutation == "none")

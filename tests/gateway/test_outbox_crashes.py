@@ -16,8 +16,6 @@ from tests.support.mutate import mutate_text
 from tinyfleet.database import open_database
 from tinyfleet.gateway.outbox import NewDerived, Outbox, PulledRecord, SinkPlace
 
-pytestmark = pytest.mark.timeout(120)
-
 SEED = int(os.environ.get("TINYFLEET_TEST_SEED", "20261126"))
 SINKS = [SinkPlace("a"), SinkPlace("b"), SinkPlace("live", holds=False)]
 DEVICES = (b"A" * 16, b"B" * 16)

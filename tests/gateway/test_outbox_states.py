@@ -20,8 +20,6 @@ from tinyfleet.gateway.outbox_bounds import Bounds
 from tinyfleet.gateway.outbox_losses import Losses
 from tinyfleet.gateway.outbox_places import Places
 
-pytestmark = pytest.mark.timeout(180)
-
 BOOTS = [(b"A" * 16, 1), (b"A" * 16, 2), (b"A" * 16, 4), (b"B" * 16, 1)]
 REGIONS = {b"A" * 16: None, b"B" * 16: "eu"}
 sinks = st.sampled_from(["keeps", "europe", "live"])

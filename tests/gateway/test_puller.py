@@ -22,8 +22,6 @@ from tinyfleet_codegen.errors import LinkTimeout, ProtocolError
 from tinyfleet_codegen.wire.ids import Command, SmpGroup
 from tinyfleet_codegen.wire.record import decode_record
 
-pytestmark = pytest.mark.timeout(60)
-
 
 class Bench:
     """Pullers on one outbox, without a sink."""
@@ -47,7 +45,7 @@ class Bench:
         async def enough() -> bool:
             return len(await self.rows()) >= count
 
-        await wait_until(enough, f"{count} records in the outbox", timeout_s=20)
+        await wait_until(enough, f"{count} records in the outbox")
         return await self.rows()
 
 

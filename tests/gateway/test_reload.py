@@ -15,6 +15,7 @@ import pytest
 from tests.gateway.fake_board import FakeBoard
 from tests.gateway.processes import Cloud, running_cloud, running_gateway, wait_until, write_config
 from tests.host.peer import tcp_peer
+from tests.support.patience import HANG_S
 from tinyfleet.cloud.audit import BoardCount, audit, read_cloud
 from tinyfleet.cloud.store import CLOUD_FILE, CloudStore
 from tinyfleet.device import open_device
@@ -22,8 +23,6 @@ from tinyfleet.gateway import Gateway, load_config
 from tinyfleet.gateway.outbox import OUTBOX_FILE, Outbox, inspect_outbox
 from tinyfleet.telemetry import RecordIdentity
 from tinyfleet_codegen.errors import StoreDamaged
-
-pytestmark = pytest.mark.timeout(120)
 
 
 @asynccontextmanager
@@ -33,10 +32,10 @@ async def relaying(path: Path) -> AsyncIterator[Gateway]:
     ready = asyncio.Event()
     task = asyncio.create_task(gateway.run(ready.set))
     try:
-        await asyncio.wait_for(ready.wait(), 30)
+        await asyncio.wait_for(ready.wait(), HANG_S)
         yield gateway
         gateway.stop()
-        await asyncio.wait_for(task, 30)
+        await asyncio.wait_for(task, HANG_S)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -17,8 +17,6 @@ from tinyfleet.gateway.outbox import Outbox, PulledRecord
 from tinyfleet.gateway.seal import TPM_FILES, key_from_file, key_from_tpm
 from tinyfleet_codegen.errors import StoreError
 
-pytestmark = pytest.mark.timeout(120)
-
 DEVICE = b"D" * 16
 SECRET = b"what the patient did last night"
 Key = Callable[[bool], bytes]

@@ -11,17 +11,16 @@ import pytest
 from tests.gateway.fake_board import FakeBoard
 from tests.gateway.processes import Cloud, running_cloud, running_gateway, wait_until, write_config
 from tests.host.peer import tcp_peer
+from tests.support.patience import HANG_S
 from tinyfleet.gateway.config import load_config
 from tinyfleet.gateway.status import read_status
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def gateway(*arguments: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tinyfleet", "gateway", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    out, err = await asyncio.wait_for(process.communicate(), HANG_S)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
 

@@ -16,8 +16,6 @@ from tinyfleet.gateway.proxy import open_port, shared
 from tinyfleet.link.shared import ENVIRONMENT, socket_path
 from tinyfleet_codegen.errors import LinkTimeout
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture(autouse=True)
 def ports(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

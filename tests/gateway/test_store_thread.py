@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.test_outbox import A, B, largest_file, pulled
+from tests.support.patience import HANG_S
 from tinyfleet.gateway.outbox import CursorMoved, Outbox
 from tinyfleet.gateway.store_thread import StoreThread
 from tinyfleet_codegen.errors import StoreDamaged, StoreFull
-
-pytestmark = pytest.mark.timeout(60)
 
 
 def appending(device: bytes, since: int, count: int) -> Callable[[Outbox], int]:
@@ -22,7 +21,7 @@ def appending(device: bytes, since: int, count: int) -> Callable[[Outbox], int]:
 async def while_the_disk_is_busy(store: StoreThread, calls: list[Callable[[Outbox], int]]) -> list[int | BaseException]:
     """Make all the calls wait behind one that does not end before they are there."""
     busy = threading.Event()
-    first = asyncio.create_task(store.call(lambda _: busy.wait(30)))
+    first = asyncio.create_task(store.call(lambda _: busy.wait(HANG_S)))
     waiting = [asyncio.create_task(store.call(call)) for call in calls]
     await asyncio.sleep(0)
     busy.set()
@@ -66,7 +65,7 @@ async def test_damage_is_told_once_for_each_call_that_meets_it(tmp_path: Path) -
 async def test_calls_that_wait_when_it_closes_are_cancelled(tmp_path: Path) -> None:
     store = StoreThread(Outbox(tmp_path / "outbox.db", gateway_id="gw"))
     busy = threading.Event()
-    first = asyncio.create_task(store.call(lambda _: busy.wait(30)))
+    first = asyncio.create_task(store.call(lambda _: busy.wait(HANG_S)))
     await asyncio.sleep(0)
     closing = asyncio.create_task(asyncio.to_thread(store.close))
     await asyncio.sleep(0)

@@ -21,13 +21,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.gateway.fake_board import FakeBoard
 from tests.gateway.processes import Cloud, Service, running_cloud, wait_until, write_config
 from tests.host.peer import tcp_peer
+from tests.support.patience import HANG_S
 from tinyfleet.deploy.dashboards import DASHBOARD, PANELS, dashboard_json
 from tinyfleet.deploy.monitoring import write_monitoring
 from tinyfleet.gateway.histogram import DELIVERY_BUCKETS_S, Histogram
 from tinyfleet.gateway.log_format import JsonFormatter
 from tinyfleet_codegen.errors import UsageError
-
-pytestmark = pytest.mark.timeout(120)
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -60,7 +59,7 @@ async def watched_gateway(config: Path) -> AsyncIterator[Service]:
 
 
 async def get(url: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, timeout=10.0) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=HANG_S) as client:
         return await client.get(url)
 
 
@@ -127,14 +126,14 @@ async def test_a_gateway_without_a_device_is_healthy_and_not_ready(tmp_path: Pat
         # A client that says nothing, or nonsense, holds up nobody.
         reader, writer = await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
         writer.write(b"nonsense\r\n\r\n")
-        assert b"400" in await asyncio.wait_for(reader.readline(), 10)
+        assert b"400" in await asyncio.wait_for(reader.readline(), HANG_S)
         writer.close()
 
 
 def promtool(*arguments: str | Path) -> str:
     program = shutil.which("promtool")
     assert program, "prometheus brings promtool; ./run test brings prometheus"
-    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

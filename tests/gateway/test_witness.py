@@ -20,8 +20,6 @@ from tests.support.witness_boards import ring_records, witness_model_dir
 from tinyfleet.emulator.simulated import SimulatedBoard
 from tinyfleet_codegen.firmware_tree import firmware_dir
 
-pytestmark = pytest.mark.timeout(180)
-
 RING_BYTES = 4096
 PERIOD_MS = 50
 
@@ -48,7 +46,7 @@ def make(board: SimulatedBoard, count: int) -> None:
 async def verdict_of(relay: Relay, board: SimulatedBoard, folder: Path) -> Verdict:
     trace = read_trace(folder / "trace")
     boot = max(boot for boot, _ in trace.records)
-    await relay.until_drained({(board.device_id, boot): trace.produced(boot)}, timeout_s=60)
+    await relay.until_drained({(board.device_id, boot): trace.produced(boot)})
     verdict = judge({board.device_id: trace}, await relay.cloud.holdings(), ring_records=ring_records(RING_BYTES))
     print(verdict)
     return verdict
@@ -65,7 +63,7 @@ async def test_a_kill_in_the_window_of_each_seeded_bug_is_seen(mutant: str | Non
             relay.configure(relay.http_sink())
             await relay.gateway.start()
             make(board, 40)
-            await relay.until_drained({(board.device_id, 1): 40}, timeout_s=60)
+            await relay.until_drained({(board.device_id, 1): 40})
             if mutant is None:
                 await victim.kill()
             else:
@@ -145,7 +143,7 @@ async def test_what_a_restarted_board_had_in_its_ring_is_declared(tmp_path: Path
             relay.configure(relay.http_sink())
             await relay.gateway.start()
             make(board, 20)
-            await relay.until_drained({(board.device_id, 1): 20}, timeout_s=60)
+            await relay.until_drained({(board.device_id, 1): 20})
             await relay.gateway.kill()
             make(board, 15)
             board.restart()

@@ -11,15 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import HANG_S
 from tinyfleet import doctor
 from tinyfleet_codegen.errors import SetupError
-
-pytestmark = pytest.mark.timeout(60)
 
 
 def _doctor(env: dict[str, str]) -> tuple[int, dict[str, dict[str, object]]]:
     run = subprocess.run(
-        [sys.executable, "-m", "tinyfleet", "doctor", "--json"], env=env, capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "-m", "tinyfleet", "doctor", "--json"], env=env, capture_output=True, text=True, timeout=HANG_S, check=False
     )
     report = json.loads(run.stdout)
     assert report["healthy"] == (run.returncode == 0)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from tests.support.patience import HANG_S
 from tinyfleet.cli import app
 from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.wire import c_header
@@ -28,9 +29,9 @@ FORBIDDEN = {
 
 
 def _tracked_texts() -> list[tuple[str, str]]:
-    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True).stdout.split("\0")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, timeout=HANG_S, check=True)
     texts = []
-    for name in names:
+    for name in listed.stdout.split("\0"):
         path = ROOT / name
         if name and path.is_file():
             data = path.read_bytes()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.timeout(60)
+from tests.support.patience import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
 SHELL_TOOLS = ("awk", "cat", "cksum", "cut", "df", "dirname", "env", "flock", "grep", "id", "mkdir", "rm", "sh", "tail", "tr")
@@ -30,7 +30,7 @@ def copy(tmp_path: Path) -> Path:
 def _run(folder: Path, *words: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
     base = {name: value for name, value in os.environ.items() if name not in ("CC", "TINYFLEET_TOOLS", "TINYFLEET_PYTHON")}
     return subprocess.run(
-        [folder / "run", *words], cwd=cwd or folder, env=base | env, capture_output=True, text=True, timeout=50, check=False
+        [folder / "run", *words], cwd=cwd or folder, env=base | env, capture_output=True, text=True, timeout=HANG_S, check=False
     )
 
 

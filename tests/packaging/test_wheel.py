@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import standins
+from tests.support.patience import HANG_S
 from tinyfleet_codegen.firmware_tree import firmware_dir
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
@@ -62,7 +63,7 @@ class Installed:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(ROOT)]
-    subprocess.run(command, timeout=120, check=True)
+    subprocess.run(command, timeout=300, check=True)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -73,7 +74,7 @@ def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 
     def make(extras: str) -> Installed:
         place = tmp_path_factory.mktemp("installed")
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "env"], timeout=60, check=True)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "env"], timeout=HANG_S, check=True)
         python = place / "env" / "bin" / "python"
         requirement = f"tinyfleet[{extras}] @ {wheel.as_uri()}"
         pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "-c", str(ROOT / "constraints.txt"), requirement]
@@ -93,8 +94,8 @@ def test_wheel_holds_the_tracked_firmware_and_no_build_output(wheel: Path) -> No
     prefix = "tinyfleet_codegen/_firmware/"
     packed = {name.removeprefix(prefix) for name in zipfile.ZipFile(wheel).namelist() if name.startswith(prefix)}
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "."]
-    tracked = subprocess.run(command, cwd=ROOT / "firmware", capture_output=True, text=True, timeout=30, check=True).stdout.split("\0")
-    assert packed == {name for name in tracked if name}
+    tracked = subprocess.run(command, cwd=ROOT / "firmware", capture_output=True, text=True, timeout=HANG_S, check=True)
+    assert packed == {name for name in tracked.stdout.split("\0") if name}
 
 
 def test_nothing_comes_from_the_checkout(installed: Installed) -> None:
@@ -135,7 +136,7 @@ def test_compile_build_emulate_in_an_empty_folder(installed: Installed) -> None:
             assert info["model"]["name"] == "kws"
         finally:
             emulator.terminate()
-            emulator.wait(timeout=20)
+            emulator.wait(timeout=HANG_S)
 
 
 def test_what_needs_an_extra_names_it(installed: Installed) -> None:

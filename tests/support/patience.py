@@ -1,10 +1,13 @@
-"""Deadlines that have to run out, on a machine that may be slow or stand still for a second."""
+"""Deadlines that guard, and deadlines that have to run out, on a machine that may be slow or stand still for a second."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
 import pytest
+
+HANG_S = 120.0
+"""What has not come by then never comes: how long a test waits for what must happen. A guard against hanging, no measure of speed."""
 
 PATIENCE = (1.0, 6.0, 30.0)
 

@@ -21,7 +21,7 @@
 #define LE_READ_BUFFER_SIZE 0x2002u
 #define LE_SET_ADVERTISING 0x200au
 #define US_PER_S 1000000u
-#define PATIENCE_S 30u
+#define HANG_S 30u
 
 typedef struct {
     const uint8_t *data;
@@ -115,12 +115,12 @@ static void recover(void) {
     static const uint8_t read_name[] = {H4_ACL, HANDLE, 0x20, 7, 0, 3, 0, 4, 0, 0x0a, 3, 0};
     uint32_t seconds = 0;
     seen.command = 0;
-    for (; seconds < PATIENCE_S && seen.command != RESET; seconds++) {
+    for (; seconds < HANG_S && seen.command != RESET; seconds++) {
         tyf_host_advance_us(US_PER_S);
         tyf_host_hci_feed(NULL, 0);
         take();
     }
-    require(seconds < PATIENCE_S, "the board does not ask for its controller");
+    require(seconds < HANG_S, "the board does not ask for its controller");
     bring_up();
     feed(read_name, sizeof read_name);
     require(seen.answer_bytes == 13u && memcmp(seen.answer + 4, "\x0btf-", 4) == 0, "the board does not say its name");

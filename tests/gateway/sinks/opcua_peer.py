@@ -13,6 +13,7 @@ from typing import Any
 from asyncua import Client
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 
+from tests.support.patience import HANG_S
 from tests.support.pki import Identity, TestCa
 from tinyfleet.cloud.ingest.opcua import APPLICATION
 from tinyfleet.gateway.sinks.opcua import NAMESPACE
@@ -50,7 +51,7 @@ def free_port() -> int:
 @asynccontextmanager
 async def ua_client(url: str, who: Identity, *, as_user: bool = True) -> AsyncIterator[Client]:
     """A secure session; ``as_user=False``: without a user's token."""
-    client = Client(url, timeout=5)
+    client = Client(url, timeout=HANG_S)
     client.application_uri = APPLICATION
     await client.set_security(SecurityPolicyBasic256Sha256, str(who.certificate), str(who.key))
     if as_user:

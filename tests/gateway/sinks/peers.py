@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 
+from tests.support.patience import HANG_S
 from tests.support.pki import Identity, TestCa
 from tinyfleet.cloud.app import create_app
 from tinyfleet.cloud.ingest.forward import Forwarder
@@ -25,7 +26,6 @@ from tinyfleet.demo.broker import Broker
 GATEWAY = "gw-1"
 OTHER_GATEWAY = "gw-2"
 READER = "cloud"
-TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class LocalCloud:
         )
         self._server = _Server(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(HANG_S):
             while not self._server.started:  # noqa: ASYNC110 - it has no event for this
                 await asyncio.sleep(0.005)
 
@@ -188,7 +188,7 @@ async def mqtt_ingest(broker: Broker, fleet: Fleet, cloud: LocalCloud) -> AsyncI
     async with Forwarder(cloud.url, token=None) as forwarder:
         task = asyncio.create_task(ingest_mqtt(broker.url, credentials, forwarder, ready.set))
         try:
-            await asyncio.wait_for(ready.wait(), TIMEOUT_S)
+            await asyncio.wait_for(ready.wait(), HANG_S)
             yield
         finally:
             task.cancel()

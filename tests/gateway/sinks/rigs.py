@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from tests.gateway.sinks.batches import context
 from tests.gateway.sinks.peers import GATEWAY, Fleet, LocalCloud, local_cloud, mqtt_ingest
+from tests.support.patience import HANG_S
 from tests.support.pki import Identity
 from tinyfleet.cloud_events import RECORD_TYPE
 from tinyfleet.demo.broker import Broker
@@ -179,8 +180,8 @@ class KafkaRig(Rig):
         options = client_options(self.url) | {"group.id": "witness", "enable.auto.commit": False}
         consumer = Consumer(options)
         try:
-            partitions = consumer.list_topics(self.topic, timeout=10).topics[self.topic].partitions
-            ends = {p: consumer.get_watermark_offsets(TopicPartition(self.topic, p), timeout=10)[1] for p in partitions}
+            partitions = consumer.list_topics(self.topic, timeout=HANG_S).topics[self.topic].partitions
+            ends = {p: consumer.get_watermark_offsets(TopicPartition(self.topic, p), timeout=HANG_S)[1] for p in partitions}
             consumer.assign([TopicPartition(self.topic, p, 0) for p in partitions])
             found: list[Any] = []
             while len(found) < sum(ends.values()):

@@ -11,14 +11,13 @@ import pytest
 from tests.gateway.sinks.batches import Source, entries
 from tests.gateway.sinks.peers import GATEWAY, Fleet
 from tests.gateway.sinks.rigs import RIGS, Bench, Rig
+from tests.support.patience import HANG_S
 from tinyfleet.gateway.config import _sink_type, load_config
 from tinyfleet.gateway.service import check_sinks
 from tinyfleet.gateway.sinks import SINKS
 from tinyfleet.gateway.sinks.sink import BatchTooLarge, Delivered, RetryLater, Sink
 from tinyfleet.telemetry import Batch
 from tinyfleet_codegen.errors import SinkError
-
-pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(params=list(RIGS))
@@ -37,7 +36,7 @@ async def answering_rig(request: pytest.FixtureRequest, tmp_path: Path, fleet: F
         yield made
 
 
-async def until_delivered(sink: Sink, batch: Batch, timeout_s: float = 30.0) -> Delivered:
+async def until_delivered(sink: Sink, batch: Batch, timeout_s: float = HANG_S) -> Delivered:
     """What the gateway's sender does: again, until it worked."""
     async with asyncio.timeout(timeout_s):
         while True:
@@ -140,8 +139,8 @@ async def test_close_while_delivering_ends_the_delivery(answering_rig: Rig) -> N
     batch = source.batch(20)
     delivering = asyncio.create_task(sink.deliver(batch))
     await asyncio.sleep(0.1)  # the moment is any
-    await asyncio.wait_for(sink.close(), 10)
-    async with asyncio.timeout(10):
+    await asyncio.wait_for(sink.close(), HANG_S)
+    async with asyncio.timeout(HANG_S):
         await asyncio.gather(delivering, return_exceptions=True)
     rig.slow_down(0.0)
     again = rig.open()

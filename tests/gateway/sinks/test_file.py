@@ -18,6 +18,7 @@ from tests.gateway.sinks.batches import Source, context, entries
 from tests.gateway.sinks.file_writer import BATCH, write_files
 from tests.gateway.sinks.peers import GATEWAY, LocalCloud, local_cloud
 from tests.gateway.sinks.test_contract import identities
+from tests.support.patience import HANG_S
 from tinyfleet.cloud.ingest import find_source
 from tinyfleet.cloud.ingest.forward import Forwarder
 from tinyfleet.cloud.ingest.source import Credentials
@@ -25,7 +26,6 @@ from tinyfleet.gateway.sinks.file import PART, FileSink, FileSinkSettings, read_
 from tinyfleet.gateway.sinks.sink import Delivered
 from tinyfleet_codegen.errors import ConfigError, SinkError
 
-pytestmark = pytest.mark.timeout(90)
 SEED = int(os.environ.get("TINYFLEET_TEST_SEED", "20260131"))
 FORMATS = pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
 
@@ -64,7 +64,7 @@ def test_sigkill_loses_and_doubles_nothing(tmp_path: Path, file_format: str) -> 
         for _ in range(rng.randint(3, 25)):
             accepted = heard.recv()
         writer.kill()
-        writer.join(20)
+        writer.join(HANG_S)
         # What it said before it died counts too.
         with contextlib.suppress(EOFError):
             while True:
@@ -159,7 +159,7 @@ async def test_numbers_go_on_when_finished_files_are_taken_away(tmp_path: Path, 
 async def test_old_file_is_finished_without_a_further_delivery(tmp_path: Path) -> None:
     sink = open_sink(tmp_path, max_file_s=0.2)
     await sink.deliver(Source(GATEWAY).batch(3))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_S):
         while not any(path.suffix == ".jsonl" for path in files(tmp_path)):  # noqa: ASYNC110 - a folder changes
             await asyncio.sleep(0.02)
     await sink.close()

@@ -6,16 +6,12 @@ import asyncio
 import json
 from pathlib import Path
 
-import pytest
-
 from tests.gateway.fake_board import FakeBoard
 from tests.gateway.processes import running_gateway, wait_until
 from tests.gateway.sinks.peers import GATEWAY, Fleet, local_cloud, mqtt_ingest
 from tests.gateway.sinks.test_file import entries_in
 from tests.host.peer import tcp_peer
 from tinyfleet.demo.broker import Broker
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def test_each_sink_has_its_own_place_and_gets_everything(tmp_path: Path, fleet: Fleet, broker: Broker) -> None:

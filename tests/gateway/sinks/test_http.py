@@ -13,12 +13,11 @@ import pytest
 from tests.gateway.sinks.batches import Source, context, entries
 from tests.gateway.sinks.peers import GATEWAY, Fleet, local_cloud
 from tests.gateway.sinks.rigs import Bench, HttpRig, http_rig, nothing
+from tests.support.patience import HANG_S
 from tinyfleet.cloud_events import Encoding
 from tinyfleet.gateway.sinks.http import OPEN_AFTER, HttpSink, HttpSinkSettings
 from tinyfleet.gateway.sinks.sink import BatchTooLarge, Delivered, RetryLater
 from tinyfleet_codegen.errors import ConfigError, SinkError
-
-pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture
@@ -116,7 +115,7 @@ async def test_cloud_that_trickles_its_answer_is_given_up(tmp_path: Path) -> Non
     server = await asyncio.start_server(trickle, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     sink = HttpSinkSettings(type="http", url=url, timeout_s=0.5).open(context(tmp_path, GATEWAY))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         with pytest.raises(SinkError, match="cannot deliver"):
             await sink.deliver(Source(GATEWAY).batch(1))
     await sink.close()

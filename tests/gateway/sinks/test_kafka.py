@@ -12,9 +12,10 @@ import pytest
 from confluent_kafka import Producer
 
 from tests.gateway.sinks.batches import Source, context, entries
-from tests.gateway.sinks.peers import GATEWAY, TIMEOUT_S, Fleet, LocalCloud, local_cloud
+from tests.gateway.sinks.peers import GATEWAY, Fleet, LocalCloud, local_cloud
 from tests.gateway.sinks.rigs import Bench, KafkaRig, nothing
 from tests.gateway.sinks.test_contract import identities, per_device
+from tests.support.patience import HANG_S
 from tinyfleet.cloud.ingest import find_source
 from tinyfleet.cloud.ingest.forward import Forwarder
 from tinyfleet.cloud.ingest.source import Credentials
@@ -22,8 +23,6 @@ from tinyfleet.cloud_events import SCHEMA, Encoding
 from tinyfleet.demo.process import Process
 from tinyfleet.gateway.sinks.kafka import KafkaSinkSettings
 from tinyfleet.kafka_options import kafka_address
-
-pytestmark = pytest.mark.timeout(90)
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ async def ingest(url: str, cloud: LocalCloud) -> AsyncIterator[None]:
         ready = asyncio.Event()
         task = asyncio.ensure_future(find_source(url)(url, Credentials(), forwarder, ready.set))
         try:
-            await asyncio.wait_for(ready.wait(), TIMEOUT_S)
+            await asyncio.wait_for(ready.wait(), HANG_S)
             yield
         finally:
             task.cancel()
@@ -46,7 +45,7 @@ async def ingest(url: str, cloud: LocalCloud) -> AsyncIterator[None]:
 
 
 async def stored(cloud: LocalCloud, count: int) -> None:
-    async with asyncio.timeout(TIMEOUT_S):
+    async with asyncio.timeout(HANG_S):
         while cloud.store.totals()["stored"] < count:  # noqa: ASYNC110 - a database changes
             await asyncio.sleep(0.02)
 
@@ -76,7 +75,7 @@ async def test_ingest_brings_all_into_the_cloud_and_survives_what_is_no_event(ri
         stranger = Producer({"bootstrap.servers": rig.kafka.facts["bootstrap"], "log_level": 0})
         for value in (b"", b"{", b"\xff", b"{}", b"[]", b'],["', b"null"):
             stranger.produce(rig.topic, value=value)
-        stranger.flush(10)
+        stranger.flush(HANG_S)
         cloud.status = 500  # it fails for a moment, and nothing is left out
         await sinks[0].deliver(source.batch(50))
         cloud.status = None

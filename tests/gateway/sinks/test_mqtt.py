@@ -14,6 +14,7 @@ from tests.gateway.sinks.batches import Source, entries
 from tests.gateway.sinks.peers import GATEWAY, OTHER_GATEWAY, Fleet
 from tests.gateway.sinks.rigs import Bench, MqttRig, mqtt_rig, nothing
 from tests.gateway.sinks.test_contract import identities, until_delivered
+from tests.support.patience import HANG_S
 from tinyfleet.cloud.ingest.source import Credentials
 from tinyfleet.cloud_events import Encoding
 from tinyfleet.demo.broker import Broker
@@ -23,7 +24,6 @@ from tinyfleet.mqtt_topics import ack_topic, status_topic, telemetry_topic
 from tinyfleet.telemetry import Batch
 from tinyfleet_codegen.errors import SinkError
 
-pytestmark = pytest.mark.timeout(60)
 BOTH = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 
 
@@ -109,7 +109,7 @@ async def test_broker_that_restarts_loses_and_doubles_nothing(rig: MqttRig, how:
             await asyncio.sleep(0.002)
         await asyncio.to_thread(rig.broker.stop if how == "SIGTERM" else rig.broker.kill)
         await asyncio.to_thread(rig.broker.start)
-    await asyncio.wait_for(delivering, 30)
+    await asyncio.wait_for(delivering, HANG_S)
     await sink.close()
     totals = rig.cloud.store.totals()
     assert sorted(await rig.received()) == sorted(identities(source))
@@ -131,7 +131,7 @@ async def test_status_is_retained_and_the_last_will_tells_of_a_gateway_that_died
     async def status() -> str:
         seen = await reader(rig)
         await seen.subscribe(status_topic(GATEWAY))
-        topic, payload = await asyncio.wait_for(seen.receive(), 10)
+        topic, payload = await asyncio.wait_for(seen.receive(), HANG_S)
         await seen.close()
         assert topic == status_topic(GATEWAY)
         return str(json.loads(payload)["state"])
@@ -150,7 +150,7 @@ async def test_status_is_retained_and_the_last_will_tells_of_a_gateway_that_died
     await watcher.subscribe(status_topic(GATEWAY))
     assert json.loads((await watcher.receive())[1])["state"] == "online"
     connection._client.socket().shutdown(2)
-    assert json.loads((await asyncio.wait_for(watcher.receive(), 10))[1])["state"] == "offline"
+    assert json.loads((await asyncio.wait_for(watcher.receive(), HANG_S))[1])["state"] == "offline"
     await watcher.close()
     await again.close()
 

@@ -14,6 +14,7 @@ from tests.gateway.sinks.opcua_peer import UaFleet, free_port, history, ua_clien
 from tests.gateway.sinks.peers import GATEWAY, local_cloud
 from tests.gateway.sinks.test_contract import identities
 from tests.gateway.sinks.test_kafka import stored
+from tests.support.patience import HANG_S
 from tinyfleet.cloud.ingest.forward import Forwarder
 from tinyfleet.cloud.ingest.opcua import ingest_opcua
 from tinyfleet.cloud.ingest.source import Credentials
@@ -21,8 +22,6 @@ from tinyfleet.gateway.sinks.opcua import NAMESPACE, OpcUaSink, OpcUaSinkSetting
 from tinyfleet.gateway.sinks.sink import Delivered, SinkContext
 from tinyfleet.telemetry import Envelope
 from tinyfleet_codegen.errors import ConfigError, SinkError
-
-pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +86,7 @@ async def test_device_has_typed_variables_history_and_detections_for_who_is_trus
         await sink.deliver(source.batch(20))
         changes = [e for e, before in zip(source.made[22:40:2], source.made[20:38:2], strict=True) if e.record[-8:] != before.record[-8:]]
         assert changes
-        assert (await asyncio.wait_for(detections.get(), 10))[0] in names
+        assert (await asyncio.wait_for(detections.get(), HANG_S))[0] in names
     events = await history(sink.name, ua_fleet.reader)
     assert sorted((e["data"]["device_id"], e["data"]["seq"]) for e in events) == sorted(identities(source))
     # The same entries again are accepted again; a port that is taken is said to be.

@@ -16,6 +16,7 @@ import pytest
 
 from tests.gateway.sinks.batches import Source, context, entries
 from tests.gateway.sinks.peers import GATEWAY
+from tests.support.patience import HANG_S
 from tinyfleet import sparkplug
 from tinyfleet.cloud_events import Encoding, decode_events, read_event
 from tinyfleet.demo.broker import Broker
@@ -26,8 +27,6 @@ from tinyfleet.gateway.sinks.sparkplug_b import SparkplugSinkSettings
 from tinyfleet.mqtt import MqttConnection, MqttEndpoint, connect
 from tinyfleet.mqtt_topics import mqtt_address
 from tinyfleet_codegen.errors import ConfigError, SinkError
-
-pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ class Service:
 
     async def until(self, count: int) -> list[tuple[str, bytes]]:
         """The messages, when there are so many."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_S):
             while len(self.seen) < count:  # noqa: ASYNC110 - a list grows
                 await asyncio.sleep(0.01)
         return self.seen
@@ -177,7 +176,7 @@ async def test_sparkplug_births_data_and_rebirth(plain_broker: Broker, tmp_path:
         seen = list(await host.until(5))
         await host.connection.publish(f"spBv1.0/tinyfleet/NCMD/{GATEWAY}", _rebirth())
         await host.until(6)  # the command itself
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             while not sink._must_be_born_again:  # type: ignore[attr-defined]  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         await sink.deliver(source.batch(2))
@@ -205,7 +204,7 @@ async def test_sparkplug_node_that_is_lost_is_declared_dead_by_its_will(plain_br
         await host.until(1)
         sink._session.connection._client.socket().shutdown(2)  # type: ignore[attr-defined]
         await host.until(2)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             while True:
                 try:
                     await sink.deliver(source.batch(1))

@@ -18,8 +18,6 @@ from tinyfleet.gateway.sinks.file import _Files
 from tinyfleet.gateway.sinks.mqtt import MqttSink
 from tinyfleet.telemetry import TELEMETRY_VERSION
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.mark.parametrize("is_broken", [False, True])
 async def test_sink_that_believes_a_broker_is_seen(
