@@ -11,6 +11,7 @@ import pytest
 from tests.firmware.program_process import FirmwareProgram
 from tinyfleet_codegen.wire.record import HEADER_BYTES, MAX_OUTPUT_BYTES, TOP_NONE, Record, decode_record, split_records
 
+PREEMPTED = 3000
 assert TOP_NONE == 255
 
 
@@ -100,6 +101,7 @@ def test_reader_that_is_late_learns_how_many_it_lost(program: FirmwareProgram) -
 
 @pytest.mark.timeout(60)
 def test_a_reader_that_the_writer_preempts_sees_whole_records_in_order(program: FirmwareProgram) -> None:
-    reads, records, appended, bad = struct.unpack("<4I", program.ask("p", struct.pack("<I", 500)))
+    reads, records, appended, bad = struct.unpack("<4I", program.ask("p", struct.pack("<I", PREEMPTED)))
+    print(f"{reads} reads of {records} records, {appended} appended")
     assert bad == 0
-    assert reads > 100 and records > 100 and appended > 100, (reads, records, appended)
+    assert min(reads, records, appended) >= PREEMPTED, "a writer or a reader that stands still"

@@ -265,7 +265,7 @@ static uint32_t handle(int letter, const uint8_t *data, uint32_t bytes) {
         return mlperf_fuzz(data, bytes, reply);
     case 's': /* see session.h */
         return session_step(data, bytes, reply);
-    case 'p': /* u32 milliseconds; see preempted.h */
+    case 'p': /* u32 count; see preempted.h */
         return preempted(tyf_get_u32_le(data), reply);
     case 'G': /* see guarded.h */
         return put_number(guarded(data[0], tyf_get_u32_le(data + 1)));

@@ -11,6 +11,7 @@
 #include "tyf/telemetry/ring.h"
 
 #define MICROSECONDS 20
+#define PATIENCE_US UINT64_C(40000000)
 #define MOST_OUTPUT 40u
 
 static uint8_t memory[2048];
@@ -52,7 +53,7 @@ static uint64_t now_us(void) {
     return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
-uint32_t preempted(uint32_t milliseconds, uint8_t *reply) {
+uint32_t preempted(uint32_t count, uint8_t *reply) {
     uint8_t data[512];
     uint32_t reads = 0, records = 0, bad = 0, since = 0;
     tyf_telemetry_ring_init(&ring, memory, sizeof memory);
@@ -62,8 +63,8 @@ uint32_t preempted(uint32_t milliseconds, uint8_t *reply) {
     (void)sigaction(SIGALRM, &action, &before);
     struct itimerval interval = {{0, MICROSECONDS}, {0, MICROSECONDS}};
     (void)setitimer(ITIMER_REAL, &interval, NULL);
-    const uint64_t end_us = now_us() + milliseconds * UINT64_C(1000);
-    while (now_us() < end_us) {
+    const uint64_t end_us = now_us() + PATIENCE_US;
+    while ((reads < count || records < count || tyf_telemetry_ring_produced(&ring) < count) && now_us() < end_us) {
         const tyf_telemetry_batch batch = tyf_telemetry_ring_read(&ring, since, 100, data, sizeof data);
         bad += count_bad(data, batch.bytes, since + batch.lost, &records);
         since = batch.next;

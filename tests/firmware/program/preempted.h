@@ -5,12 +5,12 @@
 #include <stdint.h>
 
 /**
- * Read for a while, with a record appended every few microseconds in between, and look at each record that comes.
+ * Read again and again, with a record appended every few microseconds in between, and look at each record that comes.
  *
- * @param milliseconds  how long
+ * @param count  ends after so many reads, so many records read and so many appended, or when that takes far too long
  * @param reply  gets u32 reads, records read, records appended, and records that are torn, missing or repeated
  * @return bytes of the reply
  */
-uint32_t preempted(uint32_t milliseconds, uint8_t *reply);
+uint32_t preempted(uint32_t count, uint8_t *reply);
 
 #endif
