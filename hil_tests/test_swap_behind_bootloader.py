@@ -42,7 +42,7 @@ def nvm(updatable: Updatable, tmp_path: Path) -> Path:
 @asynccontextmanager
 async def running(updatable: Updatable, nvm: Path) -> AsyncIterator[Device]:
     with EmulatedBoard.start(BOARD, updatable.signed.bootloader.elf, nvm) as board:
-        async with open_device(board.url, timeout_s=6.0) as device:
+        async with open_device(board.url, timeout_s=10.0) as device:
             yield device
 
 

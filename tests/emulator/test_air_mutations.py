@@ -19,6 +19,9 @@ from tinyfleet.emulator.air.medium import Medium
 
 pytestmark = pytest.mark.timeout(60)
 
+ATTEMPTS = 3
+"""A machine that stands still may hide that something came too early."""
+
 Seen = Callable[[Air, Any], Awaitable[None]]
 IN_ORDER = test_bleak_air.test_a_thousand_writes_without_response_arrive_in_order
 MUTANTS: list[tuple[Any, str, str, Seen]] = [
@@ -50,11 +53,16 @@ MUTANTS: list[tuple[Any, str, str, Seen]] = [
 async def test_a_broken_air_is_seen(
     function: FunctionType, before: str, after: str, seen_by: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with await Air.start() as air, reference_peripheral(air.address, name="tf-01234") as peripheral:
-        assert mutate_text(monkeypatch, function, before, after)
-        with pytest.raises(BaseException):  # noqa: B017  a failed assertion, a lost link, a time-out: red is red
-            await _within(seen_by(air, peripheral))
-        monkeypatch.undo()
+    for _ in range(ATTEMPTS):
+        async with await Air.start() as air, reference_peripheral(air.address, name="tf-01234") as peripheral:
+            assert mutate_text(monkeypatch, function, before, after)
+            try:
+                await _within(seen_by(air, peripheral))
+            except (Exception, asyncio.CancelledError, pytest.fail.Exception):  # A failed assertion, a lost link, a time-out: red is red.
+                return
+            finally:
+                monkeypatch.undo()
+    pytest.fail("not seen")
 
 
 async def _within(test: Awaitable[None]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -22,10 +21,13 @@ from tests.support.ble_peripheral import (
     ReferencePeripheral,
     reference_peripheral,
 )
+from tests.support.patience import with_patience
 from tinyfleet.emulator.air import Air
 from tinyfleet.emulator.bleak_air import air_backend
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(120)
+
+TIMEOUT_S = 30.0
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ async def peripheral(air: Air) -> AsyncIterator[ReferencePeripheral]:
 
 
 async def find(air: Air, name: str = "tf-01234") -> BLEDevice:
-    device = await BleakScanner.find_device_by_name(name, timeout=5.0, backend=air_backend(air.address).scanner_type)
+    device = await BleakScanner.find_device_by_name(name, timeout=TIMEOUT_S, backend=air_backend(air.address).scanner_type)
     assert device is not None
     return device
 
@@ -52,18 +54,23 @@ def client_of(air: Air, device: BLEDevice | str, **options: object) -> BleakClie
 
 async def test_scan_finds_name_and_service_and_filters(air: Air, peripheral: ReferencePeripheral) -> None:
     scanner_type = air_backend(air.address).scanner_type
-    found = await BleakScanner.discover(timeout=0.3, return_adv=True, backend=scanner_type)
-    assert list(found) == [peripheral.address]
-    device, data = found[peripheral.address]
-    assert (device.name, data.local_name, data.service_uuids) == ("tf-01234", "tf-01234", [SMP_SERVICE])
-    assert await BleakScanner.discover(timeout=0.3, service_uuids=["180a"], backend=scanner_type) == []
-    assert len(await BleakScanner.discover(timeout=0.3, service_uuids=[SMP_SERVICE], backend=scanner_type)) == 1
+
+    async def attempt(patience: float) -> None:
+        timeout = 0.3 * patience
+        found = await BleakScanner.discover(timeout=timeout, return_adv=True, backend=scanner_type)
+        assert list(found) == [peripheral.address]
+        device, data = found[peripheral.address]
+        assert (device.name, data.local_name, data.service_uuids) == ("tf-01234", "tf-01234", [SMP_SERVICE])
+        assert await BleakScanner.discover(timeout=timeout, service_uuids=["180a"], backend=scanner_type) == []
+        assert len(await BleakScanner.discover(timeout=timeout, service_uuids=[SMP_SERVICE], backend=scanner_type)) == 1
+
+    await with_patience(attempt)
 
 
 async def test_passive_scan_gets_no_scan_response(air: Air, peripheral: ReferencePeripheral) -> None:
     scanner = BleakScanner(scanning_mode="passive", backend=air_backend(air.address).scanner_type)
     async with scanner:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(TIMEOUT_S):
             async for device, data in scanner.advertisement_data():
                 assert (device.name, data.service_uuids) == (None, [SMP_SERVICE])
                 break
@@ -143,7 +150,7 @@ async def test_notifications_arrive_until_they_are_stopped(air: Air, peripheral:
         await client.start_notify(TICKER, take)
         for index in range(50):
             await peripheral.notify(bytes([index]) * 200)
-        await asyncio.wait_for(arrived.wait(), 5)
+        await asyncio.wait_for(arrived.wait(), TIMEOUT_S)
         await client.stop_notify(TICKER)
         await peripheral.notify(b"unheard")
         await client.read_gatt_char(TICKER)
@@ -174,13 +181,12 @@ async def test_link_loss_ends_a_read_that_waits(air: Air, peripheral: ReferenceP
     reads = [asyncio.create_task(client.read_gatt_char(TICKER)) for _ in range(3)]
     done, _ = await asyncio.wait(reads, timeout=0.1)
     assert not done
-    started = time.monotonic()
     assert air.lose_links() == 1
-    for read in reads:
-        with pytest.raises(BleakError):
-            await read
-    await asyncio.wait_for(gone.wait(), 1)
-    assert time.monotonic() - started < 1
+    async with asyncio.timeout(TIMEOUT_S):  # and not when the answers would come
+        for read in reads:
+            with pytest.raises(BleakError):
+                await read
+        await gone.wait()
     assert not client.is_connected
 
 
@@ -206,7 +212,7 @@ async def test_the_end_of_the_air_is_a_disconnection(air: Air, peripheral: Refer
     client = client_of(air, await find(air), disconnected_callback=lambda _: gone.set())
     await client.connect()
     await air.close()
-    await asyncio.wait_for(gone.wait(), 2)
+    await asyncio.wait_for(gone.wait(), TIMEOUT_S)
     assert not client.is_connected
     with pytest.raises(BleakError):
         await client.read_gatt_char(TICKER)

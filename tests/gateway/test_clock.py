@@ -1,6 +1,15 @@
+"""The time of a record, and the error that is stated with it."""
+
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tinyfleet.gateway import puller
 from tinyfleet.gateway.clock import ClockSample, DeviceClock
+from tinyfleet.gateway.puller import ask_who_and_when
 
 
 def test_no_time_before_the_first_sample() -> None:
@@ -25,3 +34,26 @@ def test_drift_that_was_seen_widens_the_error() -> None:
     time_utc_us, error_us = moment
     assert abs(time_utc_us - 8_500_000 * 10 / 9.5) <= error_us
     assert error_us < 100_000
+
+
+@pytest.mark.parametrize("stopped_at", range(4))
+async def test_a_process_that_is_stopped_states_the_error_that_it_makes(stopped_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it reads a clock or asks: the error used to be that of the round trip alone when the two clocks were read apart."""
+    now_us, reads = 1_700_000_000_000_000, 0
+
+    def read() -> int:
+        nonlocal now_us, reads
+        now_us += 2_000_000 if reads == stopped_at else 1_000
+        reads += 1
+        return now_us
+
+    class Device:
+        async def hello(self) -> Any:
+            return SimpleNamespace(uptime_us=read() - 1_600_000_000_000_000)
+
+    clock = SimpleNamespace(monotonic=lambda: (read() - 1_500_000_000_000_000) / 1e6, time_ns=lambda: read() * 1000)
+    monkeypatch.setattr(puller, "time", clock)
+    _, sample = await ask_who_and_when(Device())  # type: ignore[arg-type]
+    assert reads == 4
+    assert abs(sample.utc_us - (sample.uptime_us + 1_600_000_000_000_000)) <= sample.error_us
+    assert sample.error_us < 1_100_000

@@ -28,7 +28,7 @@ from tinyfleet.signing_keys import SigningKeys
 from tinyfleet_codegen.errors import TinyfleetError
 from tinyfleet_codegen.wire.record import decode_record
 
-TIMEOUT_S = 6.0
+TIMEOUT_S = 12.0
 FLOW_S = 180.0
 """No flow takes so long: a request has its deadline, and there are few."""
 MOST_ATTEMPTS = 4

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tinyfleet.device import Device, Results
+from tinyfleet.device import Device, Hello, Results
 from tinyfleet.gateway.backoff import Backoff
 from tinyfleet.gateway.clock import ClockSample, DeviceClock
 from tinyfleet.gateway.config import DeviceSettings
@@ -163,9 +163,7 @@ class Puller:
 
     async def _identify(self, device: Device) -> _Boot:
         """Ask who answers, on which boot, at what time, with which model."""
-        before_s = time.monotonic()
-        hello = await device.hello()
-        sample = _clock_sample(hello.uptime_us, time.monotonic() - before_s)
+        hello, sample = await ask_who_and_when(device)
         url = self._settings.url
         if not any(hello.device_id):
             raise ProtocolError(
@@ -193,10 +191,9 @@ class Puller:
     async def _envelop(self, device: Device, boot: _Boot, records: list[Record], results: Results) -> list[PulledRecord]:
         """Add time and model to what was pulled."""
         if time.monotonic() - boot.clock_taken_s > CLOCK_INTERVAL_S:
-            before_s = time.monotonic()
-            hello = await device.hello()
+            hello, sample = await ask_who_and_when(device)
             if hello.boot_id == boot.boot_id:
-                boot.clock.add(_clock_sample(hello.uptime_us, time.monotonic() - before_s))
+                boot.clock.add(sample)
                 boot.clock_taken_s = time.monotonic()
         if any(r.model_generation not in boot.models for r in records):
             await self._learn_model(device, boot)
@@ -273,6 +270,13 @@ def check_results(results: Results, since: int) -> list[Record]:
     return records
 
 
-def _clock_sample(uptime_us: int, round_trip_s: float) -> ClockSample:
-    half_us = round(round_trip_s * 5e5)
-    return ClockSample(uptime_us=uptime_us, utc_us=time.time_ns() // 1000 - half_us, error_us=max(half_us, 1))
+async def ask_who_and_when(device: Device) -> tuple[Hello, ClockSample]:
+    """Ask a device who it is, and pair its time with this host's.
+
+    A process that is stopped between any two of these lines has a larger error to state, and states it.
+    """
+    before_s = time.monotonic()
+    begin_us = time.time_ns() // 1000
+    hello = await device.hello()
+    half_us = max(1, round((time.monotonic() - before_s) * 5e5))
+    return hello, ClockSample(uptime_us=hello.uptime_us, utc_us=begin_us + half_us, error_us=half_us)
