@@ -26,8 +26,6 @@ from tinyfleet.emulator.bleak_air import air_backend
 from tinyfleet.platformio_build import FirmwareBuild
 from tinyfleet_codegen.wire.ble import name_of
 
-pytestmark = pytest.mark.timeout(300)
-
 SEED = 20261126
 IDLE_BOARDS = 8
 MOST_IDLE_CORES = 0.5
@@ -97,7 +95,6 @@ def site(updatable: Updatable, tmp_path_factory: pytest.TempPathFactory) -> Iter
             yield site
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("flows", [6, pytest.param(100, marks=[pytest.mark.full, pytest.mark.timeout(2400)])])
 def test_flows_survive_whatever_goes_wrong(flows: int, site: AirSite) -> None:
     print(f"seed {SEED}")

@@ -36,7 +36,6 @@ def package() -> ModelPackage:
     return ModelPackage("ad", standins.ad())
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("board", [BOARD, "mps2_an385_v6m"])
 def test_measurement_repeats_and_is_small(board: str, package: ModelPackage, work_dir: Path) -> None:
     first, second = (measure(package, board, work_dir) for _ in range(2))
@@ -50,7 +49,6 @@ def test_measurement_repeats_and_is_small(board: str, package: ModelPackage, wor
     assert first.arena_bytes >= 640 and 0 < first.static_bytes < 256 and 64 < first.stack_bytes < 1024
 
 
-@pytest.mark.timeout(300)
 def test_bench_and_profile_count_alike(package: ModelPackage, work_dir: Path, tmp_path: Path) -> None:
     bench = measure(package, BOARD, work_dir)
     profile = profile_model(package, BOARD, tmp_path)
@@ -58,7 +56,6 @@ def test_bench_and_profile_count_alike(package: ModelPackage, work_dir: Path, tm
     assert profile.instructions == pytest.approx(bench.instructions, rel=0.01)
 
 
-@pytest.mark.timeout(300)
 def test_wrong_bytes_are_no_measurement(package: ModelPackage, work_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Wrong(NumpyOracle):
         def run(self, x: np.ndarray) -> np.ndarray:
@@ -71,7 +68,6 @@ def test_wrong_bytes_are_no_measurement(package: ModelPackage, work_dir: Path, m
         measure(package, BOARD, work_dir)
 
 
-@pytest.mark.timeout(300)
 def test_debugger_says_where_it_stands(package: ModelPackage, work_dir: Path, tmp_path: Path) -> None:
     measure(package, BOARD, work_dir)
     elf = work_dir / BOARD / "firmware" / "firmware.elf"
@@ -89,7 +85,6 @@ def test_baseline_names_the_models_also_for_a_core_without_figures() -> None:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
 def test_links_are_measured_on_every_path(package: ModelPackage) -> None:
     rates = bench_link(package, BOARD, rounds=1)
     assert [rate.path.partition(",")[0] for rate in rates] == ["firmware", "model", "telemetry", "model", "model"]

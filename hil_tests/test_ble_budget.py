@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
 from hil_tests.conftest import BOARD
 from tests.support.linker_map import flash_of_objects, ram_of_objects
 from tinyfleet.platformio_build import FirmwareBuild
-
-pytestmark = pytest.mark.timeout(120)
 
 FLASH_BYTES = 6 * 1024
 RAM_BYTES = 2 * 1024

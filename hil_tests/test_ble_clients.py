@@ -40,8 +40,6 @@ from tinyfleet.signing_keys import SigningKeys, keys_header, new_keys
 from tinyfleet_codegen.compile import compile_model
 from tinyfleet_codegen.wire.ble import MANAGEMENT_SERVICE_UUID, MANAGEMENT_UUID, TELEMETRY_SERVICE_UUID, TELEMETRY_UUID, name_of
 
-pytestmark = pytest.mark.timeout(180)
-
 TIMEOUT_S = 40.0
 
 
@@ -326,7 +324,6 @@ async def test_unmodified_smpclient_may_echo_and_is_denied_images(
         assert success(said) and said.r == "and still here"
 
 
-@pytest.mark.timeout(240)
 async def test_unmodified_smpclient_updates_an_open_development_build(
     smpclient_in: ThreadedAir, updatable: Updatable, open_build: OpenBuild, tmp_path: Path
 ) -> None:

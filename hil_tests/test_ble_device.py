@@ -39,8 +39,6 @@ from tinyfleet_codegen.errors import LinkTimeout
 from tinyfleet_codegen.wire.ble import name_of
 from tinyfleet_codegen.wire.record import decode_record
 
-pytestmark = pytest.mark.timeout(240)
-
 SEED = 20261126
 TIMEOUT_S = 20.0
 A, B = dense_package("a", 2), dense_package("b", 3)
@@ -232,7 +230,6 @@ async def test_models_are_swapped_wherever_the_link_is_lost(site: Site, count: i
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
 async def test_what_systems_lose_in_silence_costs_time_and_nothing_else(site: Site, tmp_path: Path) -> None:
     """Pieces vanish, come twice or late: requests and replies are damaged, and everything is done once and right."""
     version = "200.0.0"

@@ -62,7 +62,7 @@ async def disturb(air: ThreadedAir) -> None:
 @pytest.mark.parametrize(
     ("boards", "windows"),
     [
-        pytest.param(2, 200, marks=pytest.mark.timeout(500)),
+        (2, 200),
         pytest.param(8, 1000, marks=[pytest.mark.full, pytest.mark.timeout(900)]),
     ],
 )

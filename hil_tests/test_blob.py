@@ -22,7 +22,6 @@ from tinyfleet_codegen.target import load_target
 BOARD = "mps2_an386"
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "package", [ModelPackage("kws", standins.kws()), ModelPackage("stream", keyword_case("stream").tflite)], ids=["kws", "stream"]
 )
@@ -40,7 +39,6 @@ def test_blob_on_board_equals_the_oracle_in_every_layer(package: ModelPackage, t
     assert result.layers_compared >= 4
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["ad", pytest.param("kws", marks=pytest.mark.full)])
 def test_blob_costs_hardly_more_than_c_and_opens_fast(name: str, tmp_path: Path) -> None:
     cost = measure_blob(ModelPackage(name, standins.STANDINS[name]()), BOARD, tmp_path)

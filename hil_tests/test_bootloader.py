@@ -32,8 +32,6 @@ TEXT = b"sensor dev"
 BRANCH_TO_SELF = b"\xfe\xe7"
 MOST_FLASH_BYTES, MOST_RAM_BYTES = 24 * 1024, 8 * 1024
 
-pytestmark = pytest.mark.timeout(400)
-
 
 @dataclass(frozen=True, slots=True)
 class Built:

@@ -29,7 +29,6 @@ def work_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("budgets")
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("board", [b if b in EVERY_RUN else pytest.param(b, marks=pytest.mark.full) for b in BOARDS])
 def test_no_model_costs_more_than_its_budget(board: str, work_dir: Path) -> None:
     compiler, budgets = load_budgets()

@@ -32,7 +32,6 @@ IDLE_S = 5.0
 ATTEMPTS = 5
 
 
-@pytest.mark.timeout(180)
 def test_idle_board_keeps_wall_time(start_board: StartBoard) -> None:
     """Guest time over wall time is 1 +- 0.1: with -icount's sleep=off it would be 20."""
     ratios: list[float] = []
@@ -46,7 +45,6 @@ def test_idle_board_keeps_wall_time(start_board: StartBoard) -> None:
             ratios.append(guest_s / wall_s)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("pty", [False, True], ids=["tcp", "pty"])
 async def test_killing_the_board_in_mid_request_closes_the_link_at_once(start_board: StartBoard, pty: bool) -> None:
     board = start_board(pty=pty)
@@ -59,7 +57,6 @@ async def test_killing_the_board_in_mid_request_closes_the_link_at_once(start_bo
             await pending
 
 
-@pytest.mark.timeout(120)
 async def test_stopped_board_is_a_timeout_and_then_lives_on(start_board: StartBoard) -> None:
     board = start_board()
     async with open_link(board.url, timeout_s=TIMEOUT_S) as link:
@@ -72,7 +69,6 @@ async def test_stopped_board_is_a_timeout_and_then_lives_on(start_board: StartBo
         assert (await patient.ask(EchoRequest(d="somebody"), repeatable=False)).r == "somebody"
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("pty", [False, True], ids=["tcp", "pty"])
 def test_host_may_leave_and_come_back(start_board: StartBoard, pty: bool) -> None:
     board = start_board(pty=pty)
@@ -82,7 +78,6 @@ def test_host_may_leave_and_come_back(start_board: StartBoard, pty: bool) -> Non
             assert device.hello().boot_id == 1
 
 
-@pytest.mark.timeout(120)
 async def test_echo_of_every_size_comes_back_from_real_firmware(start_board: StartBoard) -> None:
     async with open_device(start_board().url, timeout_s=TIMEOUT_S) as device:
         buf_size, _ = await device.params()
@@ -92,7 +87,6 @@ async def test_echo_of_every_size_comes_back_from_real_firmware(start_board: Sta
             assert await device.echo(text) == text
 
 
-@pytest.mark.timeout(120)
 def test_request_sent_before_the_board_listens_is_answered(firmware: Callable[[str], FirmwareBuild], tmp_path: Path) -> None:
     """QEMU holds bytes for a UART that is off; without its first read of DATA the board would see them with the next request only."""
     with EmulatedBoard.start(BOARD, firmware(BOARD).elf, tmp_path / "board.nvm", halted=True) as board:
@@ -107,7 +101,6 @@ def test_request_sent_before_the_board_listens_is_answered(firmware: Callable[[s
             assert host.recv(1) == b"\x06"
 
 
-@pytest.mark.timeout(120)
 async def test_no_byte_of_a_host_is_a_command_to_the_emulator(start_board: StartBoard) -> None:
     """0x01 is QEMU's escape by default: with x behind it the board would be gone, and any other pair would not arrive."""
     url = start_board().url
@@ -117,7 +110,6 @@ async def test_no_byte_of_a_host_is_a_command_to_the_emulator(start_board: Start
         assert await DeviceClient(ConsoleLink(url, pipe), TIMEOUT_S).ask(ParamsRequest(), repeatable=True)
 
 
-@pytest.mark.timeout(120)
 def test_two_boards_never_share_a_file(start_board: StartBoard, firmware: Callable[[str], FirmwareBuild]) -> None:
     board = start_board()
     with pytest.raises(StoreError, match="in use"):
@@ -145,7 +137,6 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.timeout(120)
 def test_board_dies_with_its_parent_but_not_with_a_thread(tmp_path: Path, firmware: Callable[[str], FirmwareBuild]) -> None:
     command = [sys.executable, "-c", PARENT, BOARD, str(firmware(BOARD).elf), str(tmp_path / "board.nvm")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
@@ -168,7 +159,6 @@ def wait_for_end(pidfd: int, timeout_s: float) -> None:
         raise TimeoutError
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_emulate_prints_its_addresses_and_ends_clean(
     tmp_path: Path, firmware: Callable[[str], FirmwareBuild], number: signal.Signals

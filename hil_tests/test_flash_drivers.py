@@ -30,8 +30,6 @@ BOARDS = ("microbit", "mps2_an385_v6m", "mps2_an386", "mps2_an505", "mps3_an547"
 PAGE = 1024
 FLASH_AT = 0x38000
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def manifest_of(board: str) -> dict[str, Any]:
     """The board's; the micro:bit's with the end of its flash as NVM and the driver of the larger chips of its family."""

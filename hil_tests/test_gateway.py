@@ -10,7 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from hil_tests.conftest import CHANNELS, HOP_SAMPLES, WINDOW_SAMPLES, StartBoard, small_package
 from tests.gateway.processes import running_cloud, running_gateway, wait_until, write_config
@@ -42,7 +41,6 @@ async def replay(board: EmulatedBoard, stream: int) -> BoardCount:
     return BoardCount(hello.device_id, hello.boot_id, stats.records)
 
 
-@pytest.mark.timeout(300)
 async def test_two_boards_of_one_image_over_relaunches_and_kills_arrive_exactly_once(start_board: StartBoard, tmp_path: Path) -> None:
     produced: list[BoardCount] = []
     async with running_cloud(tmp_path / "cloud") as cloud:
@@ -68,7 +66,6 @@ async def test_two_boards_of_one_image_over_relaunches_and_kills_arrive_exactly_
     assert len({row.identity for row in rows}) == len(rows)
 
 
-@pytest.mark.timeout(240)
 async def test_records_carry_the_model_and_a_time_near_now(start_board: StartBoard, tmp_path: Path) -> None:
     board = await asyncio.to_thread(start_board)
     begun = now_us()

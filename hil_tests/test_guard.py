@@ -15,8 +15,6 @@ from tests.support.guard_board import BOARDS, SANDBOXED, GuardBoard, build_guard
 from tinyfleet.crash import explain_crash, firmware_hash
 from tinyfleet_codegen.wire.crash import CONTEXT_LIVE, CONTEXT_THREAD, CONTEXT_UNKNOWN, CrashRecord, CrashWhy, decode_crash
 
-pytestmark = pytest.mark.timeout(60)
-
 PERIOD_US = 10_000
 FREE_IRQ = 22
 EVERYWHERE = {

@@ -11,8 +11,6 @@ import pytest
 from tests.support.guard_board import GuardBoard, build_guard_program, numbers
 from tinyfleet_codegen.firmware_tree import firmware_dir
 
-pytestmark = pytest.mark.timeout(90)
-
 M4, M33, M0 = "mps2_an386", "mps2_an505", "microbit"
 ROUNDS = 20
 TIMEOUT_S = 8.0

@@ -6,7 +6,6 @@ import os
 import signal
 
 import numpy as np
-import pytest
 
 from hil_tests.conftest import CHANNELS, HOP_SAMPLES, WINDOW_SAMPLES, StartBoard
 from tinyfleet.device import SyncDevice, connect
@@ -35,7 +34,6 @@ def use(board: EmulatedBoard) -> set[tuple[bytes, int, int]]:
         return produce(device)
 
 
-@pytest.mark.timeout(180)
 def test_restarts_and_a_second_board_of_one_image_repeat_no_identity(start_board: StartBoard) -> None:
     seen: list[set[tuple[bytes, int, int]]] = []
     for launch in range(3):
@@ -51,7 +49,6 @@ def test_restarts_and_a_second_board_of_one_image_repeat_no_identity(start_board
     assert {identity[0] for identities in seen for identity in identities} == {first.device_id, second.device_id}
 
 
-@pytest.mark.timeout(120)
 def test_reset_begins_a_new_boot_at_seq_0(start_board: StartBoard) -> None:
     board = start_board()
     with connect(board.url) as device:
@@ -62,14 +59,12 @@ def test_reset_begins_a_new_boot_at_seq_0(start_board: StartBoard) -> None:
         assert not before & produce(device)
 
 
-@pytest.mark.timeout(120)
 def test_given_identity_is_kept(start_board: StartBoard) -> None:
     board = start_board(device_id=bytes(range(16)))
     with connect(board.url) as device:
         assert device.hello().device_id == bytes(range(16)) == board.device_id
 
 
-@pytest.mark.timeout(120)
 def test_power_cut_right_after_start_costs_at_most_a_number(start_board: StartBoard) -> None:
     numbers = []
     for _ in range(5):

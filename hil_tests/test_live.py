@@ -72,7 +72,6 @@ async def sample_and_manage(device: Device, since: int) -> tuple[int, int, list[
     return busy, refused, records
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("board", [BOARD, *(pytest.param(board, marks=pytest.mark.full) for board in ("mps2_an505", "mps2_an385_v6m"))])
 async def test_samples_are_answered_on_time_whatever_management_does(board: str, start_board: StartBoard) -> None:
     print(f"seed {SEED}")
@@ -88,7 +87,6 @@ async def test_samples_are_answered_on_time_whatever_management_does(board: str,
         assert not (await device.sample(0)).running
 
 
-@pytest.mark.timeout(300)
 def test_a_live_model_that_goes_bad_is_given_up_and_its_crash_names_the_place(tmp_path: Path) -> None:
     """Fault, then hang: each time a reset, the model before it, a record that outlives power, and file and line."""
     key = write_key(tmp_path)

@@ -6,13 +6,10 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
-import pytest
 
 from hil_tests.conftest import CHANNELS, HOP_SAMPLES, WINDOW_SAMPLES, StartBoard
 from tinyfleet.device import SyncDevice, connect
 from tinyfleet_codegen.wire.record import decode_record
-
-pytestmark = pytest.mark.timeout(120)
 
 WINDOWS = 20
 SAMPLES = np.random.default_rng(7).integers(-2000, 2000, (WINDOW_SAMPLES + (WINDOWS - 1) * HOP_SAMPLES, CHANNELS)).astype(np.int16)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from hil_tests.conftest import StartBoard
 from hil_tests.test_identity import WINDOWS, produce
 from tests.support import mlperf, standins
@@ -17,7 +15,6 @@ from tinyfleet_codegen.wire.nvm import read_boot_id
 BOARD = "microbit"
 
 
-@pytest.mark.timeout(180)
 def test_keyword_spotting_fits_and_equals_the_oracle_in_every_layer(tmp_path: Path) -> None:
     found = [load_package(mlperf.path_of(model)) for model in mlperf.found_models() if model.name == "kws"]
     for package in (ModelPackage("kws", standins.kws()), *found):
@@ -27,7 +24,6 @@ def test_keyword_spotting_fits_and_equals_the_oracle_in_every_layer(tmp_path: Pa
         assert target.checked == 4 and target.layers_compared >= 40
 
 
-@pytest.mark.timeout(90)
 def test_boots_are_counted_in_a_file_whose_name_needs_care(start_board: StartBoard) -> None:
     seen: set[tuple[bytes, int, int]] = set()
     for launch in range(2):

@@ -29,7 +29,6 @@ def package_of(name: str) -> ModelPackage:
     return load_package(mlperf.path_of(found[name])) if name in found else ModelPackage(name, standins.STANDINS[name]())
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["kws", "ic", "ad"])
 def test_runner_gets_the_oracles_answers_over_the_serial_port(name: str, work_dir: Path) -> None:
     # One of each encoding of inputs: int8, pixels, float32. Models of one encoding differ in nothing that this test sees.
@@ -40,7 +39,6 @@ def test_runner_gets_the_oracles_answers_over_the_serial_port(name: str, work_di
     assert 1 < report.per_second < 1000
 
 
-@pytest.mark.timeout(300)
 def test_a_wrong_answer_is_not_equal(work_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     right = runner.wire_input
     monkeypatch.setattr(runner, "wire_input", lambda model, info, x: right(model, info, x[:, ::-1]))
@@ -48,7 +46,6 @@ def test_a_wrong_answer_is_not_equal(work_dir: Path, monkeypatch: pytest.MonkeyP
     assert (report.checked, report.equal) == (3, 2), "the two constant inputs are their own reverse, the third is not"
 
 
-@pytest.mark.timeout(120)
 def test_a_board_with_another_app_is_named(start_board: StartBoard) -> None:
     async def hello() -> None:
         async with open_mlperf_device(start_board().url, timeout_s=2.0):
@@ -58,7 +55,6 @@ def test_a_board_with_another_app_is_named(start_board: StartBoard) -> None:
         asyncio.run(hello())
 
 
-@pytest.mark.timeout(300)
 def test_a_refusal_names_the_command(work_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "wire_input", lambda model, info, x: b"\0")
     with pytest.raises(DeviceError, match="refused 'db load 1': Command 'db load' must be for 490 bytes"):

@@ -213,7 +213,6 @@ def check_outputs(records: list[Record], samples: npt.NDArray[np.int16], models:
         assert [record.output for record in mine] == [output.tobytes() for output in outputs], f"generation {generation}"
 
 
-@pytest.mark.timeout(120)
 def test_ten_thousand_inferences_with_twenty_swaps_in_memory(tmp_path: Path) -> None:
     packages = make_packages(tmp_path, "host")
     url = "memory://?" + urlencode({"model": swap_model_dir(tmp_path / "model", "host"), "nvm": tmp_path / "board.nvm"})
@@ -225,7 +224,6 @@ def test_ten_thousand_inferences_with_twenty_swaps_in_memory(tmp_path: Path) -> 
     asyncio.run(run())
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("board_id", "total", "attempts"),
     [
@@ -256,7 +254,6 @@ def test_every_input_gets_one_record_while_models_are_swapped(
         asyncio.run(look())
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("board", [BOARD, *(pytest.param(board, marks=pytest.mark.full) for board in OTHER_BOARDS)])
 def test_what_a_managed_board_costs_is_within_its_budget(build: Callable[[str], FirmwareBuild], board: str) -> None:
     budgets = tomllib.loads((Path(__file__).parent / "swap_budgets.toml").read_text(encoding="utf-8"))
@@ -274,7 +271,6 @@ def test_what_a_managed_board_costs_is_within_its_budget(build: Callable[[str], 
     assert not found and all(cost.values()), f"{found} (write what is meant into hil_tests/swap_budgets.toml)"
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("board_id", [BOARD, *(pytest.param(board, marks=pytest.mark.full) for board in OTHER_BOARDS)])
 def test_the_stack_of_handlers_holds_live_inference_and_interrupts(
     build: Callable[[str], FirmwareBuild], tmp_path: Path, board_id: str
@@ -326,7 +322,6 @@ def window_with(first: int, rng: np.random.Generator) -> npt.NDArray[np.int16]:
     return samples
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("bad", [Bad.FAULT_AT_TRIGGER, Bad.HANG_AT_TRIGGER])
 def test_a_live_model_that_goes_bad_gives_its_place_back_over_a_reset(elf: Path, tmp_path: Path, bad: Bad) -> None:
     key = write_key(tmp_path)
@@ -364,7 +359,6 @@ def test_a_live_model_that_goes_bad_gives_its_place_back_over_a_reset(elf: Path,
     assert (record.context, record.model_generation, record.model_id) == (CONTEXT_LIVE, 3, B.model_id)
 
 
-@pytest.mark.timeout(300)
 def test_late_answers_give_the_place_back_without_a_reset(elf: Path, tmp_path: Path) -> None:
     key = write_key(tmp_path)
     samples = np.zeros((WINDOW_SAMPLES + 5 * HOP_SAMPLES, CHANNELS), np.int16)
@@ -388,7 +382,6 @@ def test_late_answers_give_the_place_back_without_a_reset(elf: Path, tmp_path: P
         asyncio.run(run(board.url))
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["dense", pytest.param("ad", marks=pytest.mark.full)])
 def test_the_gap_between_answers_stays_below_two_inferences_while_a_package_is_proved(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -14,8 +14,6 @@ from tests.support.powercut.model_kills import KilledModels
 SEED = 20
 KILLS = 6
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -13,7 +13,6 @@ from tinyfleet.stack_bound import EXCEPTION_FRAME_BYTES, stack_bound
 from tinyfleet_codegen.package import ModelPackage
 
 
-@pytest.mark.timeout(300)
 def test_profile_repeats_and_adds_up(tmp_path: Path) -> None:
     package = ModelPackage("ad", standins.ad())
     first, second = (profile_model(package, "mps2_an386", tmp_path) for _ in range(2))
@@ -44,7 +43,6 @@ def test_profile_repeats_and_adds_up(tmp_path: Path) -> None:
     assert estimate.error and estimate.assumptions
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("board", ["mps2_an386", "mps2_an385_v6m"])
 def test_the_stack_that_was_used_stays_below_its_bound(board: str, tmp_path: Path) -> None:
     used = measure(ModelPackage("kws", standins.kws()), board, tmp_path).stack_bytes

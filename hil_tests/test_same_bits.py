@@ -30,14 +30,12 @@ def assert_equal_on(board: str, package: ModelPackage, folder: Path, *, count: i
     assert not per_layer or target.layers_compared >= count
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("board", BOARDS)
 @pytest.mark.parametrize("name", ["kws", "ic"])
 def test_standin_on_board_equals_the_oracle_in_every_layer(board: str, name: str, tmp_path: Path) -> None:
     assert_equal_on(board, ModelPackage(name, standins.STANDINS[name]()), tmp_path, count=4, per_layer=True)
 
 
-@pytest.mark.timeout(300)
 def test_a_device_at_a_url_is_compared_in_the_layers_that_its_board_has(tmp_path: Path) -> None:
     # On this board a convolution does the ADD after it; compared as if compiled for the host, it had a layer too few.
     package, board = ModelPackage("ic", standins.ic()), "mps2_an386"
@@ -50,21 +48,18 @@ def test_a_device_at_a_url_is_compared_in_the_layers_that_its_board_has(tmp_path
             verify(package, [running.url], count=1, arena_budget_bytes=27_000)
 
 
-@pytest.mark.timeout(300)
 def test_streaming_model_on_board_equals_the_oracle_over_a_sequence(tmp_path: Path) -> None:
     package = ModelPackage("stream", keyword_case("stream").tflite)
     # More than one request of a proof, so that the state must live from one to the next.
     assert_equal_on("mps2_an386", package, tmp_path, count=40, per_layer=True)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("board", [b if b in EVERY_RUN else pytest.param(b, marks=pytest.mark.full) for b in BOARDS])
 @pytest.mark.parametrize("model", mlperf.found_models(), ids=lambda model: model.name)
 def test_mlperf_model_on_board_equals_the_oracle(model: mlperf.MlperfModel, board: str, tmp_path: Path) -> None:
     assert_equal_on(board, load_package(mlperf.path_of(model)), tmp_path, count=4, per_layer=True)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("board", ["mps2_an386", *(pytest.param(b, marks=pytest.mark.full) for b in EVERY_RUN[1:])])
 def test_converted_int16_model_on_board_equals_the_oracle_in_every_layer(board: str, tmp_path: Path) -> None:
     convert(tmp_path, "int16")

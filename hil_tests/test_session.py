@@ -30,8 +30,6 @@ from tinyfleet_codegen.wire.messages import MESSAGES
 from tinyfleet_codegen.wire.schema import Op
 from tinyfleet_codegen.wire.session import SessionCommand
 
-pytestmark = pytest.mark.timeout(240)
-
 WINDOW = np.arange(WINDOW_SAMPLES * CHANNELS, dtype=np.int8).tobytes()
 NOT_SUPPORTED, ACCESS_DENIED = 8, 11
 OPEN_MESSAGES = {"echo", "params", "hello", "session_open", "session_record"}

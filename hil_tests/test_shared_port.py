@@ -63,7 +63,6 @@ async def device_info(url: str) -> dict[str, object]:
     return facts
 
 
-@pytest.mark.timeout(400)
 async def test_locked_board_behind_a_gateway_is_used_by_others_and_restarts_meanwhile(start_board: StartBoard, tmp_path: Path) -> None:
     board = await asyncio.to_thread(start_board)
     async with open_device(board.url, timeout_s=TIMEOUT_S) as device:
@@ -175,7 +174,6 @@ async def pulled_during_an_upload(
     return status, report, made
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("through_socket", [True, False], ids=["socket", "gateway"])
 async def test_update_over_a_slow_line_overflows_no_ring(small_ring_board: EmulatedBoard, tmp_path: Path, through_socket: bool) -> None:
     # A machine that stands still for as long as the ring holds overflows it whatever the upload does, but not each time.
@@ -187,7 +185,6 @@ async def test_update_over_a_slow_line_overflows_no_ring(small_ring_board: Emula
     assert status.lost == 0 and made >= RING_RECORDS
 
 
-@pytest.mark.timeout(400)
 async def test_update_that_keeps_the_line_loses_records(
     small_ring_board: EmulatedBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

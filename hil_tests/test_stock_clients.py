@@ -165,7 +165,6 @@ def update(client: Client, firmware: Firmware, name: str, slot: int) -> None:
         client.say("upload", str(firmware.image(name, slot)), "--", "test", firmware.digest(name, slot), "--", "reset")
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("board", [BOARD, *(pytest.param(board, marks=pytest.mark.full) for board in OTHER_BOARDS)])
 @pytest.mark.parametrize("name", ["smpclient", "smpmgr", "mcumgr-toolkit"])
 def test_stock_client_manages_a_board(name: str, board: str, start: Callable[[str], tuple[Firmware, str]]) -> None:
@@ -199,7 +198,6 @@ def test_stock_client_manages_a_board(name: str, board: str, start: Callable[[st
     client.say("delete", "place")
 
 
-@pytest.mark.timeout(180)
 def test_toolkit_updates_in_one_step(start: Callable[[str], tuple[Firmware, str]]) -> None:
     firmware, port = start(BOARD)
     client = Client("mcumgr-toolkit", port)
@@ -207,7 +205,6 @@ def test_toolkit_updates_in_one_step(start: Callable[[str], tuple[Firmware, str]
     assert client.images() == [(0, "1.0.0", False, True), (1, "2.0.0", True, False)]
 
 
-@pytest.mark.timeout(90)
 def test_smpmgr_learns_the_size_of_frames(start_board: StartBoard) -> None:
     """It asks for the parameters whenever it connects, and shows them only in its log."""
     board = start_board(pty=True)

@@ -27,7 +27,6 @@ from tinyfleet_codegen.wire.ids import ModelPhase, ModelPlace, Status
 BOARD = "mps2_an386"
 A, B = dense_package("a", 2), dense_package("b", 3)
 BUDGET_MS = 20
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

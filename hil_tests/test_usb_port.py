@@ -59,7 +59,6 @@ async def plugged(board: EmulatedBoard, usb: UsbPorts) -> AsyncIterator[str]:
         await writer.wait_closed()
 
 
-@pytest.mark.timeout(120)
 async def test_board_whose_port_goes_and_returns_under_another_name_is_pulled_whole(
     start_board: StartBoard, tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,8 +10,6 @@ from tests.support.small_models import dense_package
 from tinyfleet.bench.gateway_fleet import bench_fleet
 from tinyfleet.emulator.simulated import TINY_MODEL
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.mark.full
 def test_a_small_fleet_loses_nothing_and_is_measured(tmp_path: Path) -> None:

@@ -27,12 +27,10 @@ def boards(*often: str) -> list[object]:
     return [board if board in often else pytest.param(board, marks=pytest.mark.full) for board in MACHINES]
 
 
-@pytest.mark.timeout(600)
 def test_op_cases_as_host_blobs_equal_the_oracle_under_sanitizers(tmp_path: Path) -> None:
     assert_batch_equals_oracle(run_on_host(compile_cases(CASES), tmp_path, seed=SEED, inputs=INPUTS, blobs=True))
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("board", boards(BOARD, "mps2_an385_v6m", "mps3_an547"))
 def test_op_cases_as_board_blobs_equal_the_oracle(board: str, tmp_path: Path) -> None:
     assert_batch_equals_oracle(run_on_board(compile_cases(CASES, board), tmp_path, seed=SEED, inputs=INPUTS, board=board, blobs=True))
@@ -45,7 +43,6 @@ def packages() -> tuple[ModelPackage, ...]:
     return found or tuple(ModelPackage(name, make()) for name, make in standins.STANDINS.items())
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("board", [None, *boards(BOARD)])
 def test_models_as_blobs_equal_c_in_every_layer_and_the_oracle(board: str | None, tmp_path: Path) -> None:
     target = None if board is None else batch_target(board)

@@ -107,12 +107,10 @@ def test_nothing_is_seen_when_nothing_is_broken() -> None:
     assert not any(map(breaks, REFERENCE_SPECS[:100]))
 
 
-@pytest.mark.timeout(600)
 def test_a_broken_compiler_is_seen_on_reference_or_blob() -> None:
     assert [str(mutation) for mutation in applied(ON_REFERENCE_OR_BLOB) if not any(map(breaks, REFERENCE_SPECS))] == []
 
 
-@pytest.mark.timeout(600)
 def test_a_broken_compiler_is_seen_in_board_code(tmp_path: Path) -> None:
     target = load_target(BOARD)
     unseen, models = set(), []

@@ -23,7 +23,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_layer_of_a_converted_model_equals_the_oracle(name: str, folder: Path) -> None:
     package = ModelPackage(name, (folder / f"{name}.tflite").read_bytes())

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tests.codegen.test_plan import assert_plan_is_sound
 from tests.codegen.test_stream import assert_equal_to_oracle
@@ -74,7 +73,6 @@ def read(package: ModelPackage) -> Graph:
     return run_passes(read_tflite(package.tflite, package.name))
 
 
-@pytest.mark.timeout(300)
 def test_random_blocks_equal_the_oracle(tmp_path: Path) -> None:
     target = load_target(BOARD)
     models: list[tuple[ModelPackage, CompiledModel]] = []

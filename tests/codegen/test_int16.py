@@ -175,7 +175,6 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.timeout(200)
 @pytest.mark.parametrize("name", INT16)
 def test_every_layer_of_a_converted_model_equals_the_oracle(name: str, converted: Path) -> None:
     package = ModelPackage(name, (converted / f"{name}.tflite").read_bytes())

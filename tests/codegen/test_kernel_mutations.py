@@ -60,7 +60,6 @@ MUTATIONS = {
 
 
 @pytest.mark.full
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("op", "file"), MUTATIONS, ids=[f"{op}-{file}" for op, file in MUTATIONS])
 def test_a_changed_kernel_is_seen(op: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = MUTATIONS[op, file]

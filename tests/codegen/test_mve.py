@@ -176,7 +176,6 @@ def test_every_kernel_has_three_cases() -> None:
     assert set(reached) <= SYMBOLS
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("apart", [False, True])
 def test_cases_equal_the_oracle(apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if apart:
@@ -197,7 +196,6 @@ def change_kernels(changes: dict[str, tuple[str, str]], folder: Path, monkeypatc
     (folder / "run").mkdir()
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("file", "before", "after"),
     [
@@ -216,7 +214,6 @@ def test_a_write_outside_is_seen(file: str, before: str, after: str, tmp_path: P
         different_cases(tmp_path / "run", CASES)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("changes", ROUNDS)
 def test_a_changed_kernel_is_seen(changes: dict[str, tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change_kernels(changes, tmp_path, monkeypatch)

@@ -51,12 +51,10 @@ def assert_batch_equals_oracle(outputs: list[Array]) -> None:
     assert not different, f"{len(different)} of {len(CASES)} cases differ from the oracle: {different}"
 
 
-@pytest.mark.timeout(600)
 def test_host_c_equals_the_oracle_under_sanitizers(tmp_path: Path) -> None:
     assert_batch_equals_oracle(run_on_host(compile_cases(CASES), tmp_path, seed=SEED, inputs=INPUTS))
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("board", MACHINES)
 def test_board_c_equals_the_oracle(board: str, tmp_path: Path) -> None:
     assert_batch_equals_oracle(run_on_board(compile_cases(CASES, board), tmp_path, seed=SEED, inputs=INPUTS, board=board))

@@ -106,7 +106,6 @@ def compile_case(case: OpCase) -> CompiledModel:
     return compile_graph(ModelPackage(case.name, case.tflite), None)
 
 
-@pytest.mark.timeout(300)
 def test_declared_overlaps_are_what_the_kernels_need(recorder: Recorder) -> None:
     wasteful = []
     for case in CASES:

@@ -80,12 +80,10 @@ def test_every_op_stands_in_a_larger_graph(fresh_seed: int) -> None:
     require_none(prove_reference([*op_specs(fresh_seed)])[1])
 
 
-@pytest.mark.timeout(300)
 def test_host_c_equals_the_reference_layer_by_layer(fresh_seed: int) -> None:
     assert prove_batches([*specs(0, 30), *specs(fresh_seed, 10), *map(int16_spec, range(100, 110))], None).graphs == 50
 
 
-@pytest.mark.timeout(300)
 def test_board_c_equals_the_reference_layer_by_layer(fresh_seed: int) -> None:
     chosen = specs_for_kernels("mps2_an386", specs(100, 300), 35)
     require_kernels(prove_batches([*chosen, *specs(fresh_seed, 5), *map(int16_spec, range(110, 115))], "mps2_an386"), "mps2_an386")

@@ -87,7 +87,6 @@ def assert_equal_to_oracle(models: list[tuple[ModelPackage, CompiledModel]], out
         np.testing.assert_array_equal(got, expected[package.name], f"{model.name}: {streams}")
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("board", [None, "mps2_an386", "mps2_an385_v6m", "mps3_an547"])
 def test_random_streams_equal_the_oracle(board: str | None, tmp_path: Path) -> None:
     models = random_models(board)
@@ -103,7 +102,6 @@ def test_random_streams_equal_the_oracle(board: str | None, tmp_path: Path) -> N
         assert_equal_to_oracle(models, run_on_board(compiled, tmp_path, seed=SEED, inputs=INPUTS, board=board))
 
 
-@pytest.mark.timeout(300)
 def test_streams_run_from_blobs(tmp_path: Path) -> None:
     models = random_models(None)[::4]
     assert_equal_to_oracle(models, run_on_host([model for _, model in models], tmp_path, seed=SEED, inputs=INPUTS, blobs=True))

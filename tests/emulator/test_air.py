@@ -28,8 +28,6 @@ from tinyfleet.emulator.air import Air, AirFaults, load_faults, serve_air
 from tinyfleet.emulator.bleak_air import air_backend
 from tinyfleet_codegen.errors import ConfigError, SetupError
 
-pytestmark = pytest.mark.timeout(180)
-
 TIMEOUT_S = 30.0
 ROUNDS = 3
 """Times that something takes: a stall makes one longer, hardly all."""

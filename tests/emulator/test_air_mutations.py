@@ -17,8 +17,6 @@ from tinyfleet.emulator.air import Air
 from tinyfleet.emulator.air.controller import AirController
 from tinyfleet.emulator.air.medium import Medium
 
-pytestmark = pytest.mark.timeout(60)
-
 ATTEMPTS = 3
 """A machine that stands still may hide that something came too early."""
 

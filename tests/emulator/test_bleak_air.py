@@ -25,8 +25,6 @@ from tests.support.patience import with_patience
 from tinyfleet.emulator.air import Air
 from tinyfleet.emulator.bleak_air import air_backend
 
-pytestmark = pytest.mark.timeout(120)
-
 TIMEOUT_S = 30.0
 
 

@@ -40,8 +40,6 @@ from tests.support.ble_bench import (
 )
 from tinyfleet_codegen.wire.ble import MANAGEMENT_SERVICE_UUID, name_of
 
-pytestmark = pytest.mark.timeout(60)
-
 READ_NAME = bytes.fromhex("0a0300")
 NAME = b"\x0b" + name_of(DEVICE_ID).encode()
 

@@ -26,8 +26,6 @@ from tinyfleet_codegen.wire.messages import MESSAGES
 from tinyfleet_codegen.wire.schema import Op
 from tinyfleet_codegen.wire.session import SessionCommand
 
-pytestmark = pytest.mark.timeout(60)
-
 PSK = bytes(range(50, 82))
 OS, IMAGE, TINYFLEET, SESSION = 0, 1, 64, 65
 ACCESS_DENIED, NOT_SUPPORTED = 11, 8

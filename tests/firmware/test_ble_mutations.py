@@ -13,8 +13,6 @@ from tests.firmware.program_process import FirmwareProgram
 from tests.support.ble_bench import BleBench
 from tests.support.host_board import Mutant, build_host_board
 
-pytestmark = pytest.mark.timeout(120)
-
 OUT_BYTES = 65536
 HCI, L2CAP, ATT = (f"lib/ble/src/{name}.c" for name in ("hci", "l2cap", "att"))
 RADIO, GROUP, RAW = "lib/sensor/src/radio.c", "lib/session/src/group.c", "lib/smp/src/raw.c"

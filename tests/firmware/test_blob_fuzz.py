@@ -26,7 +26,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1])
 def test_damaged_blobs_never_leave_their_memory(seed: int, folder: Path) -> None:
     result = fuzz(build_fuzzer(folder), sorted(folder.glob("*.tfm")), seed=seed, rounds=ROUNDS, timeout_s=200)
@@ -37,7 +36,6 @@ def test_damaged_blobs_never_leave_their_memory(seed: int, folder: Path) -> None
     assert {"ERR_FORMAT", "ERR_VERSION", "ERR_ARENA", "ERR_TOO_LARGE"} <= set(result.statuses)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("board", ["mps2_an386", *(pytest.param(b, marks=pytest.mark.full) for b in ("mps2_an385_v6m", "mps3_an547"))])
 def test_damaged_blobs_on_a_board_never_leave_their_memory(board: str, tmp_path: Path) -> None:
     # The kernels of these cores do not run where sanitizers do.
@@ -63,7 +61,6 @@ def headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         cached.cache_clear()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -32,8 +32,6 @@ from tinyfleet_codegen.wire.image import ImageTlv
 SEED = 7
 FUZZ_ROUNDS = 20_000
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

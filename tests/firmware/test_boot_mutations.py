@@ -18,8 +18,6 @@ from tinyfleet_codegen.wire import image as wire
 from tinyfleet_codegen.wire.ids import Status
 from tinyfleet_codegen.wire.image import ImageTlv
 
-pytestmark = pytest.mark.timeout(180)
-
 BLANK_KEY = bytes(32)
 
 

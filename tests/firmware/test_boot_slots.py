@@ -30,8 +30,6 @@ SEED = 11
 STRIDE = 97
 """Of the hundreds of equal operations of an upload; ``./run powercut`` cuts each of them."""
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -15,7 +15,6 @@ from tinyfleet_codegen.wire.ids import Status
 
 AREA, AREA_BYTES = 0xE000, 0x2000
 MEMORY = Path(__file__).parents[1] / "support/crash_memory.c"
-pytestmark = pytest.mark.timeout(60)
 
 
 def record(number: int) -> CrashRecord:

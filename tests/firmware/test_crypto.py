@@ -12,8 +12,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.firmware.program_process import FirmwareProgram
 from tinyfleet_codegen.wire.ids import Status
 
-pytestmark = pytest.mark.timeout(180)
-
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
 SEED = 20

@@ -18,8 +18,6 @@ MODEL_0, CRASH = 2, 8
 """``tyf_area``"""
 PAGE, UNIT = 4096, 8
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture(scope="module")
 def flash(tmp_path_factory: pytest.TempPathFactory) -> FlashLibrary:

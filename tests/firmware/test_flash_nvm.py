@@ -16,8 +16,6 @@ from tinyfleet_codegen.wire.nvm import BOOT_BYTES, BOOT_SLOT_OFFSETS, DEVICE_ID_
 
 DEVICE_ID = bytes(range(16))
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def nvm_facts(board: str) -> dict[str, int]:
     nvm = json.loads(manifest_path(board).read_text(encoding="utf-8"))["tinyfleet"]["memory"]["nvm"]

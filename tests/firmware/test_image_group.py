@@ -344,7 +344,6 @@ MUTATIONS: dict[str, tuple[list[tuple[str, str, str]], Callable[[Board], None]]]
 
 
 @pytest.mark.full
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_broken_image_group_is_seen(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changes, test = MUTATIONS[name]

@@ -16,8 +16,6 @@ from tests.support.powercut.sweep import Report, Sweep
 from tinyfleet.model_package import make_delta, read_package
 from tinyfleet_codegen.wire.ids import Command, ModelPhase, ModelPlace, Status
 
-pytestmark = pytest.mark.timeout(120)
-
 Check = Callable[[ModelBoard, Path, Path], None]
 SRC = "lib/model_store/src/"
 

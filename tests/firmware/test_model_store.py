@@ -19,7 +19,6 @@ from tinyfleet_codegen.wire.nvm import Identity
 from tinyfleet_codegen.wire.record import decode_record, split_records
 
 READ = 0
-pytestmark = pytest.mark.timeout(120)
 
 
 def board_of(program: FirmwareProgram) -> ModelBoard:

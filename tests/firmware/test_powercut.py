@@ -18,7 +18,6 @@ from tinyfleet_codegen.firmware_tree import firmware_dir
 
 SEED = 20
 CUTS, DOUBLE_CUTS = 60, 15
-pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.mark.parametrize("make", FLOWS)

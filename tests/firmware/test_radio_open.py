@@ -12,8 +12,6 @@ from tinyfleet.signing_keys import KEYS_VARIABLE, SigningKeys, development_keys,
 from tinyfleet.toolchain import find_host_cc
 from tinyfleet_codegen.firmware_tree import firmware_dir
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, SigningKeys]:

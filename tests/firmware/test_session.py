@@ -24,8 +24,6 @@ from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.wire.ids import Status
 from tinyfleet_codegen.wire.session import HELLO_BYTES, MAC_BYTES, PROLOGUE, PROTOCOL
 
-pytestmark = pytest.mark.timeout(180)
-
 SEED = 65
 DEVICE_ID = bytes(range(16))
 PSK = bytes(range(100, 132))

@@ -23,7 +23,6 @@ from tinyfleet_codegen.wire.settings import MAX_KEY_BYTES, MAX_VALUE_BYTES, read
 
 KEYS = [b"a", b"b", b"model/live", b"k" * MAX_KEY_BYTES]
 SEED = 20
-pytestmark = pytest.mark.timeout(120)
 
 
 def geometries() -> list[tuple[int, int]]:

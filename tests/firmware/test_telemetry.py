@@ -99,7 +99,6 @@ def test_reader_that_is_late_learns_how_many_it_lost(program: FirmwareProgram) -
     assert [decode_record(record).seq for record in split_records(records)] == [100 - held]
 
 
-@pytest.mark.timeout(60)
 def test_a_reader_that_the_writer_preempts_sees_whole_records_in_order(program: FirmwareProgram) -> None:
     reads, records, appended, bad = struct.unpack("<4I", program.ask("p", struct.pack("<I", PREEMPTED)))
     print(f"{reads} reads of {records} records, {appended} appended")

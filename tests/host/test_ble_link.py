@@ -25,8 +25,6 @@ from tinyfleet.smp.requests import EchoRequest
 from tinyfleet_codegen.errors import AccessError, LinkClosed, LinkLost, LinkTimeout, UsageError
 from tinyfleet_codegen.wire.ble import MESSAGE_GAP_S, name_of
 
-pytestmark = pytest.mark.timeout(300)
-
 TIMEOUT_S = 40.0
 """Of what happens; half of it, where a request may be sent again."""
 

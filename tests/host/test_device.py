@@ -19,8 +19,6 @@ from tinyfleet_codegen.wire.ids import Command, DType, SmpGroup
 from tinyfleet_codegen.wire.record import Record
 from tinyfleet_codegen.wire.seeded import tensor_hash
 
-pytestmark = pytest.mark.timeout(120)
-
 GROUP = int(SmpGroup.TINYFLEET)
 DEVICE_ID = bytes(range(16))
 HELLO = {"proto_min": 1, "proto_max": 1, "device_id": DEVICE_ID, "boot_id": 7, "board": "python", "app": "test", "uptime_us": 5}

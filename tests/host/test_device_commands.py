@@ -19,8 +19,6 @@ from tests.host.peer import PythonBoard, tcp_peer
 from tests.host.test_device import DEVICE_ID, INPUT_BYTES, OUTPUT_BYTES, FleetBoard
 from tinyfleet_codegen.wire.ids import Command
 
-pytestmark = pytest.mark.timeout(60)
-
 STATS = dict.fromkeys(
     ["inferences", "records", "ring_overwrites", "last_instructions", "max_instructions", "stack_bytes", "stack_used", "bad_frames"], 5
 ) | {"fault_pc": 0x1234, "fault_lr": 0, "fault_cfsr": 0, "resets": 1}

@@ -21,7 +21,7 @@ TIMEOUT_S = 40.0
 """Of what is answered."""
 MESSAGE_BYTES_BESIDE = Header.SIZE + len(cbor2.dumps({"d": ""})) + 2  # Two more bytes hold the text's length.
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.parametrize("kind", LINKS)]
+pytestmark = pytest.mark.parametrize("kind", LINKS)
 
 
 async def test_echo_of_every_size_comes_back(kind: str) -> None:

@@ -87,7 +87,6 @@ def test_what_fits_nowhere_is_refused_with_every_memory_named() -> None:
     assert "a larger board: " in str(caught.value.hint)
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(("free", "home"), [(20_000, 0), (2_500, 1)])
 def test_a_program_with_its_arena_in_two_memories_runs(free: int, home: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = load_target(BOARD)

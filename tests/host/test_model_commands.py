@@ -17,8 +17,6 @@ from tinyfleet.device import connect
 from tinyfleet.device_models import TestPolicy
 from tinyfleet.signing_keys import KEYS_VARIABLE
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

@@ -10,8 +10,6 @@ import pytest
 from tinyfleet.link import open_link
 from tinyfleet_codegen.errors import LinkClosed, LinkTimeout, TinyfleetError, UsageError
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.mark.parametrize(
     ("url", "message"),

@@ -120,7 +120,6 @@ def test_flash_nvm_has_a_page_for_each_of_its_areas(board: str) -> None:
     assert int(nvm["origin"], 16) % nvm["page_bytes"] == 0 and {len(found) for found in starts} == {nvm["page_bytes"]}
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("board", BOARDS)
 def test_bench_app_links_for_the_chip_and_starts_where_it_looks(board: str, tmp_path: Path) -> None:
     expected, facts = BOARDS[board], facts_of(board)

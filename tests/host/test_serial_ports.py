@@ -25,8 +25,6 @@ from tinyfleet.link.serial_ports import path_of, serial_ports, usb_url
 from tinyfleet.link.shared import ENVIRONMENT, SharedLink, socket_path
 from tinyfleet_codegen.errors import LinkClosed
 
-pytestmark = pytest.mark.timeout(60)
-
 SERIAL = "0669FF37/35 35"
 URL = "serial://usb:0669FF37%2F35%2035"
 

@@ -22,7 +22,6 @@ from tinyfleet_codegen.firmware_tree import firmware_dir
 from tinyfleet_codegen.wire.image import ImageTlv
 
 BOARD = "mps2_an386"
-pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,6 @@ from tinyfleet.stack_bound import stack_bound
 from tinyfleet.toolchain import find_arm_gcc
 from tinyfleet_codegen.errors import ImageError
 
-pytestmark = pytest.mark.timeout(60)
-
 ASSEMBLY = """
 .syntax unified
 .thumb

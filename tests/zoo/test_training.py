@@ -19,7 +19,7 @@ from tinyfleet.train.tensorflow_runtime import import_tensorflow
 from tinyfleet_codegen.errors import CompileError
 from tinyfleet_codegen.package import load_package
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.slow
 
 ALLOWED_OPS = {
     "CONV_2D",

@@ -21,7 +21,7 @@ from tinyfleet.emulator.spawn import spawn_tied
 from tinyfleet.toolchain import find_qemu
 from tinyfleet_codegen.errors import LinkClosed, LinkTimeout, SetupError, UsageError
 
-_STOP_TIMEOUT_S = 5.0
+_STOP_TIMEOUT_S = 15.0
 _SHOWN_OUTPUT_BYTES = 2000
 _NO_ESCAPE = ("-echr", "256")
 """No byte is QEMU's escape: else two bytes of a host could end it, and what follows 0x01 would never reach the board."""
@@ -75,7 +75,7 @@ class EmulatedBoard:
         block_log: Path | None = None,
         air: str | None = None,
         witness: Path | None = None,
-        timeout_s: float = 10.0,
+        timeout_s: float = 30.0,
     ) -> EmulatedBoard:
         """Boot a firmware; returns when QEMU runs it.
 

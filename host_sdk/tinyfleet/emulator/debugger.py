@@ -18,7 +18,7 @@ class Debugger:
         timeout_s: Deadline for each answer.
     """
 
-    def __init__(self, connection: socket.socket, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, connection: socket.socket, *, timeout_s: float = 30.0) -> None:
         connection.settimeout(timeout_s)
         self._connection = connection
         self._received = b""

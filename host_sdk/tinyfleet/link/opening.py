@@ -104,7 +104,7 @@ async def _open_emulated(url: _DeviceUrl, timeout_s: float, stack: AsyncExitStac
     if elf is None:
         raise UsageError(f"{url.text} names no firmware", hint=f"emu://{url.host}?elf=build/firmware.elf")
     nvm = url.option_path("nvm") or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinyfleet-"))) / "board.nvm"
-    board = await asyncio.to_thread(EmulatedBoard.start, url.host, elf, nvm, timeout_s=timeout_s)
+    board = await asyncio.to_thread(EmulatedBoard.start, url.host, elf, nvm)
     stack.push_async_callback(asyncio.to_thread, board.stop)
     host, _, port = board.url.removeprefix("tcp://").partition(":")
     return await TcpPipe.open(host, int(port), timeout_s)
