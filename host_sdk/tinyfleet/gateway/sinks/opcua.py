@@ -24,6 +24,7 @@ from pydantic import AfterValidator, Field
 
 from tinyfleet.cloud_events import Encoding, derived_event, encode_event, record_event
 from tinyfleet.gateway.backoff import Backoff
+from tinyfleet.gateway.sinks.fields import RECORD_FIELDS
 from tinyfleet.gateway.sinks.sink import Delivered, Delivery, History, SinkContext, SinkSettings
 from tinyfleet.opcua_trust import is_trusted, load_trusted
 from tinyfleet.telemetry import Batch, DerivedEnvelope, Envelope
@@ -87,15 +88,8 @@ class _Variable:
 
 
 _VARIABLES: dict[str, _Variable] = {
-    "BootId": _Variable("UInt32", lambda e, _: e.identity.boot_id),
-    "Seq": _Variable("UInt32", lambda e, _: e.identity.seq),
-    "Stream": _Variable("UInt32", lambda _, r: r.stream),
-    "SampleIndex": _Variable("UInt32", lambda _, r: r.sample_index),
-    "LatencyUs": _Variable("UInt32", lambda _, r: r.latency_us),
-    "UptimeUs": _Variable("UInt64", lambda _, r: r.uptime_us),
-    "Top": _Variable("Byte", lambda _, r: r.top),
+    **{name: _Variable(field.opcua, field.value) for name, field in RECORD_FIELDS.items()},
     "TimeErrorUs": _Variable("Int64", lambda e, _: -1 if e.time_error_us is None else e.time_error_us),
-    "ModelId": _Variable("String", lambda e, _: "" if e.model_id is None else e.model_id.hex()),
     "Output": _Variable("ByteString", lambda _, r: r.output),
     EVENT: _Variable("String", lambda e, _: encode_event(record_event(e, Encoding.JSON), Encoding.JSON).decode()),
 }

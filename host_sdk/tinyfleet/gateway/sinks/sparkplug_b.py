@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from tinyfleet.gateway.sinks.broker_mqtt import BrokerMqttSettings, by_device
+from tinyfleet.gateway.sinks.fields import RECORD_FIELDS
 from tinyfleet.gateway.sinks.mqtt_session import MqttSession
 from tinyfleet.gateway.sinks.sink import Delivered, SinkContext
 from tinyfleet.telemetry import Batch, Envelope
@@ -51,23 +51,11 @@ class SparkplugSinkSettings(BrokerMqttSettings):
         return SparkplugSink(self, context)
 
 
-@dataclass(frozen=True, slots=True)
-class _Metric:
-    kind: str
-    value: Callable[[Envelope, Record], Any]
-
-
-_METRICS: dict[str, _Metric] = {
-    "BootId": _Metric("UINT32", lambda e, _: e.identity.boot_id),
-    "Seq": _Metric("UINT32", lambda e, _: e.identity.seq),
-    "Stream": _Metric("UINT32", lambda _, r: r.stream),
-    "SampleIndex": _Metric("UINT32", lambda _, r: r.sample_index),
-    "LatencyUs": _Metric("UINT32", lambda _, r: r.latency_us),
-    "UptimeUs": _Metric("UINT64", lambda _, r: r.uptime_us),
-    "Top": _Metric("UINT8", lambda _, r: r.top),
-    "ModelId": _Metric("STRING", lambda e, _: None if e.model_id is None else e.model_id.hex()),
-    "Record": _Metric("BYTES", lambda e, _: e.record),
+_METRICS: dict[str, tuple[str, Callable[[Envelope, Record], Any]]] = {
+    **{name: (field.sparkplug, field.value) for name, field in RECORD_FIELDS.items()},
+    "Record": ("BYTES", lambda e, _: e.record),
 }
+"""Name -> its Sparkplug type, and its value."""
 
 
 class SparkplugSink:
@@ -157,12 +145,12 @@ class SparkplugSink:
             record = decode_record(envelope.record)
             time_ms = None if envelope.time_utc_us is None else envelope.time_utc_us // 1000
             is_late = time_ms is not None and now_ms - time_ms > self._settings.historical_s * 1000
-            for name, metric in _METRICS.items():
+            for name, (kind, value) in _METRICS.items():
                 self._wire.add_metric(
                     payload,
                     name,
-                    self._wire.DataType[metric.kind],
-                    metric.value(envelope, record),
+                    self._wire.DataType[kind],
+                    value(envelope, record),
                     timestamp_ms=time_ms,
                     # A birth tells the state now, whenever it was measured.
                     is_historical=is_late and message == "DDATA",
