@@ -108,7 +108,7 @@ def elf_words(elf: Path) -> Iterator[tuple[int, int]]:
 
 def _sections(elf: Path, data: bytes) -> Iterator[tuple[int, ...]]:
     if len(data) < _HEADER.size or data[:6] != b"\x7fELF\x01\x01":
-        raise ImageError(f"{elf} is not a 32-bit little-endian ELF file")
+        raise ImageError(f"{elf} is not a 32-bit little-endian ELF file", hint="tinyfleet build writes one as firmware.elf")
     fields = _HEADER.unpack_from(data)
     table, entry_bytes, count = fields[6], fields[11], fields[12]
     if entry_bytes != _SECTION.size or table + count * entry_bytes > len(data):

@@ -64,7 +64,8 @@ def load_baseline(path: Path, core: str) -> list[Baseline]:
         files = {name: str(entry["file"]) for models in cores.values() for name, entry in models.items()}
         return [_baseline(name, file, cores.get(core, {}).get(name, {})) for name, file in files.items()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"no baseline in {path}: {error!r}", hint="the checkout holds it as hil_tests/baseline.toml") from error
+        reason = error.strerror if isinstance(error, OSError) else f"{error} is missing" if isinstance(error, KeyError) else error
+        raise ConfigError(f"no baseline in {path}: {reason}", hint="the checkout holds it as hil_tests/baseline.toml") from error
 
 
 def _baseline(name: str, file: str, entry: dict[str, Any]) -> Baseline:

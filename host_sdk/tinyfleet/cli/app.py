@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import click
@@ -40,6 +42,25 @@ COMMANDS: tuple[str, ...] = (
 )
 """Modules of this package; each has ``register(app)``, which adds its command or its group of commands."""
 
+_NEXT_STEPS = {
+    errno.ENOSPC: "make room on that disk, or write elsewhere",
+    errno.EDQUOT: "make room, or write elsewhere",
+    errno.EACCES: "choose a path that this user may write and read",
+    errno.EPERM: "choose a path that this user may write and read",
+    errno.EROFS: "write elsewhere",
+    errno.ENOTDIR: "part of that path is a file: choose another",
+    errno.EISDIR: "give the path of a file",
+    errno.EEXIST: "that is in the way: move it, or choose another path",
+    errno.ENOENT: "is the path right?",
+    errno.EADDRINUSE: "something listens there already: choose another port",
+    errno.EMFILE: "let this shell open more files: ulimit -n 4096",
+}
+
+# Typer has its own copy of click since 0.26, and this name for what it raises since 0.29.
+_WRONG_USAGE: type[Exception] = getattr(typer, "TyperException", click.ClickException)
+
+log = logging.getLogger(__name__)
+
 app = typer.Typer(
     name="tinyfleet",
     help="From a dataset to a fleet of Cortex-M boards, every step proved on a laptop.",
@@ -69,25 +90,52 @@ def _root(
 
 def main() -> int:
     """Run the command line; returns the exit code."""
+    # Closed by whoever called (`>&-`): what is written goes nowhere.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # for as long as the process lives
+    sys.stderr = sys.stderr or sys.stdout
     # A command's module is named after it: load no other, so that it starts fast.
     asked = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     for name in (asked,) if asked in COMMANDS else COMMANDS:
         importlib.import_module(f"tinyfleet.cli.{name}").register(app)
     try:
         result = app(standalone_mode=False)
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except TinyfleetError as error:
         print_error(str(error), error.hint)
         return 2 if isinstance(error, UsageError) else 1
-    except click.exceptions.Abort:
-        return 130
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except KeyboardInterrupt:
+    except _WRONG_USAGE as error:
+        _print_wrong_usage(error)
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
         print_error("interrupted", None)
         return 130
-    except BrokenPipeError:
-        # The reader went away (for example `| head`); Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        # The reader may have gone away, for example `| head`: then nobody is left to tell.
+        if not isinstance(error, BrokenPipeError):
+            # What no command foresaw: a full disk, a folder that is a file, a file of somebody else.
+            log.debug("failed", exc_info=True)
+            what = error.filename or f"{asked or 'tinyfleet'}: cannot read or write"
+            print_error(f"{what}: {error.strerror or error}", _NEXT_STEPS.get(error.errno or 0))
+        _forget_stdout()
         return 1
+
+
+def _forget_stdout() -> None:
+    """What could not be written would fail once more, with a traceback, when Python ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_wrong_usage(error: Exception) -> None:
+    """One line about it, and where the help is; where no command was given at all, the help."""
+    said = error.format_message() if hasattr(error, "format_message") else str(error)
+    if said.startswith("Usage:"):
+        sys.stderr.write(said + "\n")
+        return
+    message = " ".join(said.split()).replace("Value error, ", "")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "tinyfleet"
+    print_error(f"{message[:1].lower()}{message[1:].rstrip('.')}", f"{path} --help")

@@ -118,7 +118,8 @@ def _token(path: Path | None) -> str | None:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot read the token file {path}: {error}", hint="write the access token into that file") from error
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise ConfigError(f"cannot read the token file {path}: {reason}", hint="write the access token into that file") from error
     token = text.strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigError(f"{source} holds no access token", hint="a token is printable ASCII without spaces")

@@ -14,7 +14,7 @@ import typer
 from tinyfleet.cli.device import TimeoutOption, UrlArgument
 from tinyfleet.cli.output import JsonFlag, print_facts, print_json
 from tinyfleet.cli.transfer import transfer_bar, transfer_facts
-from tinyfleet_codegen.errors import UsageError
+from tinyfleet_codegen.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from tinyfleet.device_models import DeviceModels, ModelSlot
@@ -84,10 +84,8 @@ def sign_command(package: PackageArgument, output: OutputOption, key: KeyOption 
 
 def inspect_command(package: PackageArgument, as_json: JsonFlag = False) -> None:
     """What a package says."""
-    from tinyfleet.model_package import read_package  # noqa: PLC0415
-
     data = _read(package)
-    _show_package(read_package(data), data, None, as_json)
+    _show_package(_contents(package, data), data, None, as_json)
 
 
 def delta_command(
@@ -142,7 +140,7 @@ def push_command(
     from tinyfleet.model_package import make_delta, read_package  # noqa: PLC0415
 
     whole = _read(package)
-    contents = read_package(whole)
+    contents = _contents(package, whole)
     delta = None if base is None else make_delta(_read(base), whole)
 
     async def push(models: DeviceModels) -> UploadReport:
@@ -281,18 +279,28 @@ def _load_input(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is not a .npy file"
+        raise UsageError(f"cannot read {path}: {reason}", hint="write it with np.save(path, input)") from error
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint="tinyfleet model pack writes a package") from error
+
+
+def _contents(path: Path, data: bytes) -> PackageContents:
+    from tinyfleet.model_package import read_package  # noqa: PLC0415
+
+    try:
+        return read_package(data)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}", hint=error.hint or "tinyfleet model pack writes a package") from error
 
 
 def _write(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+        raise UsageError(f"cannot write {path}: {error.strerror}", hint="give another file with -o") from error

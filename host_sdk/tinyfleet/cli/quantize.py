@@ -30,7 +30,8 @@ def _read_calibration(path: Path) -> npt.NDArray[np.float32]:
                 )
             x = np.asarray(arrays["x" if "x" in names else names[0]], np.float32)
     except (OSError, ValueError, AttributeError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"cannot read calibration data {path}: {error}", hint="write it with np.savez(path, x=inputs)") from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is not a .npz file"
+        raise ConfigError(f"cannot read calibration data {path}: {reason}", hint="write it with np.savez(path, x=inputs)") from error
     if x.ndim < 2 or not len(x) or not np.isfinite(x).all():
         raise ConfigError(f"calibration data {path} has shape {list(x.shape)}; it must be finite, [n, ...] with n > 0")
     return x

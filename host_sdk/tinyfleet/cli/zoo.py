@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from tinyfleet.cli.output import JsonFlag, print_facts, print_json, progress_console
 from tinyfleet.quantize import RecipeModel, finish_recipe_model
 from tinyfleet.train import load_recipe, recipe_names, train_recipe
+from tinyfleet_codegen.errors import ConfigError
 
 zoo = typer.Typer(help="Recipes: list them, read their cards, train them.", no_args_is_help=True)
 
@@ -70,6 +71,11 @@ def train(
     json: JsonFlag = False,
 ) -> None:
     """Train and quantize a recipe. Example: tinyfleet zoo train gesture -o build/gesture"""
+    # Before the minutes of training, not after them.
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write in {output}: {error.strerror}", hint="give another folder with -o") from error
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=progress_console) as progress:
         task = progress.add_task(f"train {name}", total=None)

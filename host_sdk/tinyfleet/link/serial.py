@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import threading
 
 import serial
@@ -37,7 +39,12 @@ class SerialPipe:
         try:
             port = await asyncio.to_thread(serial.Serial, path, baud, write_timeout=timeout_s, exclusive=True)
         except (OSError, ValueError) as error:
-            raise LinkClosed(f"cannot open serial port {path}: {error}", hint="tinyfleet device scan lists the ports") from error
+            # pyserial's own words name the port and the number once more.
+            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+            hint = "tinyfleet device scan lists the ports"
+            if isinstance(error, OSError) and error.errno == errno.EACCES:
+                hint = "join the group that owns it, then log in again: sudo usermod -aG dialout $USER"
+            raise LinkClosed(f"cannot open serial port {path}: {reason}", hint=hint) from error
         return cls(port)
 
     async def write(self, data: bytes) -> None:

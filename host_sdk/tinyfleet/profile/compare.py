@@ -57,8 +57,9 @@ def load_profile(path: Path) -> dict[str, Any]:
             raise TypeError("figures are missing")
         _layers(data)
     except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"{error} is missing" if isinstance(error, KeyError) else error
         raise ConfigError(
-            f"{path} is no profile: {error!r}", hint="make one with: tinyfleet profile M.tflite --board B --json > before.json"
+            f"{path} is no profile: {reason}", hint="make one with: tinyfleet profile M.tflite --board B --json > before.json"
         ) from error
     return data
 

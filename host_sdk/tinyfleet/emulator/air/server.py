@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -57,7 +58,9 @@ class Air:
         try:
             server = await asyncio.get_running_loop().create_server(lambda: _Port(medium, next(numbers), ports), host, port)
         except OSError as error:
-            raise SetupError(f"the air cannot listen on {host}:{port}: {error.strerror or error}", hint="another --port") from error
+            # asyncio's own words name the address once more; a name that does not resolve has no number of an error.
+            reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror or error
+            raise SetupError(f"cannot listen on {host} port {port}: {reason}", hint="--port 0 takes a free port") from error
         return cls(server, medium, ports)
 
     @property
