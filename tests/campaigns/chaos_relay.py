@@ -16,6 +16,7 @@ from tests.campaigns.chaos_mutants import MUTANTS
 from tests.support.no_loss import Holdings, read_holdings
 from tinyfleet.cloud.store import CLOUD_FILE
 from tinyfleet.demo.broker import Broker
+from tinyfleet.demo.port import ReservedPort
 from tinyfleet.demo.process import Process
 from tinyfleet.gateway.outbox import OUTBOX_FILE, inspect_outbox
 from tinyfleet_codegen.errors import StoreError
@@ -69,25 +70,19 @@ class Cloud(Service):
     """A cloud that keeps its port and its data over restarts.
 
     Attributes:
-        port: Where it listens; known after the first start.
+        port: Where it listens.
     """
 
     def __init__(self, name: str, data_dir: Path, logs: Path, *, mutant: str | None, env: Mapping[str, str]) -> None:
-        super().__init__(name, ["cloud", "serve", "--data", str(data_dir), "--port", "0"], logs, mutant=mutant, env=env)
-        self.port = 0
+        self._reserved = ReservedPort()
+        self.port = self._reserved.number
+        super().__init__(name, ["cloud", "serve", "--data", str(data_dir), "--port", str(self.port)], logs, mutant=mutant, env=env)
         self._data_dir = data_dir
-
-    async def start(self) -> None:
-        """Start it, on the port of the last time."""
-        await super().start()
-        assert self.process is not None
-        self.port = int(str(self.process.facts["url"]).rpartition(":")[2])
-        self.words[-1] = str(self.port)
 
     async def holdings(self) -> Holdings:
         """What it has."""
         # A mutant commits late; it is asked first, so that only what a kill took is missing.
-        async with httpx.AsyncClient(trust_env=False, timeout=30.0) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=120.0) as client:
             await client.get(f"http://127.0.0.1:{self.port}/v1/summary")
         return await asyncio.to_thread(read_holdings, self._data_dir / CLOUD_FILE)
 

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.patience import HANG_S
 from tinyfleet.demo.process import Process
+from tinyfleet.emulator.spawn import spawn_tied
 from tinyfleet_codegen.errors import SetupError
 
 
@@ -34,9 +36,18 @@ def test_a_process_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert "error: cannot read" in (tmp_path / "gateway.log").read_text()
 
 
-def test_a_process_that_is_never_ready_is_ended(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match="not ready within 0 s"):
-        Process.start("cloud", cloud_words(tmp_path), tmp_path / "cloud.log", timeout_s=0.01)
+def test_a_process_that_is_never_ready_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spawned: list[subprocess.Popen[bytes]] = []
+
+    def spawn(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        spawned.append(spawn_tied(*arguments, **options))
+        return spawned[-1]
+
+    monkeypatch.setattr("tinyfleet.demo.process.spawn_tied", spawn)
+    silent = (sys.executable, "-c", "import signal; signal.pause()")
+    with pytest.raises(SetupError, match="not ready within 1 s"):
+        Process.start("cloud", [], tmp_path / "cloud.log", timeout_s=1.0, program=silent)
+    assert spawned[0].wait(HANG_S) == -signal.SIGKILL
 
 
 def test_a_frozen_process_answers_nothing_and_still_stops(tmp_path: Path) -> None:
@@ -46,7 +57,7 @@ def test_a_frozen_process_answers_nothing_and_still_stops(tmp_path: Path) -> Non
         assert httpx.get(url, timeout=HANG_S, trust_env=False).status_code == 200
         cloud.freeze()
         with pytest.raises(httpx.ReadTimeout):
-            httpx.get(url, timeout=0.5, trust_env=False)
+            httpx.get(url, timeout=httpx.Timeout(HANG_S, read=0.5), trust_env=False)
         cloud.thaw()
         assert httpx.get(url, timeout=HANG_S, trust_env=False).status_code == 200
         cloud.freeze()

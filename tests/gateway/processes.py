@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from tests.support.patience import HANG_S
+from tinyfleet.demo.port import ReservedPort
 
 
 class Service:
@@ -51,7 +52,8 @@ class Cloud:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self.service: Service | None = None
-        self.port = 0
+        self._reserved = ReservedPort()
+        self.port = self._reserved.number
 
     @property
     def url(self) -> str:
@@ -59,9 +61,8 @@ class Cloud:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Start it, on the port of the last time."""
+        """Start it; again: on the port that it had."""
         self.service = await Service.start("cloud", "serve", "--data", str(self._data_dir), "--port", str(self.port))
-        self.port = int(self.service.facts["url"].rpartition(":")[2])
 
     async def kill(self) -> None:
         """SIGKILL."""
@@ -112,12 +113,13 @@ async def running_gateway(config: Path) -> AsyncIterator[Service]:
 def write_config(
     folder: Path, device_urls: Sequence[str], cloud_url: str, *, outbox: str = "", sink: str = "", max_records: int = 7
 ) -> Path:
-    """A gateway configuration that pulls and retries quickly, in small pieces."""
-    devices = "".join(f'[[device]]\nurl = "{url}"\ntimeout_s = 5.0\npoll_s = 0.02\nmax_records = {max_records}\n\n' for url in device_urls)
+    """A gateway configuration that pulls and retries quickly, in small pieces, and gives up nothing because the machine stands still."""
+    devices = "".join(f'[[device]]\nurl = "{url}"\ntimeout_s = 60.0\npoll_s = 0.02\nmax_records = {max_records}\n\n' for url in device_urls)
     path = folder / "gateway.toml"
     path.write_text(
         f'version = 1\n\n[gateway]\nid = "test-gateway"\ndata_dir = "gateway data"\n\n{devices}'
-        f'[[sink]]\ntype = "http"\nurl = "{cloud_url}"\nbatch_records = 11\nretry_max_s = 0.2\n{sink}\n[outbox]\n{outbox}\n',
+        f'[[sink]]\ntype = "http"\nurl = "{cloud_url}"\nbatch_records = 11\ntimeout_s = 60.0\nretry_max_s = 0.2\n{sink}\n'
+        f"[outbox]\n{outbox}\n",
         encoding="utf-8",
     )
     return path

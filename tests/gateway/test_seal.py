@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
 import shutil
 import socket
 import sqlite3
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tinyfleet.demo.port import ReservedPort
 from tinyfleet.gateway.outbox import Outbox, PulledRecord
 from tinyfleet.gateway.seal import TPM_FILES, key_from_file, key_from_tpm
 from tinyfleet_codegen.errors import StoreError
@@ -126,23 +129,33 @@ def test_payload_that_was_moved_or_changed_is_not_delivered(tmp_path: Path) -> N
 def software_tpm(folder: Path) -> Iterator[str]:
     """A TPM 2.0 of its own, as tpm2-tools reach it."""
     folder.mkdir(exist_ok=True)
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    # Where tpm2-tools look for the control channel.
-    control = port + 1
-    command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={folder}", "--flags", "not-need-init,startup-clear"]
-    tpm = subprocess.Popen([*command, "--server", f"type=tcp,port={port}", "--ctrl", f"type=tcp,port={control}"])
-    try:
-        for _ in range(100_000):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", control)) == 0:
-                    break
-            assert tpm.poll() is None, "swtpm ended"
-        yield f"swtpm:host=127.0.0.1,port={port}"
-    finally:
-        tpm.kill()
-        tpm.wait()
+    with two_ports() as (port, control):
+        command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={folder}", "--flags", "not-need-init,startup-clear"]
+        tpm = subprocess.Popen([*command, "--server", f"type=tcp,port={port}", "--ctrl", f"type=tcp,port={control}"])
+        try:
+            while True:
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", control)) == 0:
+                        break
+                assert tpm.poll() is None, "swtpm ended"
+                select.select([], [], [], 0.01)  # it does not say when it listens
+            yield f"swtpm:host=127.0.0.1,port={port}"
+        finally:
+            tpm.kill()
+            tpm.wait()
+
+
+@contextmanager
+def two_ports() -> Iterator[tuple[int, int]]:
+    """A port, and the one behind it: where tpm2-tools look for the control channel."""
+    while True:
+        with ReservedPort() as port, contextlib.ExitStack() as second:
+            try:
+                behind = second.enter_context(ReservedPort(port.number + 1))
+            except OSError:
+                continue  # it is somebody's
+            yield port.number, behind.number
+            return
 
 
 def test_key_in_a_tpm_opens_with_that_tpm_alone(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import json
 import logging
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,6 +21,7 @@ from tests.gateway.fake_board import FakeBoard
 from tests.gateway.processes import Cloud, Service, running_cloud, wait_until, write_config
 from tests.host.peer import tcp_peer
 from tests.support.patience import HANG_S
+from tinyfleet.demo.port import ReservedPort
 from tinyfleet.deploy.dashboards import DASHBOARD, PANELS, dashboard_json
 from tinyfleet.deploy.monitoring import write_monitoring
 from tinyfleet.gateway.histogram import DELIVERY_BUCKETS_S, Histogram
@@ -103,7 +103,7 @@ async def test_metrics_say_what_happened_and_health_says_what_is_wrong(tmp_path:
             answer = await get(f"{base}/{path}")
             assert (answer.status_code, answer.json()) == (200, {"ok": True, "problems": []})
         assert (await get(f"{base}/other")).status_code == 404
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=HANG_S) as client:
             assert (await client.post(f"{base}/metrics")).status_code == 405
         await cloud.kill()
         board.produce(5)
@@ -116,18 +116,18 @@ async def test_metrics_say_what_happened_and_health_says_what_is_wrong(tmp_path:
 
 
 async def test_a_gateway_without_a_device_is_healthy_and_not_ready(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    async with watched_gateway(watched(write_config(tmp_path, [f"tcp://127.0.0.1:{port}"], "http://127.0.0.1:9"))) as gateway:
-        base = gateway.facts["metrics"].removesuffix("/metrics")
-        assert (await get(f"{base}/healthz")).status_code == 200
-        answer = await get(f"{base}/readyz")
-        assert (answer.status_code, answer.json()["problems"]) == (503, ["no device is connected"])
-        # A client that says nothing, or nonsense, holds up nobody.
-        reader, writer = await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
-        writer.write(b"nonsense\r\n\r\n")
-        assert b"400" in await asyncio.wait_for(reader.readline(), HANG_S)
-        writer.close()
+    with ReservedPort() as nobody:
+        config = watched(write_config(tmp_path, [f"tcp://127.0.0.1:{nobody.number}"], "http://127.0.0.1:9"))
+        async with watched_gateway(config) as gateway:
+            base = gateway.facts["metrics"].removesuffix("/metrics")
+            assert (await get(f"{base}/healthz")).status_code == 200
+            answer = await get(f"{base}/readyz")
+            assert (answer.status_code, answer.json()["problems"]) == (503, ["no device is connected"])
+            # A client that says nothing, or nonsense, holds up nobody.
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
+            writer.write(b"nonsense\r\n\r\n")
+            assert b"400" in await asyncio.wait_for(reader.readline(), HANG_S)
+            writer.close()
 
 
 def promtool(*arguments: str | Path) -> str:
@@ -221,26 +221,27 @@ async def real_prometheus(folder: Path, metrics_url: str) -> AsyncIterator[str]:
     for path in (folder / "prometheus").iterdir():
         text = path.read_text(encoding="utf-8")
         path.write_text(re.sub(r"(_interval: )15s", r"\g<1>1s", re.sub(r"(for: )\d+m", r"\g<1>1s", text)), encoding="utf-8")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = ReservedPort()
+    address = f"127.0.0.1:{port.number}"
     command = [program, f"--config.file={folder}/prometheus/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb"]
     with (folder / "prometheus.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(*command, f"--web.listen-address=127.0.0.1:{port}", stdout=log, stderr=log)
+        process = await asyncio.create_subprocess_exec(*command, f"--web.listen-address={address}", stdout=log, stderr=log)
     try:
 
         async def is_ready() -> bool:
             assert process.returncode is None, (folder / "prometheus.log").read_text(encoding="utf-8")[-2000:]
             try:
-                return (await get(f"http://127.0.0.1:{port}/-/ready")).status_code == 200
+                return (await get(f"http://{address}/-/ready")).status_code == 200
             except httpx.TransportError:
                 return False
 
         await wait_until(is_ready, "Prometheus")
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://{address}"
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
+        port.close()
 
 
 def test_the_dashboard_is_fresh_and_asks_for_what_there_is() -> None:

@@ -19,12 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tinyfleet.demo.port import ReservedPort
 from tinyfleet.emulator.spawn import spawn_tied
 from tinyfleet.toolchain import find_mosquitto
 from tinyfleet_codegen.errors import SetupError
 
-START_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 60.0
 _POLL_S = 0.02
 
 
@@ -44,8 +45,8 @@ class Broker:
         self._program = find_mosquitto()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = int(free.getsockname()[1])
+        self._reserved = ReservedPort()
+        self.port = self._reserved.number
         self.url = f"{scheme}://localhost:{self.port}"
         self.log_path = folder / "mosquitto.log"
         self._config = folder / "mosquitto.conf"
@@ -97,13 +98,14 @@ class Broker:
         """SIGKILL; returns when it is gone."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(STOP_TIMEOUT_S)
+            self._process.wait()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.kill()
+        self._reserved.close()
 
 
 def _accepts(port: int) -> bool:

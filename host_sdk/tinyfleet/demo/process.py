@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -17,8 +18,9 @@ from typing import IO, Any
 from tinyfleet.emulator.spawn import spawn_tied
 from tinyfleet_codegen.errors import SetupError
 
-START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 8.0
+START_TIMEOUT_S = 120.0
+GRACE_S = 8.0
+"""After it, a process that was asked to end is killed."""
 
 
 class Process:
@@ -66,29 +68,22 @@ class Process:
             process = spawn_tied([*program, *words, "--json"], env={**os.environ, **(env or {})}, pass_fds=[], output=output)
         copy = threading.Thread(target=_copy, args=(os.fdopen(read_end, "rb"), log_path, lines), name=f"log of {name}", daemon=True)
         copy.start()
-        last = b""
         try:
-            while (line := lines.get(timeout=timeout_s)) is not None:
-                if line.startswith(b"{"):
-                    return cls(name, process, log_path, json.loads(line))
-                last = line
-            process.wait(STOP_TIMEOUT_S)
-            raise SetupError(
-                f"{name} ended at its start: {last.decode(errors='replace').strip() or 'it printed nothing'}", hint=f"see {log_path}"
-            )
-        except queue.Empty:
-            raise SetupError(f"{name} was not ready within {timeout_s:.0f} s", hint=f"see {log_path}") from None
+            facts = _first_facts(name, lines, log_path, timeout_s)
         except BaseException:
             process.kill()
+            process.wait()
             raise
+        return cls(name, process, log_path, facts)
 
     def is_running(self) -> bool:
         """Whether it lives (also when frozen)."""
         return self._process.poll() is None
 
     def freeze(self) -> None:
-        """SIGSTOP: it keeps its sockets but answers nothing."""
+        """SIGSTOP: it keeps its sockets but answers nothing; returns when that is so."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Undo :meth:`freeze`."""
@@ -97,7 +92,7 @@ class Process:
     def kill(self) -> None:
         """SIGKILL, no chance to tidy up; returns when it is gone."""
         self._process.kill()
-        self._process.wait(STOP_TIMEOUT_S)
+        self._process.wait()
 
     def stop(self) -> None:
         """End it in order, else by force; does nothing when it has ended."""
@@ -106,8 +101,23 @@ class Process:
         self._process.send_signal(signal.SIGCONT)
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(STOP_TIMEOUT_S)
+            self._process.wait(GRACE_S)
         self.kill()
+
+
+def _first_facts(name: str, lines: queue.SimpleQueue[bytes | None], log_path: Path, timeout_s: float) -> dict[str, Any]:
+    """The object that a process prints when it is ready."""
+    deadline = time.monotonic() + timeout_s
+    last = b""
+    try:
+        while (line := lines.get(timeout=max(0.0, deadline - time.monotonic()))) is not None:
+            if line.startswith(b"{"):
+                return dict(json.loads(line))
+            last = line
+    except queue.Empty:
+        raise SetupError(f"{name} was not ready within {timeout_s:.0f} s", hint=f"see {log_path}") from None
+    why = last.decode(errors="replace").strip() or "it printed nothing"
+    raise SetupError(f"{name} ended at its start: {why}", hint=f"see {log_path}")
 
 
 def _copy(source: IO[bytes], log_path: Path, lines: queue.SimpleQueue[bytes | None]) -> None:

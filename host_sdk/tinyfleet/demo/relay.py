@@ -1,7 +1,7 @@
 """Replay into the board while gateway and cloud run, and are killed: nothing may be lost and nothing doubled.
 
-The order makes the kills hit their moment every time. The cloud is frozen (SIGSTOP) before a part of the replay begins, so records
-must queue in the outbox; it is killed when they do. Then the same once more, and the gateway is killed.
+The order makes the kills hit their moment every time. The cloud has everything and is frozen (SIGSTOP) before a part of the replay begins,
+so what queues in the outbox is what it has not seen; it is killed when something does. Then the same once more, and the gateway is killed.
 """
 
 from __future__ import annotations
@@ -121,6 +121,7 @@ async def relay_with_kills(
         happens("replay begins")
         await replay(device, parts[0])
         await _until(lambda: processes.stored() > 0, "records in the cloud", QUEUE_DEADLINE_S)
+        await _until_delivered(device, processes)
 
         processes.freeze_cloud()
         async with _meanwhile(replay(device, parts[1])):
@@ -129,7 +130,7 @@ async def relay_with_kills(
             happens("cloud killed")
         await asyncio.to_thread(processes.start_cloud)
         happens("cloud restarted")
-        await _until(lambda: not processes.waiting(), "an empty outbox after the cloud came back", ARRIVAL_DEADLINE_S)
+        await _until_delivered(device, processes)
 
         processes.freeze_cloud()
         async with _meanwhile(replay(device, parts[2])):
@@ -141,9 +142,7 @@ async def relay_with_kills(
             await asyncio.to_thread(processes.start_gateway)
             happens("gateway restarted")
 
-        stats = await device.stats()
-        drained = f"the gateway to pull and deliver all {stats.records} records"
-        await _until(lambda: processes.pulled() >= stats.records and not processes.waiting(), drained, ARRIVAL_DEADLINE_S)
+        await _until_delivered(device, processes)
         happens("all delivered")
         return RelayResult(
             hello=hello,
@@ -160,6 +159,13 @@ async def relay_with_kills(
 def _in_three(recordings: Sequence[Recording]) -> tuple[Sequence[Recording], ...]:
     third = len(recordings) // 3
     return recordings[:third], recordings[third : 2 * third], recordings[2 * third :]
+
+
+async def _until_delivered(device: Device, processes: RelayProcesses) -> None:
+    """Wait until all that the board has made so far is in the cloud."""
+    made = (await device.stats()).records
+    what = f"the gateway to pull and deliver all {made} records"
+    await _until(lambda: processes.pulled() >= made and not processes.waiting(), what, ARRIVAL_DEADLINE_S)
 
 
 async def _until(condition: Callable[[], T], what: str, timeout_s: float) -> T:

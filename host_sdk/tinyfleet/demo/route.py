@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 from tinyfleet.demo.broker import Broker
 from tinyfleet.demo.kafka_broker import start_kafka
 from tinyfleet.demo.pki import DemoPki, make_pki
+from tinyfleet.demo.port import ReservedPort
 from tinyfleet.demo.process import Process
 
 SINKS = ("http", "mqtt", "kafka", "opcua")
@@ -43,8 +43,7 @@ class Route:
             self._source = f"kafka://{kafka.facts['bootstrap']}"
         elif sink == "opcua":
             self._pki = make_pki(folder / "pki")
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                self._source = f"opc.tcp://127.0.0.1:{free.getsockname()[1]}"
+            self._source = f"opc.tcp://127.0.0.1:{processes.enter_context(ReservedPort()).number}"
 
     @property
     def is_answered(self) -> bool:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from tinyfleet.demo.cloud_client import CloudClient
+from tinyfleet.demo.port import ReservedPort
 from tinyfleet.demo.process import Process
 from tinyfleet.demo.route import Route
 from tinyfleet.gateway.outbox import OUTBOX_FILE, inspect_outbox
@@ -30,11 +31,12 @@ class Site:
         self._folder = folder
         self._logs = folder / "logs"
         self._processes = contextlib.ExitStack()
+        self._cloud_port = self._processes.enter_context(ReservedPort()).number
+        self.cloud_url = f"http://127.0.0.1:{self._cloud_port}"
         words = ["emulate", board, "--elf", str(elf), "--nvm", str(folder / "board.nvm"), *_WORDS[link]]
         self._board = self._start("board", words)
         self._gateway: Process | None = None
         self._cloud: Process | None = None
-        self.cloud_url = ""
         self._route = Route(sink, folder=folder, logs=self._logs, processes=self._processes, start=self._start)
         self._cloud_answers = False
         self._last_stored = 0
@@ -72,11 +74,10 @@ class Site:
 
     def start_cloud(self) -> None:
         """Start the cloud; again: on the address that it had."""
-        port = self.cloud_url.rpartition(":")[2] or "0"
-        self._cloud = self._start("cloud", ["cloud", "serve", "--data", str(self._folder / "cloud"), "--port", port])
+        is_first = self._cloud is None
+        self._cloud = self._start("cloud", ["cloud", "serve", "--data", str(self._folder / "cloud"), "--port", str(self._cloud_port)])
         self._cloud_answers = True
-        if not self.cloud_url:
-            self.cloud_url = str(self._cloud.facts["url"])
+        if is_first:
             self._route.reach(self.cloud_url)
 
     def configure_gateway(self, device_url: str) -> Path:

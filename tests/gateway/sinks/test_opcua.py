@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from asyncua import Client, ua
 
 from tests.gateway.sinks.batches import Source, context, entries
-from tests.gateway.sinks.opcua_peer import UaFleet, free_port, history, ua_client
+from tests.gateway.sinks.opcua_peer import UaFleet, history, ua_client
 from tests.gateway.sinks.peers import GATEWAY, local_cloud
 from tests.gateway.sinks.test_contract import identities
 from tests.gateway.sinks.test_kafka import stored
@@ -18,6 +19,7 @@ from tests.support.patience import HANG_S
 from tinyfleet.cloud.ingest.forward import Forwarder
 from tinyfleet.cloud.ingest.opcua import ingest_opcua
 from tinyfleet.cloud.ingest.source import Credentials
+from tinyfleet.demo.port import ReservedPort
 from tinyfleet.gateway.sinks.opcua import NAMESPACE, OpcUaSink, OpcUaSinkSettings
 from tinyfleet.gateway.sinks.sink import Delivered, SinkContext
 from tinyfleet.telemetry import Envelope
@@ -27,6 +29,13 @@ from tinyfleet_codegen.errors import ConfigError, SinkError
 @pytest.fixture(scope="module")
 def ua_fleet(tmp_path_factory: pytest.TempPathFactory) -> UaFleet:
     return UaFleet.make(tmp_path_factory.mktemp("ua"))
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Where the server listens."""
+    with ReservedPort() as port:
+        yield f"opc.tcp://127.0.0.1:{port.number}"
 
 
 class Outbox:
@@ -45,9 +54,9 @@ class Outbox:
         return sorted({e.identity.device_id for e in self._source.made})
 
 
-def open_sink(folder: Path, fleet: UaFleet, source: Source, **changes: Any) -> OpcUaSink:
+def open_sink(folder: Path, fleet: UaFleet, source: Source, url: str, **changes: Any) -> OpcUaSink:
     table = {
-        "type": "opcua", "url": f"opc.tcp://127.0.0.1:{free_port()}", "cert_file": str(fleet.server.certificate),
+        "type": "opcua", "url": url, "cert_file": str(fleet.server.certificate),
         "key_file": str(fleet.server.key), "client_ca_file": str(fleet.ca),
     }  # fmt: skip
     plain = context(folder, GATEWAY)
@@ -56,9 +65,9 @@ def open_sink(folder: Path, fleet: UaFleet, source: Source, **changes: Any) -> O
     return settings.open(SinkContext(plain.gateway_id, plain.outbox_id, folder, outbox.history, outbox.devices))
 
 
-async def test_device_has_typed_variables_history_and_detections_for_who_is_trusted(tmp_path: Path, ua_fleet: UaFleet) -> None:
+async def test_device_has_typed_variables_history_and_detections_for_who_is_trusted(tmp_path: Path, ua_fleet: UaFleet, url: str) -> None:
     source = Source(GATEWAY, devices=2)
-    sink = open_sink(tmp_path, ua_fleet, source)
+    sink = open_sink(tmp_path, ua_fleet, source, url)
     batch = source.batch(20, derived=1)
     assert await sink.deliver(batch) == Delivered(entries(batch))
     detections: asyncio.Queue[Any] = asyncio.Queue()
@@ -91,7 +100,7 @@ async def test_device_has_typed_variables_history_and_detections_for_who_is_trus
     assert sorted((e["data"]["device_id"], e["data"]["seq"]) for e in events) == sorted(identities(source))
     # The same entries again are accepted again; a port that is taken is said to be.
     assert await sink.deliver(batch) == Delivered(entries(batch))
-    second = open_sink(tmp_path, ua_fleet, source, url=sink.name)
+    second = open_sink(tmp_path, ua_fleet, source, sink.name)
     with pytest.raises(SinkError, match=r"cannot serve on opc\.tcp"):
         await second.deliver(source.batch(1))
     await second.close()
@@ -113,19 +122,18 @@ async def who_is_not_trusted_is_refused(sink: OpcUaSink, fleet: UaFleet) -> None
         assert NAMESPACE in await client.get_namespace_array()
 
 
-async def test_ingest_loses_nothing_when_server_and_cloud_come_and_go(tmp_path: Path, ua_fleet: UaFleet) -> None:
+async def test_ingest_loses_nothing_when_server_and_cloud_come_and_go(tmp_path: Path, ua_fleet: UaFleet, url: str) -> None:
     source = Source(GATEWAY, devices=2)
-    url = f"opc.tcp://127.0.0.1:{free_port()}"
     credentials = Credentials(ua_fleet.ca, ua_fleet.reader.certificate, ua_fleet.reader.key)
     async with local_cloud(tmp_path / "cloud") as cloud, Forwarder(cloud.url, token=None) as forwarder:
         ingest = asyncio.create_task(ingest_opcua(url, credentials, forwarder, lambda: None))
-        sink = open_sink(tmp_path, ua_fleet, source, url=url)
+        sink = open_sink(tmp_path, ua_fleet, source, url)
         await sink.deliver(source.batch(30))
         await stored(cloud, 30)
         await sink.deliver(source.batch(30))
         await sink.close()
         source.batch(1500)  # committed while nobody served: only history has it
-        again = open_sink(tmp_path, ua_fleet, source, url=url)
+        again = open_sink(tmp_path, ua_fleet, source, url)
         await cloud.stop()
         await cloud.start()
         await stored(cloud, 1560)  # without a delivery
@@ -141,6 +149,6 @@ async def test_ingest_loses_nothing_when_server_and_cloud_come_and_go(tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["cert_file", "key_file", "client_ca_file"])
-async def test_file_that_is_not_there_is_named(tmp_path: Path, ua_fleet: UaFleet, name: str) -> None:
+async def test_file_that_is_not_there_is_named(tmp_path: Path, ua_fleet: UaFleet, url: str, name: str) -> None:
     with pytest.raises(ConfigError, match=name):
-        open_sink(tmp_path, ua_fleet, Source(GATEWAY), **{name: "absent.pem"})
+        open_sink(tmp_path, ua_fleet, Source(GATEWAY), url, **{name: "absent.pem"})
