@@ -49,7 +49,7 @@ EDGES = (
     '[window]\nseconds = 5.0\n\n[policy]\noutput = "never"\n\n',
 )
 """What a reload chooses from: all records, some filtered, some or all covered by windows."""
-WINDOWS_CLOSE_S = 30.0
+WINDOWS_CLOSE_S = 120.0
 """In which windows that are open when a board rests must be delivered."""
 _START_TIMEOUT_S = 90.0
 Fault = Callable[[random.Random], Awaitable[bool]]

@@ -57,7 +57,7 @@ async def test_files_are_imported_by_a_command_that_ends(tmp_path: Path) -> None
     assert imported.returncode == 0, imported.stderr
     facts = json.loads(imported.stdout)
     assert (facts["files"], facts["unfinished"], facts["stored"], facts["refused"]) == (1, 1, 20, 0)
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=HANG_S) as client:
         assert (await client.get("/v1/summary")).json()["stored"] == 20
     assert await cloud.stop() == 0
 

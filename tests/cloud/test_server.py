@@ -73,7 +73,7 @@ async def test_second_process_on_one_folder_is_refused(tmp_path: Path) -> None:
 
 async def test_rows_survive_sigkill_and_sigterm_ends_with_zero(tmp_path: Path) -> None:
     async with running_cloud(tmp_path / "cloud") as cloud:
-        async with httpx.AsyncClient(base_url=cloud.url, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=cloud.url, trust_env=False, timeout=HANG_S) as client:
             assert (await client.post("/v1/records", json=batch(*(message(s) for s in range(20))))).json()["stored"] == 20
         await cloud.kill()
         await cloud.start()
@@ -108,7 +108,7 @@ def test_full_disk_answers_507_and_stores_nothing_of_the_batch(tmp_path: Path) -
             assert process.stdout is not None
             url = json.loads(process.stdout.readline())["url"]
             stored = 0
-            with httpx.Client(base_url=url, trust_env=False) as client:
+            with httpx.Client(base_url=url, trust_env=False, timeout=HANG_S) as client:
                 for first in range(0, board.produced, 100):
                     records = [message(s, data=board.history[1, s]) for s in range(first, first + 100)]
                     answer = client.post("/v1/records", json=batch(*records))

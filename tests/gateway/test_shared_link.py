@@ -11,6 +11,7 @@ import pytest
 
 from tests.gateway.fake_board import FakeBoard
 from tests.host.peer import tcp_peer
+from tests.support.patience import HANG_S, with_patience
 from tinyfleet.device import open_device
 from tinyfleet.gateway.proxy import open_port, shared
 from tinyfleet.link.shared import ENVIRONMENT, socket_path
@@ -34,7 +35,7 @@ async def test_user_of_a_shared_port_waits_for_its_holder_to_come_back() -> None
     board = FakeBoard()
     async with tcp_peer(board) as (url, _):
         async with holding(url):
-            user = open_device(url, timeout_s=10.0)
+            user = open_device(url, timeout_s=HANG_S)
             device = await user.__aenter__()
             assert (await device.hello()).device_id == board.device_id
         try:
@@ -49,14 +50,18 @@ async def test_user_of_a_shared_port_waits_for_its_holder_to_come_back() -> None
 
 async def test_a_holder_that_was_killed_leaves_a_socket_that_is_nobody_and_waiting_ends() -> None:
     board = FakeBoard()
-    async with tcp_peer(board) as (url, _):
-        async with holding(url):
-            user = open_device(url, timeout_s=0.5)
-            device = await user.__aenter__()
-        path = socket_path(url)
-        (await asyncio.start_unix_server(lambda _r, _w: None, str(path))).close()  # the file stays, and refuses
-        try:
-            with pytest.raises(LinkTimeout, match="no program holds"):
-                await device.hello()
-        finally:
-            await user.__aexit__(None, None, None)
+
+    async def attempt(patience: float) -> None:
+        async with tcp_peer(board) as (url, _):
+            async with holding(url):
+                user = open_device(url, timeout_s=0.5 * patience)
+                device = await user.__aenter__()
+            path = socket_path(url)
+            (await asyncio.start_unix_server(lambda _r, _w: None, str(path))).close()  # the file stays, and refuses
+            try:
+                with pytest.raises(LinkTimeout, match="no program holds"):
+                    await device.hello()
+            finally:
+                await user.__aexit__(None, None, None)
+
+    await with_patience(attempt)

@@ -22,6 +22,7 @@ from tinyfleet.cloud.ingest.mqtt import ingest_mqtt
 from tinyfleet.cloud.ingest.source import Credentials
 from tinyfleet.cloud.store import CLOUD_FILE, CloudStore
 from tinyfleet.demo.broker import Broker
+from tinyfleet.demo.port import ReservedPort
 
 GATEWAY = "gw-1"
 OTHER_GATEWAY = "gw-2"
@@ -85,31 +86,31 @@ def start_broker(folder: Path, fleet: Fleet) -> Broker:
 
 @dataclass
 class LocalCloud:
-    """A cloud in this process, over HTTP or HTTPS, that can be stopped, started, slowed down and made to fail.
+    """A cloud in this process, over HTTP or HTTPS, that can be stopped, started, kept from answering and made to fail.
 
     Attributes:
-        delay_s: Before each answer, after the commit.
+        may_answer: While it is not set, no answer goes out; what was asked for is committed.
         status: Answered instead of taking a batch; None: it works.
         bodies: Bytes of each batch that was offered.
     """
 
     store: CloudStore
     tls: tuple[Identity, Path] | None = None
-    port: int = 0
-    delay_s: float = 0.0
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     status: int | None = None
     headers: dict[bytes, bytes] = field(default_factory=dict)
     bodies: list[int] = field(default_factory=list)
+    _reserved: ReservedPort = field(default_factory=ReservedPort)
     _server: uvicorn.Server | None = None
     _task: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"{'http' if self.tls is None else 'https'}://localhost:{self.port}"
+        return f"{'http' if self.tls is None else 'https'}://localhost:{self._reserved.number}"
 
     async def start(self) -> None:
-        """Listen, on the port of the last time."""
+        """Listen; again: on the port that it had."""
         options: dict[str, Any] = {}
         if self.tls is not None:
             identity, ca = self.tls
@@ -119,8 +120,7 @@ class LocalCloud:
                 "ssl_ca_certs": ca,
                 "ssl_cert_reqs": ssl.CERT_REQUIRED,
             }
-        listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = listener.getsockname()[1]
+        listener = socket.create_server(("127.0.0.1", self._reserved.number))
         app = create_app(self.store)
 
         async def faulty(scope: Any, receive: Any, send: Any) -> None:
@@ -133,8 +133,7 @@ class LocalCloud:
                     return
 
             async def late(message: Any) -> None:
-                if self.delay_s and message["type"] == "http.response.start":
-                    await asyncio.sleep(self.delay_s)
+                await self.may_answer.wait()
                 await send(message)
 
             await app(scope, receive, late)
@@ -172,10 +171,12 @@ async def local_cloud(folder: Path, tls: tuple[Identity, Path] | None = None) ->
     """A cloud that is gone at the end."""
     store = _new_store(folder)
     cloud = LocalCloud(store, tls)
+    cloud.may_answer.set()
     await cloud.start()
     try:
         yield cloud
     finally:
+        cloud.may_answer.set()
         await cloud.stop()
         store.close()
 

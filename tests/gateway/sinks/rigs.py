@@ -7,7 +7,7 @@ import json
 import resource
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,18 +47,22 @@ def nothing() -> Any:
     raise AssertionError
 
 
+IMPATIENCE_S = 1.0
+"""Time-out of a sink in a test where it must run out: it may also run out where the machine stands still, so the test tries again."""
+
+
 class Rig(ABC):
     """One sink and its peer."""
 
     folder: Path
-    answers: ClassVar[bool] = True
-    """Whether the peer is somebody who can be late."""
+    impatient: ClassVar[Mapping[str, float]] = {"timeout_s": IMPATIENCE_S}
+    """Settings with which a peer that does not answer is given up soon; none where the peer is nobody who can be late."""
     limits_batches: ClassVar[bool] = False
     """Whether 5001 records are too many at once."""
 
     @abstractmethod
     def settings(self, **changes: Any) -> SinkSettings:
-        """The sink's table: short time-outs, our own certificate."""
+        """The sink's table: time-outs that no stall of the machine exceeds, our own certificate."""
 
     def open(self, gateway_id: str = GATEWAY, **changes: Any) -> Sink:
         """A sink on the peer."""
@@ -77,8 +81,12 @@ class Rig(ABC):
         """It is there again, where it was."""
 
     @abstractmethod
-    def slow_down(self, seconds: float) -> None:
-        """Each of its answers comes this much later."""
+    def hold_answers(self) -> None:
+        """It takes what it gets and answers nothing from now on."""
+
+    @abstractmethod
+    def let_answers_go(self) -> None:
+        """All that it was kept from saying goes out now."""
 
 
 class _CloudRig(Rig):
@@ -99,8 +107,11 @@ class _CloudRig(Rig):
     async def start_peer(self) -> None:
         await self.cloud.start()
 
-    def slow_down(self, seconds: float) -> None:
-        self.cloud.delay_s = seconds
+    def hold_answers(self) -> None:
+        self.cloud.may_answer.clear()
+
+    def let_answers_go(self) -> None:
+        self.cloud.may_answer.set()
 
 
 class HttpRig(_CloudRig):
@@ -109,7 +120,7 @@ class HttpRig(_CloudRig):
     def settings(self, identity: Identity | None = None, **changes: Any) -> HttpSinkSettings:
         who = identity or self.fleet.gateway
         table = {
-            "type": "http", "url": self.cloud.url, "timeout_s": 2.0,
+            "type": "http", "url": self.cloud.url, "timeout_s": HANG_S,
             "ca_file": str(self.fleet.ca), "cert_file": str(who.certificate), "key_file": str(who.key),
         }  # fmt: skip
         return HttpSinkSettings.model_validate(table | changes)
@@ -125,7 +136,7 @@ class MqttRig(_CloudRig):
     def settings(self, identity: Identity | None = None, **changes: Any) -> MqttSinkSettings:
         who = identity or self.fleet.gateway
         table = {
-            "type": "mqtt", "url": self.broker.url, "timeout_s": 2.0,
+            "type": "mqtt", "url": self.broker.url, "timeout_s": HANG_S,
             "ca_file": str(self.fleet.ca), "cert_file": str(who.certificate), "key_file": str(who.key),
         }  # fmt: skip
         return MqttSinkSettings.model_validate(table | changes)
@@ -134,7 +145,7 @@ class MqttRig(_CloudRig):
 class FileRig(Rig):
     """A folder, and a file system that stops taking data."""
 
-    answers = False
+    impatient: ClassVar[Mapping[str, float]] = {}
 
     def __init__(self, bench: Bench) -> None:
         self.folder = bench.folder
@@ -159,8 +170,10 @@ class FileRig(Rig):
     async def start_peer(self) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, self._limit)
 
-    def slow_down(self, seconds: float) -> None:
+    def hold_answers(self) -> None:
         raise AssertionError("a file answers nothing")
+
+    let_answers_go = hold_answers
 
 
 class KafkaRig(Rig):
@@ -173,7 +186,7 @@ class KafkaRig(Rig):
         self.url = f"kafka://{self.kafka.facts['bootstrap']}/{self.topic}"
 
     def settings(self, **changes: Any) -> KafkaSinkSettings:
-        return KafkaSinkSettings.model_validate({"type": "kafka", "url": self.url, "timeout_s": 2.0} | changes)
+        return KafkaSinkSettings.model_validate({"type": "kafka", "url": self.url, "timeout_s": HANG_S} | changes)
 
     def messages(self) -> list[Any]:
         """Every message of the topic, by partition."""
@@ -201,11 +214,11 @@ class KafkaRig(Rig):
     async def start_peer(self) -> None:
         self.kafka.thaw()
 
-    def slow_down(self, seconds: float) -> None:
-        if seconds:
-            self.kafka.freeze()
-        else:
-            self.kafka.thaw()
+    def hold_answers(self) -> None:
+        self.kafka.freeze()
+
+    def let_answers_go(self) -> None:
+        self.kafka.thaw()
 
 
 @asynccontextmanager

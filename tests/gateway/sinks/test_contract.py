@@ -32,18 +32,29 @@ async def answering_rig(request: pytest.FixtureRequest, tmp_path: Path, fleet: F
     """A peer that can be late."""
     bench = Bench(tmp_path, fleet, lambda: request.getfixturevalue("broker"), lambda: request.getfixturevalue("kafka"))
     async with RIGS[request.param](bench) as made:
-        assert made.answers
+        assert made.impatient
         yield made
 
 
-async def until_delivered(sink: Sink, batch: Batch, timeout_s: float = HANG_S) -> Delivered:
+async def until_delivered(sink: Sink, batch: Batch) -> Delivered:
     """What the gateway's sender does: again, until it worked."""
-    async with asyncio.timeout(timeout_s):
+    async with asyncio.timeout(HANG_S):
         while True:
             try:
                 return await sink.deliver(batch)
             except (SinkError, RetryLater):
                 await asyncio.sleep(0.05)
+
+
+async def until_given_up(sink: Sink, batch: Batch, why: str) -> SinkError:
+    """The error of a delivery that is given up for this reason; again where a machine that stood still gave another one."""
+    async with asyncio.timeout(HANG_S):
+        while True:
+            with pytest.raises(SinkError) as given_up:
+                await sink.deliver(batch)
+            if why in str(given_up.value):
+                return given_up.value
+            print(given_up.value)
 
 
 def identities(source: Source) -> list[tuple[str, int]]:
@@ -90,8 +101,8 @@ async def test_same_entries_again_are_accepted_again_and_not_doubled(rig: Rig) -
 
 async def test_peer_that_was_away_gets_everything_afterwards(rig: Rig) -> None:
     source = Source(GATEWAY, devices=2)
-    sink = rig.open()
-    await sink.deliver(source.batch(10))
+    sink = rig.open(**rig.impatient)
+    await until_delivered(sink, source.batch(10))
     await rig.stop_peer()
     batch = source.batch(10)
     with pytest.raises((SinkError, RetryLater)):
@@ -104,12 +115,12 @@ async def test_peer_that_was_away_gets_everything_afterwards(rig: Rig) -> None:
 
 async def test_slow_peer_is_given_up_and_its_late_answer_does_no_harm(answering_rig: Rig) -> None:
     rig, source = answering_rig, Source(GATEWAY)
-    sink = rig.open(timeout_s=0.3)
-    rig.slow_down(1.0)
+    sink = rig.open(**rig.impatient)
+    rig.hold_answers()
     batch = source.batch(10)
     with pytest.raises(SinkError):
         await sink.deliver(batch)
-    rig.slow_down(0.0)
+    rig.let_answers_go()
     assert await until_delivered(sink, batch) == Delivered(entries(batch))
     await sink.close()
     assert await rig.received() == identities(source)
@@ -119,14 +130,14 @@ async def test_cancelled_delivery_leaves_a_sink_that_works(answering_rig: Rig) -
     rig, source = answering_rig, Source(GATEWAY)
     sink = rig.open()
     await sink.deliver(source.batch(1))
-    rig.slow_down(0.5)
+    rig.hold_answers()
     batch = source.batch(20)
     delivering = asyncio.create_task(sink.deliver(batch))
     await asyncio.sleep(0.1)  # the moment is any
     delivering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await delivering
-    rig.slow_down(0.0)
+    rig.let_answers_go()
     assert await until_delivered(sink, batch) == Delivered(entries(batch))
     await sink.close()
     assert await rig.received() == identities(source)
@@ -135,14 +146,14 @@ async def test_cancelled_delivery_leaves_a_sink_that_works(answering_rig: Rig) -
 async def test_close_while_delivering_ends_the_delivery(answering_rig: Rig) -> None:
     rig, source = answering_rig, Source(GATEWAY)
     sink = rig.open()
-    rig.slow_down(0.5)
+    rig.hold_answers()
     batch = source.batch(20)
     delivering = asyncio.create_task(sink.deliver(batch))
     await asyncio.sleep(0.1)  # the moment is any
     await asyncio.wait_for(sink.close(), HANG_S)
     async with asyncio.timeout(HANG_S):
         await asyncio.gather(delivering, return_exceptions=True)
-    rig.slow_down(0.0)
+    rig.let_answers_go()
     again = rig.open()
     assert await until_delivered(again, batch) == Delivered(entries(batch))
     await again.close()

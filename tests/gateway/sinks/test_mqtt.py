@@ -12,8 +12,8 @@ import pytest
 
 from tests.gateway.sinks.batches import Source, entries
 from tests.gateway.sinks.peers import GATEWAY, OTHER_GATEWAY, Fleet
-from tests.gateway.sinks.rigs import Bench, MqttRig, mqtt_rig, nothing
-from tests.gateway.sinks.test_contract import identities, until_delivered
+from tests.gateway.sinks.rigs import IMPATIENCE_S, Bench, MqttRig, mqtt_rig, nothing
+from tests.gateway.sinks.test_contract import identities, until_delivered, until_given_up
 from tests.support.patience import HANG_S
 from tinyfleet.cloud.ingest.source import Credentials
 from tinyfleet.cloud_events import Encoding
@@ -74,9 +74,8 @@ async def test_topics_of_another_gateway_are_refused_by_the_broker(rig: MqttRig)
     assert refusal.value.hint is not None and "access list" in refusal.value.hint
     await sink.close()
     # A broker of 3.1.1 cannot say so: it takes the message, throws it away, and nobody acknowledges it.
-    old = rig.open(OTHER_GATEWAY, protocol="3.1.1", timeout_s=0.5)
-    with pytest.raises(SinkError, match="not acknowledged"):
-        await old.deliver(Source(OTHER_GATEWAY).batch(3))
+    old = rig.open(OTHER_GATEWAY, protocol="3.1.1", timeout_s=IMPATIENCE_S)
+    await until_given_up(old, Source(OTHER_GATEWAY).batch(3), "not acknowledged")
     await old.close()
     assert await rig.received() == []
 
@@ -96,7 +95,7 @@ async def test_events_of_another_gateway_on_ones_own_topic_are_refused_by_the_cl
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
 async def test_broker_that_restarts_loses_and_doubles_nothing(rig: MqttRig, how: str, protocol: str) -> None:
     source = Source(GATEWAY, devices=2)
-    sink = rig.open(protocol=protocol, timeout_s=1.0)
+    sink = rig.open(protocol=protocol, timeout_s=IMPATIENCE_S)
     batches = [source.batch(20) for _ in range(12)]
 
     async def deliver_all() -> None:
@@ -120,49 +119,54 @@ async def test_puback_alone_is_not_believed(broker: Broker, fleet: Fleet, tmp_pa
     bench = Bench(tmp_path, fleet, lambda: broker, nothing)
     async with mqtt_rig(bench) as rig:
         pass  # its ingest has ended: the broker takes messages that nobody commits
-    sink = rig.open(timeout_s=0.5)
-    with pytest.raises(SinkError, match="not acknowledged") as error:
-        await sink.deliver(Source(GATEWAY).batch(3))
-    assert error.value.hint is not None and "cloud ingest" in error.value.hint
+    sink = rig.open(timeout_s=IMPATIENCE_S)
+    error = await until_given_up(sink, Source(GATEWAY).batch(3), "not acknowledged")
+    assert error.hint is not None and "cloud ingest" in error.hint
     await sink.close()
 
 
 async def test_status_is_retained_and_the_last_will_tells_of_a_gateway_that_died(rig: MqttRig) -> None:
-    async def status() -> str:
+    async def until(seen: MqttConnection, state: str) -> None:
+        async with asyncio.timeout(HANG_S):
+            while json.loads((await seen.receive())[1])["state"] != state:
+                pass
+
+    async def becomes(state: str) -> None:
+        """For who asks only now: it is retained."""
         seen = await reader(rig)
         await seen.subscribe(status_topic(GATEWAY))
-        topic, payload = await asyncio.wait_for(seen.receive(), HANG_S)
+        await until(seen, state)
         await seen.close()
-        assert topic == status_topic(GATEWAY)
-        return str(json.loads(payload)["state"])
 
     sink = rig.open()
     await sink.deliver(Source(GATEWAY).batch(1))
-    assert await status() == "online"
+    await becomes("online")
     await sink.close()
-    assert await status() == "offline"
+    await becomes("offline")
 
     again = rig.open()
     await again.deliver(Source(GATEWAY).batch(1))
-    assert await status() == "online"
+    await becomes("online")
     connection = again._session.connection  # type: ignore[attr-defined]
     watcher = await reader(rig)
     await watcher.subscribe(status_topic(GATEWAY))
-    assert json.loads((await watcher.receive())[1])["state"] == "online"
+    await until(watcher, "online")
     connection._client.socket().shutdown(2)
-    assert json.loads((await asyncio.wait_for(watcher.receive(), HANG_S))[1])["state"] == "offline"
+    await until(watcher, "offline")
     await watcher.close()
     await again.close()
 
 
 async def test_forged_and_foreign_acknowledgements_are_ignored(rig: MqttRig) -> None:
-    rig.slow_down(0.4)
+    rig.hold_answers()
     forger = await reader(rig)  # the access rules give only the cloud's identity this topic
     sink = rig.open()
     batch = Source(GATEWAY).batch(5)
     delivering = asyncio.create_task(sink.deliver(batch))
     for payload in (b"", b"null", b"[]", b'{"message": 7}', json.dumps({"message": "00" * 32, "version": 1, "acknowledged": []}).encode()):
         await forger.publish(ack_topic(GATEWAY), payload)
+    assert not delivering.done()
+    rig.let_answers_go()
     assert await delivering == Delivered(entries(batch))
     await forger.close()
     await sink.close()

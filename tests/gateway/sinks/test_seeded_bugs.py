@@ -11,8 +11,9 @@ import pytest
 
 from tests.gateway.sinks.batches import Source
 from tests.gateway.sinks.peers import GATEWAY, Fleet
-from tests.gateway.sinks.rigs import Bench, file_rig, mqtt_rig, nothing
+from tests.gateway.sinks.rigs import IMPATIENCE_S, Bench, file_rig, mqtt_rig, nothing
 from tests.gateway.sinks.test_contract import identities
+from tests.support.patience import HANG_S
 from tinyfleet.demo.broker import Broker
 from tinyfleet.gateway.sinks.file import _Files
 from tinyfleet.gateway.sinks.mqtt import MqttSink
@@ -33,7 +34,7 @@ async def test_sink_that_believes_a_broker_is_seen(
         monkeypatch.setattr(MqttSink, "_exchange", believe)
     async with mqtt_rig(Bench(tmp_path, fleet, lambda: broker, nothing)) as rig:
         source = Source(GATEWAY)
-        sink = rig.open()
+        sink = rig.open(timeout_s=HANG_S if is_broken else IMPATIENCE_S)
         rig.cloud.status = 500  # the broker takes the batch, and the cloud does not
         accepted = 0
         try:
