@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.support import mlperf
+from tinyfleet.toolchain import TOOLS_VARIABLE, tools_dir
+
+
+def pytest_configure() -> None:
+    """What ./run brought below .tinyfleet is found as well when pytest is called by itself."""
+    tools = tools_dir()
+    if tools is not None and TOOLS_VARIABLE not in os.environ:
+        os.environ[TOOLS_VARIABLE] = str(tools)
+        os.environ["PATH"] = f"{tools / 'usr/bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -46,8 +46,14 @@ class Qemu:
 
 
 def tools_dir() -> Path | None:
-    """The set-up's own tool folder, or None when the variable is unset or empty."""
-    value = os.environ.get(TOOLS_VARIABLE, "")
+    """The set-up's own tool folder: what the variable names, else the one beside the environment that ``./run`` made.
+
+    None: there is none, or the variable is empty.
+    """
+    value = os.environ.get(TOOLS_VARIABLE)
+    if value is None:
+        beside = Path(sys.prefix).parent / ".tinyfleet" / "tools"
+        return beside if beside.is_dir() else None
     return Path(value).absolute() if value else None
 
 
@@ -103,8 +109,9 @@ def find_host_cc() -> list[str]:
         if shutil.which(wanted[0]) is None:
             raise SetupError(f"CC names {wanted[0]!r}, which is not there", hint="unset CC, or set it to your C compiler")
         return wanted
+    tools = tools_dir()
     for name in ("cc", "gcc", "clang"):
-        path = shutil.which(name)
+        path = (None if tools is None else shutil.which(name, path=tools / "usr/bin")) or shutil.which(name)
         if path is not None:
             return [path]
     if importlib.util.find_spec("ziglang") is not None:

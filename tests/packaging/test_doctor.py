@@ -32,8 +32,8 @@ def test_everything_that_run_installs_is_found() -> None:
 
 
 def test_missing_programs_are_named_with_the_command_that_brings_them(tmp_path: Path) -> None:
-    env = {name: value for name, value in os.environ.items() if name not in ("CC", "TINYFLEET_TOOLS")}
-    code, findings = _doctor(env | {"PATH": str(tmp_path)})
+    env = {name: value for name, value in os.environ.items() if name != "CC"}
+    code, findings = _doctor(env | {"PATH": str(tmp_path), "TINYFLEET_TOOLS": ""})
     assert code == 1
     for name, package in (("arm compiler", "gcc-arm-none-eabi"), ("qemu", "qemu-system-arm")):
         assert findings[name]["state"] == "missing"

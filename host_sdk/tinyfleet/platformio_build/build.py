@@ -17,7 +17,7 @@ from tinyfleet.board import load_board
 from tinyfleet.crypto_source import crypto_source_dir
 from tinyfleet.elf import elf_size
 from tinyfleet.platformio_build.scons_package import write_if_changed, write_scons_package
-from tinyfleet.toolchain import find_arm_gcc
+from tinyfleet.toolchain import TOOLS_VARIABLE, find_arm_gcc, tools_dir
 from tinyfleet_codegen.errors import BuildError, DoesNotFit, UsageError
 from tinyfleet_codegen.firmware_tree import firmware_dir
 
@@ -192,6 +192,7 @@ custom_app_name = {app_dir.name}
 def _run_platformio(project: Path, board: str, gcc: Path, area: str | None) -> _Log:
     # The user's own PLATFORMIO_* settings could change flags or folders; this build has only its own.
     env = {name: value for name, value in os.environ.items() if not name.startswith("PLATFORMIO_")}
+    env[TOOLS_VARIABLE] = str(tools_dir() or "")
     env |= {
         "PATH": os.pathsep.join([str(gcc.parent), env.get("PATH", "")]),
         "PLATFORMIO_CORE_DIR": str(project / "core"),

@@ -91,9 +91,9 @@ def load_faults(path: Path) -> AirFaults:
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"cannot read faults {path}: {error.strerror}", hint="docs/guides/ble.md shows a whole file") from error
+        raise ConfigError(f"cannot read faults {path}: {error.strerror}", hint="docs/guides/ble.md lists every key") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}", hint="docs/guides/ble.md shows a whole file") from error
+        raise ConfigError(f"{path} is not TOML: {error}", hint="docs/guides/ble.md lists every key") from error
     known = [entry.name for entry in fields(AirFaults)]
     for name in values:
         if name not in known:
