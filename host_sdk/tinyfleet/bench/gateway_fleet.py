@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tinyfleet.bench.process_usage import cpu_s, rss_bytes
 from tinyfleet.demo.process import Process
 from tinyfleet.device import open_device
 from tinyfleet_codegen.errors import TinyfleetError
@@ -25,8 +25,6 @@ WARM_UP_S = 10.0
 """Left out of processor time and memory: connecting, first models."""
 SAMPLE_S = 1.0
 DRAIN_S = 300.0
-_TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +96,14 @@ def bench_fleet(
         config = folder / "gateway.toml"
         config.write_text(_config(fleet.facts["devices"], str(cloud.facts["url"]), poll_s), encoding="utf-8")
         gateway = start("gateway", ["gateway", "run", str(config)])
-        started_cpu_s = _cpu_s(gateway.pid)
+        started_cpu_s = cpu_s(gateway.pid)
         with httpx.Client(base_url=str(cloud.facts["url"]), trust_env=False, timeout=60.0) as client:
             watch = _watch(gateway, (cloud, fleet), began_s + seconds, folder / "gateway", on_progress)
             ended_s = time.monotonic()
             least = devices * max(0, int(1000 * (seconds - WARM_UP_S) / period_ms))
             waiting = _drain(client, folder / "gateway", least, on_progress)
             drain_s = time.monotonic() - ended_s
-            cpu_s = _cpu_s(gateway.pid) - started_cpu_s
+            used_s = cpu_s(gateway.pid) - started_cpu_s
             gateway.stop()
             produced = asyncio.run(_produced(fleet.facts["devices"]))
             boots = client.get("/v1/devices").raise_for_status().json()["devices"]
@@ -121,7 +119,7 @@ def bench_fleet(
         duplicated=summary["duplicated"],
         lost=lost,
         cpu_share=round(watch.cpu_share, 4),
-        cpu_us_per_record=round(1e6 * cpu_s / max(1, sum(produced.values())), 1),
+        cpu_us_per_record=round(1e6 * used_s / max(1, sum(produced.values())), 1),
         rss_half_bytes=watch.rss_half,
         rss_end_bytes=watch.rss_end,
         rss_growth=round(watch.rss_end / max(1, watch.rss_half) - 1, 4),
@@ -152,22 +150,22 @@ def _watch(gateway: Process, others: tuple[Process, ...], until_s: float, data_d
     from tinyfleet.gateway.outbox import OUTBOX_FILE, inspect_outbox  # noqa: PLC0415 - the extra "gateway"
 
     time.sleep(min(WARM_UP_S, max(0.0, until_s - time.monotonic()) / 2))
-    first = (time.monotonic(), _cpu_s(gateway.pid), sum(_cpu_s(p.pid) for p in others))
+    first = (time.monotonic(), cpu_s(gateway.pid), sum(cpu_s(p.pid) for p in others))
     sizes: list[int] = []
     waiting = 0
     while (left_s := until_s - time.monotonic()) > 0:
         time.sleep(min(SAMPLE_S, left_s))
-        sizes.append(_rss_bytes(gateway.pid))
+        sizes.append(rss_bytes(gateway.pid))
         if len(sizes) % 10 == 0:
             waiting = max(waiting, inspect_outbox(data_dir / OUTBOX_FILE)[0].waiting)
-            share = (_cpu_s(gateway.pid) - first[1]) / (time.monotonic() - first[0])
+            share = (cpu_s(gateway.pid) - first[1]) / (time.monotonic() - first[0])
             on_progress(f"{left_s:.0f} s left, gateway {share:.0%} of a core, {sizes[-1] / 2**20:.1f} MiB, at most {waiting} waiting")
     wall_s = time.monotonic() - first[0]
     tenth = max(1, len(sizes) // 10)
     half = len(sizes) // 2 + 1
     return _Watch(
-        cpu_share=(_cpu_s(gateway.pid) - first[1]) / wall_s,
-        others_share=(sum(_cpu_s(p.pid) for p in others) - first[2]) / wall_s,
+        cpu_share=(cpu_s(gateway.pid) - first[1]) / wall_s,
+        others_share=(sum(cpu_s(p.pid) for p in others) - first[2]) / wall_s,
         rss_half=max(sizes[max(0, half - tenth) : half], default=0),
         rss_end=max(sizes[-tenth:], default=0),
         most_waiting=waiting,
@@ -206,17 +204,3 @@ def _config(urls: list[str], cloud_url: str, poll_s: float) -> str:
     devices = "".join(f'[[device]]\nurl = "{url}"\npoll_s = {poll_s}\nmax_records = 256\ntimeout_s = 20.0\n\n' for url in urls)
     sink = f'[[sink]]\ntype = "http"\nurl = "{cloud_url}"\nbatch_records = 2000\nretry_max_s = 1.0\n'
     return f'version = 2\n\n[gateway]\nid = "bench"\ndata_dir = "gateway"\n\n{devices}{sink}'
-
-
-def _stat(pid: int) -> Iterator[str]:
-    # The name in parentheses may hold spaces.
-    yield from Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-
-
-def _cpu_s(pid: int) -> float:
-    fields = list(_stat(pid))
-    return (int(fields[11]) + int(fields[12])) * _TICK_S
-
-
-def _rss_bytes(pid: int) -> int:
-    return int(list(_stat(pid))[21]) * _PAGE_BYTES

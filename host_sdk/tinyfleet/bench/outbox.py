@@ -1,4 +1,4 @@
-"""What the outbox costs: writing against a bare ``sqlite3`` loop, the time from a record to its acknowledgement, draining after an outage.
+"""What the outbox costs: writing against a bare ``sqlite3`` loop, and the time from a record to its acknowledgement.
 
 Ratios are of one run on one disk: both loops take turns, so that what the disk does meanwhile happens to both.
 """
@@ -43,9 +43,6 @@ class OutboxResult:
         ack_p50_ms: From handing a record in until the sink's acceptance of it is committed, at ``ack_hz`` records a second.
         ack_p99_ms: The same.
         ack_hz: Records a second that were made.
-        drained: Records that were queued when the sink came back.
-        drain_hz: Records a second from then until the outbox was empty and its file given back, to a sink that takes all at once.
-        drained_bytes: Of database and log after that.
     """
 
     batch_records: int
@@ -55,9 +52,6 @@ class OutboxResult:
     ack_p50_ms: float
     ack_p99_ms: float
     ack_hz: float
-    drained: int
-    drain_hz: float
-    drained_bytes: int
 
 
 def bench_outbox(
@@ -65,17 +59,15 @@ def bench_outbox(
     *,
     batch_records: int = 500,
     turn_records: int = 20_000,
-    queued: int = 3_600_000,
     ack_s: float = 20.0,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> OutboxResult:
-    """Run all three; see :class:`OutboxResult`.
+    """Run both; see :class:`OutboxResult`.
 
     Args:
         folder: Empty, on the disk that is meant.
         batch_records: Records in one commit.
         turn_records: Records that each of the two loops writes before it is the other's turn.
-        queued: Records that wait before the drain.
         ack_s: How long records are made for the latency.
         on_progress: Told what begins.
     """
@@ -83,8 +75,6 @@ def bench_outbox(
     bare_hz, outbox_hz, ratio = _write(folder, batch_records, turn_records)
     on_progress("latency of acknowledgements")
     latencies_s, ack_hz = asyncio.run(_acknowledge(folder, ack_s))
-    on_progress(f"queueing {queued} records, then draining them")
-    drain_hz, drained_bytes = asyncio.run(_drain(folder, queued))
     latencies_s.sort()
     return OutboxResult(
         batch_records=batch_records,
@@ -94,9 +84,6 @@ def bench_outbox(
         ack_p50_ms=round(1e3 * latencies_s[len(latencies_s) // 2], 1),
         ack_p99_ms=round(1e3 * latencies_s[len(latencies_s) * 99 // 100], 1),
         ack_hz=round(ack_hz),
-        drained=queued,
-        drain_hz=round(drain_hz),
-        drained_bytes=drained_bytes,
     )
 
 
@@ -205,31 +192,8 @@ async def _acknowledge(folder: Path, seconds: float) -> tuple[list[float], float
     return latencies_s, made / elapsed_s
 
 
-async def _drain(folder: Path, queued: int) -> tuple[float, int]:
-    """Records a second, and bytes that are left of the files."""
-    outbox = Outbox(folder / "drain.db", gateway_id="bench", sinks=[SinkPlace("bench")], max_bytes=BOUND_BYTES)
-    for first in range(0, queued, 5000):
-        _append(outbox, first, _pulled(first, min(5000, queued - first)))
-    outbox.close()
-    store, sender, status = _relay(folder, "drain")
-    begin_s = time.perf_counter()
-    sending = asyncio.create_task(sender.run())
-    await _until(lambda: status.state == "idle" and status.delivered >= queued)
-    elapsed_s = time.perf_counter() - begin_s
-    sender.stop()
-    await sending
-    left = _file_bytes(folder / "drain.db")
-    store.close()
-    return queued / elapsed_s, left
-
-
 async def _until(condition: Callable[[], bool]) -> None:
     while True:
         if condition():
             return
         await asyncio.sleep(0.002)
-
-
-def _file_bytes(database: Path) -> int:
-    """Of a database and its log."""
-    return sum(path.stat().st_size for path in database.parent.glob(f"{database.name}*"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinyfleet.cli import bench_gateway
 from tinyfleet.cli.output import ArenaBudget, JsonFlag, print_facts, print_json, progress_console
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ def register(app: typer.Typer) -> None:
         bench_engine_command
     )
     bench.command("mlperf", epilog="Example: tinyfleet bench mlperf kws_ref_model.tflite --board mps2_an386")(bench_mlperf_command)
-    bench.command("gateway", epilog="Example: tinyfleet bench gateway --devices 200 --seconds 60")(bench_gateway_command)
-    bench.command("outbox", epilog="Example: tinyfleet bench outbox --queued 100000")(bench_outbox_command)
+    bench_gateway.add_command(bench)
     bench.command("link", epilog="Example: tinyfleet bench link kws_ref_model.tflite --board mps2_an386")(bench_link_command)
     bench.command("ble", epilog="Example: tinyfleet bench ble --boot build/signed --board mps2_an386")(bench_ble_command)
     bench.command("swap", epilog="Example: tinyfleet bench swap ad01_int8.tflite --board mps2_an386")(bench_swap_command)
@@ -250,64 +250,3 @@ def _as_dict(comparison: Comparison) -> dict[str, Any]:
             "ram": comparison.ram_ratio,
         },
     }
-
-
-def bench_outbox_command(
-    queued: Annotated[int, typer.Option(min=1000, max=100_000_000, help="Records that wait before the drain.")] = 3_600_000,
-    batch_records: Annotated[int, typer.Option(min=1, max=5000, help="Records in one commit.")] = 500,
-    ack_s: Annotated[float, typer.Option(min=1, help="How long records are made for the latency.")] = 20.0,
-    folder: Annotated[Path | None, typer.Option(help="On the disk that is meant; default: the temporary folder's.")] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """The outbox: durable records a second against a bare sqlite3 loop on the same disk, latency of acknowledgements, draining."""
-    from tempfile import TemporaryDirectory  # noqa: PLC0415 - keeps --help fast
-
-    from tinyfleet.bench.outbox import bench_outbox  # noqa: PLC0415
-
-    with TemporaryDirectory(prefix="tinyfleet-bench-", dir=folder) as name:
-        result = bench_outbox(
-            Path(name), batch_records=batch_records, queued=queued, ack_s=ack_s, on_progress=lambda text: typer.echo(text, err=True)
-        )
-    if as_json:
-        print_json({"outbox": asdict(result)})
-        return
-    print_facts(
-        [
-            (
-                "write",
-                f"{result.outbox_hz} records a second in commits of {result.batch_records}; a bare loop {result.bare_hz}: {result.ratio:g}",
-            ),
-            ("acknowledge", f"{result.ack_p50_ms:g} ms, 99 % within {result.ack_p99_ms:g} ms, at {result.ack_hz} records a second"),
-            ("drain", f"{result.drain_hz} records a second, of {result.drained}; {result.drained_bytes / 1024:.0f} KiB left on the disk"),
-        ]
-    )
-
-
-def bench_gateway_command(
-    devices: Annotated[int, typer.Option(min=1, max=1000, help="Simulated devices, all in one process.")] = 200,
-    period_ms: Annotated[int, typer.Option(min=1, max=60000, help="Between two records of a device.")] = 50,
-    seconds: Annotated[float, typer.Option(min=5, help="How long they make records.")] = 600,
-    poll_s: Annotated[float, typer.Option(min=0.01, max=60, help="The gateway's pause between two pulls of a device.")] = 0.5,
-    as_json: JsonFlag = False,
-) -> None:
-    """A gateway with many devices: processor time and memory of its own process, and that nothing is missing in the cloud."""
-    from tempfile import TemporaryDirectory  # noqa: PLC0415 - keeps --help fast
-
-    from tinyfleet.bench.gateway_fleet import bench_fleet  # noqa: PLC0415
-
-    with TemporaryDirectory(prefix="tinyfleet-bench-") as folder:
-        result = bench_fleet(devices, period_ms, seconds, Path(folder), poll_s=poll_s, on_progress=lambda text: typer.echo(text, err=True))
-    if as_json:
-        print_json({"fleet": asdict(result)})
-    else:
-        print_facts(
-            [
-                ("fleet", f"{result.devices} devices, {result.rate_hz:g} records a second each, {result.seconds:g} s"),
-                ("records", f"{result.produced} produced, {result.stored} stored, {result.lost} lost, {result.duplicated} duplicated"),
-                ("processor", f"{result.cpu_share:.1%} of a core, {result.cpu_us_per_record:g} us a record"),
-                ("memory", f"{result.rss_end_bytes / 2**20:.1f} MiB, {result.rss_growth:+.1%} in the last half"),
-                ("outbox", f"at most {result.most_waiting} waiting, empty {result.drain_s:g} s after the last record"),
-            ]
-        )
-    if result.lost or result.duplicated:
-        raise typer.Exit(1)
