@@ -17,8 +17,9 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from tinyfleet_codegen.errors import SetupError, SinkError
@@ -26,6 +27,7 @@ from tinyfleet_codegen.errors import SetupError, SinkError
 try:
     import paho.mqtt.client as paho
     from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+    from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 except ModuleNotFoundError as missing:
@@ -139,14 +141,23 @@ class MqttConnection:
         except (OSError, ValueError) as error:  # TimeoutError and ssl.SSLError are OSErrors
             raise SinkError(f"cannot connect to {e}: {error or type(error).__name__}", retryable=True) from error
 
-    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+    async def publish(
+        self, topic: str, payload: bytes, *, retain: bool = False, properties: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Send one message with QoS 1 and wait until the broker has taken it.
+
+        Args:
+            properties: User properties; before MQTT 5 there are none, and they are left out.
 
         Raises:
             SinkError: the connection is gone, the broker was silent for too long, or it refuses the message (MQTT 5 only: an older
                 broker takes what it then throws away).
         """
-        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        told: Properties | None = None
+        if properties and self._endpoint.is_v5:
+            told = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            told.UserProperty = list(properties.items())
+        info = self._client.publish(topic, payload, qos=1, retain=retain, properties=told)
         done: asyncio.Future[ReasonCode | None] = self._loop.create_future()
         self._published[info.mid] = done  # answers come through the loop, so not before this
         try:

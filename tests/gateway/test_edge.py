@@ -12,26 +12,22 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from smp.header import OP
 
 from tests.gateway.fake_board import MODEL_ID, FakeBoard
 from tests.gateway.processes import wait_until
 from tests.host.peer import tcp_peer
-from tinyfleet.demo.broker import Broker
 from tinyfleet.device import open_device
 from tinyfleet.gateway.config import DeviceSettings, GatewayConfig, load_config
-from tinyfleet.gateway.edge import Edge, FilterSettings, Firing, PolicySettings, RuleSettings, Visibility, WindowSettings
-from tinyfleet.gateway.edge.actions import ATTEMPTS, Actions
+from tinyfleet.gateway.edge import Edge, FilterSettings, PolicySettings, RuleSettings, Visibility, WindowSettings
 from tinyfleet.gateway.edge.edge import Processed, confidence
-from tinyfleet.gateway.outbox import CursorMoved, EdgeChange, NewDerived, Outbox, PulledRecord
+from tinyfleet.gateway.outbox import CursorMoved, NewDerived, Outbox, PulledRecord
+from tinyfleet.gateway.outbox_schema import EdgeChange
 from tinyfleet.gateway.puller import Puller
 from tinyfleet.gateway.service import describe_edge
 from tinyfleet.gateway.status import DeviceStatus
 from tinyfleet.gateway.store_thread import StoreThread
-from tinyfleet.mqtt import MqttEndpoint, connect
-from tinyfleet.mqtt_topics import mqtt_address
 from tinyfleet_codegen.errors import ConfigError, StoreError
-from tinyfleet_codegen.wire.ids import Command, DType, SmpGroup
+from tinyfleet_codegen.wire.ids import DType
 from tinyfleet_codegen.wire.record import TOP_NONE, Record
 
 DEVICE = b"edge" * 4
@@ -54,7 +50,7 @@ def pulled(records: Sequence[Record]) -> list[PulledRecord]:
 
 def run(edge: Edge, records: Sequence[Record], cuts: Sequence[int] = (), state: bytes | None = None) -> Processed:
     """All of it, pulled in pieces, and the last window closed."""
-    whole = Processed([], [], 0, None, [])
+    whole = Processed([], [], 0, None)
     edges = [0, *sorted(cuts), len(records)]
     for first, last in itertools.pairwise(edges):
         piece = records[first:last]
@@ -62,9 +58,7 @@ def run(edge: Edge, records: Sequence[Record], cuts: Sequence[int] = (), state: 
         if made.change is not None:
             assert made.change.before == state
             state = made.change.after
-        whole = Processed(
-            whole.records + made.records, whole.derived + made.derived, whole.filtered + made.filtered, None, whole.firings + made.firings
-        )
+        whole = Processed(whole.records + made.records, whole.derived + made.derived, whole.filtered + made.filtered, None)
     if state is not None:
         closed, _ = edge.close(state)
         whole.derived.extend(closed)
@@ -179,7 +173,6 @@ def test_rule_acts_on_enough_in_time_and_then_rests() -> None:
     levels = dict(sure)
     records = [record(seq, top=5 if seq in levels else 0, share=levels.get(seq, 0.99)) for seq in range(80)]
     made = run(Edge(rules=[rule]), records)
-    assert [f.body["seq"] for f in made.firings] == [29, 71]
     assert [(d.kind, d.first_seq, d.count, d.priority) for d in made.derived] == [("detection", 29, 0, 4), ("detection", 71, 0, 4)]
     assert len(made.records) == 80
 
@@ -285,95 +278,6 @@ async def test_bytes_in_and_out_are_counted(tmp_path: Path) -> None:
         assert 0 < status.queued_bytes < status.raw_bytes / 4
 
 
-@asynccontextmanager
-async def hook(statuses: list[int]) -> AsyncIterator[tuple[str, list[dict[str, object]]]]:
-    """An HTTP server that answers with these statuses in turn, then with 204."""
-    bodies: list[dict[str, object]] = []
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
-                body = json.loads(await reader.readexactly(length))
-                status = statuses.pop(0) if statuses else 204
-                if status == 204:
-                    bodies.append(body)
-                writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
-                await writer.drain()
-        except asyncio.IncompleteReadError:
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook", bodies
-
-
-@asynccontextmanager
-async def acting() -> AsyncIterator[Actions]:
-    actions = Actions("gw")
-    task = asyncio.create_task(actions.run())
-    try:
-        yield actions
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-SAID = {"version": 1, "gateway_id": "gw", "device_id": DEVICE.hex(), "rule": "fall", "seq": 7, "boot_id": 1}
-
-
-async def test_webhook_is_called_until_it_is_taken_and_then_given_up() -> None:
-    async with hook([500, 503]) as (url, bodies), acting() as actions:
-        actions.fire(Firing(RuleSettings(name="fall", webhook=url), {"rule": "fall", "seq": 7, "boot_id": 1}), DEVICE)
-        await wait_until(lambda: actions.done == 1, "the call")
-        assert bodies == [SAID]
-        actions.fire(Firing(RuleSettings(name="mute", webhook="http://127.0.0.1:9/"), {"rule": "mute", "seq": 8, "boot_id": 1}), DEVICE)
-        await wait_until(lambda: actions.given_up == 1, f"{ATTEMPTS} attempts")
-
-
-async def test_rule_publishes_to_a_broker_that_comes_late(tmp_path: Path) -> None:
-    broker = await asyncio.to_thread(Broker, tmp_path / "broker")
-    try:
-        host, port, _ = mqtt_address(broker.url)
-        listener = await connect(MqttEndpoint(host, port), client_id="site")
-        await listener.subscribe("hall/alarm")
-        async with acting() as actions:
-            rule = RuleSettings(name="fall", mqtt=broker.url, topic="hall/alarm")
-            actions.fire(Firing(rule, {"rule": "fall", "seq": 7, "boot_id": 1}), DEVICE)
-            topic, payload = await listener.receive()
-            assert (topic, json.loads(payload)) == ("hall/alarm", SAID)
-            await listener.close()
-            await asyncio.to_thread(broker.stop)
-            actions.fire(Firing(rule, {"rule": "fall", "seq": 8, "boot_id": 1}), DEVICE)
-            await asyncio.to_thread(broker.start)
-            await wait_until(lambda: actions.done == 2, "the broker's answer")
-    finally:
-        await asyncio.to_thread(broker.stop)
-
-
-async def test_rule_commands_the_device_once_its_detection_is_committed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    board = FakeBoard()
-    asked: list[dict[str, object]] = []
-
-    def sampling(request: dict[str, object]) -> dict[str, object]:
-        asked.append(request)
-        return {"running": True, "answers": 0, "late": 0, "max_gap_us": 0}
-
-    board.handlers[(OP.WRITE, int(SmpGroup.TINYFLEET), int(Command.SAMPLING))] = sampling
-    board.produce(20)
-    edge = Edge(rules=[RuleSettings(name="faster", cooldown_s=3600.0, sample_period_ms=10)])
-    async with tcp_peer(board) as (url, _), pulling(tmp_path, url, edge) as (store, status):
-        await wait_until(lambda: bool(asked), "the command")
-        assert asked == [{"period_ms": 10, "seed": 0, "count": 0}]
-        await wait_until(lambda: status.pulled == 20, "the rest")
-        batch = await store.call(lambda outbox: outbox.batch("http", 100, 2**20))
-    assert [json.loads(d.body)["rule"] for d in batch.derived] == ["faster"]
-    assert len(asked) == 1 and status.failures == 0
-    assert "given up" not in caplog.text
-
-
 CONFIG = """
 version = 2
 [gateway]
@@ -412,6 +316,14 @@ def loaded(folder: Path, tables: str) -> GatewayConfig:
         ),
         ('[policy]\nlatency = "never"\n', ["no record is delivered", "all are counted as filtered", "never leaves this gateway: latency"]),
         ('[[rule]]\nname = "fall"\ncount = 2\n', ["every record is delivered", "rule fall: 2 within 10 s, a detection"]),
+        (
+            '[[rule]]\nname = "fall"\nwebhook = "https://x/y"\nca_file = "c"\nsample_period_ms = 10\nmax_age_s = 60\n',
+            [
+                "every record is delivered",
+                "rule fall: 1 within 10 s, POST https://x/y, tell the device to measure every 10 ms (until its next restart);"
+                " at least once, within 60 s",
+            ],
+        ),
     ],
 )
 def test_check_says_what_leaves_and_what_does_not(tmp_path: Path, tables: str, lines: list[str]) -> None:
@@ -429,7 +341,23 @@ def test_check_says_what_leaves_and_what_does_not(tmp_path: Path, tables: str, l
         ('[[rule]]\nname = "a"\nwebhook = "ftp://x"\n', "rule[0].webhook = 'ftp://x'"),
         ('[[rule]]\nname = "a"\n[[rule]]\nname = "a"\n', "rule[1].name = 'a': allowed: each one once"),
         ('[[rule]]\nname = "a"\ntopic = "x"\n', "rule[0].topic = 'x': allowed: together with mqtt"),
-        ('[[rule]]\nname = "a"\nmqtt = "mqtts://x"\n', "rule[0].mqtt = 'mqtts://x'"),
+        ('[[rule]]\nname = "a"\nmqtt = "mqtts://x"\n', "rule[0].topic = None: allowed: together with mqtt"),
+        ('[[rule]]\nname = "a"\nmqtt = "amqp://x"\ntopic = "t"\n', "rule[0].mqtt = 'amqp://x': allowed: mqtt://HOST[:PORT] or mqtts"),
+        ('[[rule]]\nname = "a"\nmqtt = "mqtt://x"\ntopic = "t"\nca_file = "c"\n', "rule[0].mqtt = 'mqtt://x': allowed: mqtts:// where"),
+        ('[[rule]]\nname = "a"\nwebhook = "http://x"\nca_file = "c"\n', "rule[0].webhook = 'http://x': allowed: https:// where"),
+        ('[[rule]]\nname = "a"\nwebhook = "https://x"\ncert_file = "c"\n', "rule[0].key_file: missing; allowed: cert_file and key_file"),
+        ('[[rule]]\nname = "a"\nca_file = "c"\n', "rule[0].webhook = None: allowed: https:// where"),
+        ('[[rule]]\nname = "a"\nusername = "u"\n', "rule[0].username = 'u': allowed: together with mqtt"),
+        ('[[rule]]\nname = "a"\nmax_age_s = 0\n', "rule[0].max_age_s = 0: allowed: seconds in which the gateway runs"),
+        ('[[rule]]\nname = "a"\ndevice = "x"\n', "rule[0].device: unknown key"),
+        (
+            '[[rule]]\nname = "a"\nclasses = [5]\n[policy]\nclasses = "never"\n',
+            "rule[0].classes = [5]: allowed: with policy.classes = 'raw'",
+        ),
+        (
+            '[[rule]]\nname = "a"\nmin_confidence = 0.5\n[policy]\nconfidence = "summary"\n',
+            "rule[0].min_confidence = 0.5: allowed: with policy.confidence = 'raw' alone",
+        ),
         ("[window]\nlength = 3\n", "window.length: unknown key"),
     ],
 )

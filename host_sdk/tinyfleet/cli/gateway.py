@@ -129,6 +129,16 @@ def status(config_path: ConfigArgument, json: JsonFlag = False) -> None:
     live = {sink["name"]: sink for sink in found["sinks"]}
     for place in outbox["sinks"]:
         facts.append(("sink", _sink_line(place, live.get(place["name"]))))
+    for target in outbox["targets"]:
+        error = found["actions"].get(target["name"])
+        counts = ", ".join(
+            f"{target[name]} {name.replace('_', ' ')}"
+            for name in ("waiting", "done", "given_up", "dropped")
+            if target[name] or name in ("waiting", "done")
+        )
+        facts.append(("rule", f"{target['name']}: {counts}{'' if error is None else f'; last error: {error}'}"))
+    if outbox["edges_put_aside"]:
+        facts.append(("edge", f"{outbox['edges_put_aside']} damaged states put aside, as edge.damaged-N in {config.data_dir}"))
     print_facts(facts)
 
 

@@ -167,6 +167,7 @@ def _contradictions(config: GatewayConfig) -> list[str]:
     if config.version == 1 and len(config.sink) > 1:
         lines.append("version = 1: allowed: 2 where there is more than one sink")
     lines += [f"rule[{index}].{problem}" for index, rule in enumerate(config.rule) if (problem := rule.problem())]
+    lines += [f"rule[{i}].{problem}" for i, rule in enumerate(config.rule) if (problem := rule.conflict(config.policy))]
     if config.policy.output is Visibility.SUMMARY:
         lines.append("policy.output = 'summary': allowed: 'raw' or 'never'; a tensor has no summary")
     names = (

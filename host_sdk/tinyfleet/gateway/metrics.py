@@ -56,6 +56,12 @@ def _metrics(status: GatewayStatus, outbox: OutboxState, max_bytes: int) -> Iter
         ("filtered", "Withheld"),
     ):
         yield _counter(f"tinyfleet_outbox_{name}", f"{what}.", [({"sink": s.name}, getattr(s, name)) for s in sinks])
+    targets = [({"target": t.name}, t) for t in outbox.depth.targets]
+    yield _gauge("tinyfleet_actions_waiting", "Actions of rules to be done.", [(n, t.waiting) for n, t in targets])
+    yield _counter("tinyfleet_actions_done", "Actions that targets took.", [(n, t.done) for n, t in targets])
+    yield _counter("tinyfleet_actions_given_up", "Actions that targets will never take.", [(n, t.given_up) for n, t in targets])
+    yield _counter("tinyfleet_actions_dropped", "Actions that were too many or too old.", [(n, t.dropped) for n, t in targets])
+    yield _counter("tinyfleet_edge_states_put_aside", "Damaged states of the edge.", [({}, outbox.depth.edges_put_aside)])
     yield _counter("tinyfleet_records_pulled", "Records pulled from devices.", [({}, outbox.pulled)])
     yield _counter("tinyfleet_records_lost", "Records that devices overwrote before they were pulled.", [({}, outbox.lost)])
     yield _counter("tinyfleet_records_filtered", "Records left out on purpose.", [({}, outbox.filtered)])

@@ -7,6 +7,7 @@ drops or gives up says so upstream, in an alarm of the same transaction.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sqlite3
@@ -79,6 +80,8 @@ class ActionQueue:
         self._max_age_s: dict[str, int] = {}
         self._max_bytes = 0
         self._id_text = ""
+        self.alarms = 0
+        """How often it was said, since the outbox was opened, that something is not done."""
 
     def configure(self, max_age_s: Mapping[str, int], *, max_bytes: int, outbox_id: bytes) -> None:
         """Say who acts; within a transaction. What waits for others is dropped.
@@ -96,6 +99,8 @@ class ActionQueue:
                 self._drop(name, "its rule no longer says so", "", ())
                 self._db.execute("DELETE FROM target WHERE name = ?", (name,))
         self._db.executemany("INSERT OR IGNORE INTO target (name) VALUES (?)", [(name,) for name in max_age_s])
+        for name in max_age_s:
+            self._drop_old(name)
 
     # -- what comes in; within the transaction that commits the detection
 
@@ -202,9 +207,10 @@ class ActionQueue:
 
     def _drop_old(self, target: str) -> None:
         where, values = " AND age_clock_s < ?", (self._now_s() - self._max_age_s[target],)
-        if self._db.execute(f"SELECT 1 FROM action WHERE target = ?{where} LIMIT 1", (target, *values)).fetchone() is not None:
-            with self._committed():
-                self._drop(target, f"older than {self._max_age_s[target]} s", where, values)
+        if self._db.execute(f"SELECT 1 FROM action WHERE target = ?{where} LIMIT 1", (target, *values)).fetchone() is None:
+            return
+        with contextlib.nullcontext() if self._db.in_transaction else self._committed():
+            self._drop(target, f"older than {self._max_age_s[target]} s", where, values)
 
     def _drop(self, target: str, reason: str, where: str, values: Sequence[Any]) -> None:
         if count := self._end("dropped", where, values, target):
@@ -226,6 +232,7 @@ class ActionQueue:
         given_up, dropped = self._db.execute("SELECT given_up, dropped FROM target WHERE name = ?", (target,)).fetchone()
         log.error("actions %s target=%s count=%d reason=%s", column.replace("_", " "), target, count, reason)
         body = {"reason": "actions not done", "detail": reason, "target": target, "count": count, "given_up": given_up, "dropped": dropped}
+        self.alarms += 1
         self._declare([NewDerived(ALARM, json.dumps(body).encode(), priority=ALARM_PRIORITY)])
 
     def totals(self) -> list[TargetTotals]:

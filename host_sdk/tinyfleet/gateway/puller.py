@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -17,12 +17,13 @@ from tinyfleet.device import Device, Hello, Results
 from tinyfleet.gateway.backoff import Backoff
 from tinyfleet.gateway.clock import ClockSample, DeviceClock
 from tinyfleet.gateway.config import DeviceSettings
-from tinyfleet.gateway.edge import Edge, Firing, Processed
+from tinyfleet.gateway.edge import Edge, Processed
 from tinyfleet.gateway.outbox import CursorMoved, Outbox, OutboxFull, PulledRecord
+from tinyfleet.gateway.outbox_actions import COMMAND
 from tinyfleet.gateway.proxy import shared
 from tinyfleet.gateway.status import DeviceStatus
 from tinyfleet.gateway.store_thread import StoreThread
-from tinyfleet_codegen.errors import ProtocolError, TinyfleetError
+from tinyfleet_codegen.errors import DeviceError, ProtocolError, TinyfleetError
 from tinyfleet_codegen.wire.ids import DType
 from tinyfleet_codegen.wire.record import Record, decode_record
 
@@ -32,6 +33,8 @@ CLOCK_INTERVAL_S = 10.0
 """Age at which the mapping to UTC is measured again."""
 RECONNECT_FIRST_S = 0.25
 RECONNECT_LIMIT_S = 15.0
+COMMANDS = 8
+"""Commands that are read at a time."""
 
 
 class DeviceOpener(Protocol):
@@ -51,6 +54,8 @@ class _Boot:
     dtypes: dict[int, DType] = field(default_factory=dict)
     edge_state: bytes | None = None
     clock_taken_s: float = 0.0
+    commands_due_s: float | None = 0.0
+    command_backoff: Backoff = field(default_factory=lambda: Backoff(RECONNECT_FIRST_S, RECONNECT_LIMIT_S))
 
 
 class Puller:
@@ -64,7 +69,7 @@ class Puller:
         claims: device_id -> URL of the port that serves it; shared by all pullers.
         status: Kept up to date.
         edge: Decides what becomes of records; None: all are delivered.
-        on_firing: Called when a rule acts, after its detection is committed.
+        on_action: Called with the names of targets when rules act, after that is committed.
     """
 
     def __init__(
@@ -77,10 +82,10 @@ class Puller:
         claims: dict[bytes, str],
         status: DeviceStatus,
         edge: Edge | None = None,
-        on_firing: Callable[[Firing, bytes], None] = lambda _firing, _device_id: None,
+        on_action: Callable[[Iterable[str]], None] = lambda _names: None,
     ) -> None:
         self._edge = edge or Edge()
-        self._on_firing = on_firing
+        self._on_action = on_action
         self._settings = settings
         self._opener = opener
         self._store = store
@@ -133,7 +138,7 @@ class Puller:
                 # Only a device whose boot counter was set back gets here. Taking all it has lets the cloud see the clash.
                 log.warning("device went back url=%s boot=%d next=%d cursor=%d", self._settings.url, boot.boot_id, results.next, since)
                 self._status.rewinds += 1
-                await self._commit(boot, Processed([], [], 0, None, []), since=since, next_seq=0, lost=0)
+                await self._commit(boot, Processed([], [], 0, None), since=since, next_seq=0, lost=0)
                 since = 0
                 continue
             records = check_results(results, since)
@@ -144,22 +149,38 @@ class Puller:
                     since = await self._cursor(boot)
                     continue
                 since = results.next
-                await self._command(device, processed.firings)
+            await self._obey(device, boot)
             self._status.state = "connected"
             self._status.last_pull_s = time.time()
             self._backoff.reset()
             if not records:
                 await asyncio.sleep(self._settings.poll_s)
 
-    async def _command(self, device: Device, firings: list[Firing]) -> None:
-        """What rules want of the device itself; once, because it is what they wanted then."""
-        for firing in firings:
-            if firing.rule.sample_period_ms is None:
-                continue
-            try:
-                await device.sample(firing.rule.sample_period_ms)
-            except TinyfleetError as error:
-                log.error("command given up rule=%s url=%s error=%s", firing.rule.name, self._settings.url, error)
+    async def _obey(self, device: Device, boot: _Boot) -> None:
+        """Tell the device what rules want of it: again until it says yes or no, as long as this boot lasts.
+
+        Never in the way of pulling: a device that says nothing is asked again later.
+        """
+        if boot.commands_due_s is None or time.monotonic() < boot.commands_due_s:
+            return
+        boot.commands_due_s = None
+        while commands := await self._store.call(lambda o: o.actions.next_commands(boot.device_id, boot.boot_id, COMMANDS)):
+            for command in commands:
+                rule = self._edge.rule(command.target)
+                assert rule is not None and rule.sample_period_ms is not None
+                try:
+                    await device.sample(rule.sample_period_ms)
+                except DeviceError as error:
+                    reason = f"the device refuses: {error}"
+                    await self._store.call(lambda o, c=command, r=reason: o.actions.give_up(c.id, r))  # type: ignore[misc]
+                    self._on_commit()
+                except TinyfleetError as error:
+                    boot.commands_due_s = time.monotonic() + boot.command_backoff.next_s()
+                    log.warning("command failed, tried again target=%s url=%s error=%s", command.target, self._settings.url, error)
+                    return
+                else:
+                    boot.command_backoff.reset()
+                    await self._store.call(lambda o, c=command: o.actions.done(c.id))  # type: ignore[misc]
 
     async def _identify(self, device: Device) -> _Boot:
         """Ask who answers, on which boot, at what time, with which model."""
@@ -248,8 +269,10 @@ class Puller:
         self._status.lost += lost
         self._status.queued_bytes += sum(len(r.record) for r in made.records) + sum(len(d.body) for d in made.derived)
         self._on_commit()
-        for firing in made.firings:
-            self._on_firing(firing, boot.device_id)
+        if made.targets:
+            self._on_action(made.targets)
+            if boot.commands_due_s is None and any(name.endswith(f"/{COMMAND}") for name in made.targets):
+                boot.commands_due_s = 0.0
         return True
 
 

@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -15,8 +15,10 @@ from typing import TypedDict
 from tinyfleet.data_dir import held_data_dir
 from tinyfleet.database import sync_folder
 from tinyfleet.gateway.config import DeviceSettings, GatewayConfig
-from tinyfleet.gateway.edge import Edge, Visibility
+from tinyfleet.gateway.edge import Edge, Visibility, check_state
 from tinyfleet.gateway.edge.actions import Actions
+from tinyfleet.gateway.edge.closing import WindowCloser
+from tinyfleet.gateway.edge.targets import Target, open_targets
 from tinyfleet.gateway.outbox import OUTBOX_FILE, NewDerived, Outbox, SinkPlace, WhenFull, inspect_outbox
 from tinyfleet.gateway.outbox_schema import ALARM, ALARM_PRIORITY
 from tinyfleet.gateway.puller import DeviceOpener, Puller
@@ -32,10 +34,11 @@ from tinyfleet_codegen.errors import ConfigError, StoreDamaged, StoreError, Tiny
 log = logging.getLogger(__name__)
 
 STATUS_INTERVAL_S = 1.0
-IDLE_CHECK_S = 0.5
-"""Pause between two looks for windows to close, at least."""
 FINISH_S = 3.0
 """How long a delivery that has begun may take when the gateway is asked to stop."""
+
+
+_Targets = dict[str, tuple[Target, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,8 @@ class Gateway:
         self._pullings: dict[str, _Pulling] = {}
         self._claims: dict[bytes, str] = {}
         self._edge = open_edge(config)
-        self._actions = Actions(config.gateway.id)
+        self._actions: Actions | None = None
+        self._closer: WindowCloser | None = None
 
     def stop(self) -> None:
         """Ask :meth:`run` to end; from the loop's thread, for example in a signal handler."""
@@ -104,13 +108,12 @@ class Gateway:
         data_dir = self._config.data_dir
         with held_data_dir(data_dir, what="gateway"):
             writing = asyncio.create_task(_write_status(self._status, data_dir), name="status")
-            calling = asyncio.create_task(self._actions.run(), name="actions")
             try:
                 while not self._is_stopping:
                     await self._relay(on_ready)
                     on_ready = None
             finally:
-                await _cancel([writing, calling])
+                await _cancel([writing])
                 self._status.is_stopped = True
                 with contextlib.suppress(OSError):
                     self._status.write(data_dir)
@@ -126,9 +129,12 @@ class Gateway:
         outbox = open_outbox(self._config, damage=self._damage)
         self._damage = None
         store = StoreThread(outbox, on_damage)
-        closing = asyncio.create_task(self._close_idle_windows(store), name="windows")
+        self._closer = WindowCloser(store, lambda: self._edge, self._wake)
+        closing = asyncio.create_task(self._closer.run(), name="windows")
         try:
+            targets = self._open_targets(self._config, outbox)
             await self._start_sinks(self._config, self._open_sinks(self._config, outbox), store)
+            self._start_actions(targets, store)
             await self._start_devices(self._config, store)
             log.info("gateway started id=%s devices=%d sinks=%s", self._config.gateway.id, len(self._pullings), ",".join(self._sendings))
             async with self._watched(store):
@@ -143,20 +149,9 @@ class Gateway:
         finally:
             await _cancel([closing])
             await self._stop_devices(set(self._pullings))
+            await self._stop_actions()
             await self._stop_sinks()
             await asyncio.to_thread(store.close)
-
-    async def _close_idle_windows(self, store: StoreThread) -> None:
-        """What a window holds goes out also when nothing comes after it: of a device that is idle, that restarted, or that is gone."""
-        while True:
-            window = self._config.window
-            idle_s = 2 * window.seconds if window is not None else 0.0
-            try:
-                if await store.call(lambda outbox, idle_s=idle_s: outbox.edges.close(self._edge.close, idle_s)):  # type: ignore[misc]
-                    self._wake()
-            except TinyfleetError as error:
-                log.warning("windows not closed error=%s", error)
-            await asyncio.sleep(max(IDLE_CHECK_S, idle_s / 4))
 
     @contextlib.asynccontextmanager
     async def _watched(self, store: StoreThread) -> AsyncIterator[None]:
@@ -182,30 +177,40 @@ class Gateway:
         if self._reread is None:
             return
         sinks: dict[str, Sink] = {}
+        targets: _Targets = {}
         try:
             config = self._reread()
             _refuse_fixed(self._config, config)
             edge = open_edge(config)
             sinks = self._open_sinks(config, outbox)
+            targets = self._open_targets(config, outbox)
             await self._stop_sinks()
-            await store.call(lambda o: o.configure(sink_places(config), **_bounds(config)))
+            await self._stop_actions()
+            await store.call(lambda o: o.configure(sink_places(config), targets=target_ages(config), **_bounds(config)))
         except TinyfleetError as error:
             log.error("configuration not reloaded, the old one goes on error=%s hint=%s", error, error.hint or "-")
             for sink in sinks.values():
                 await sink.close()
+            for target, _ in targets.values():
+                await target.close()
             if not self._sendings:
                 await self._start_sinks(self._config, self._open_sinks(self._config, outbox), store)
+            if self._actions is None:
+                self._start_actions(self._open_targets(self._config, outbox), store)
             return
         is_same_edge = _edge_tables(config) == _edge_tables(self._config)
         self._config, self._edge = config, edge
         await self._start_sinks(config, sinks, store)
+        self._start_actions(targets, store)
         tables = {d.url: d for d in config.device}
         changed = {url for url, pulling in self._pullings.items() if not is_same_edge or tables.get(url) != pulling.settings}
         await self._stop_devices(changed)
         await self._start_devices(config, store)
+        if self._closer is not None:
+            self._closer.reconfigured()
         log.info("configuration reloaded devices=%d sinks=%s", len(self._pullings), ",".join(self._sendings))
 
-    def _open_sinks(self, config: GatewayConfig, outbox: Outbox) -> dict[str, Sink]:
+    def _context(self, config: GatewayConfig, outbox: Outbox) -> SinkContext:
         async def history(device_id: bytes, first_utc_us: int, last_utc_us: int, limit: int) -> list[Envelope]:
             return await asyncio.to_thread(outbox.history, device_id, first_utc_us, last_utc_us, limit)
 
@@ -213,8 +218,29 @@ class Gateway:
             _, boots = await asyncio.to_thread(inspect_outbox, outbox.path)
             return sorted({boot.device_id for boot in boots})
 
-        context = SinkContext(config.gateway.id, outbox.outbox_id, config.folder, history, devices)
+        return SinkContext(config.gateway.id, outbox.outbox_id, config.folder, history, devices)
+
+    def _open_sinks(self, config: GatewayConfig, outbox: Outbox) -> dict[str, Sink]:
+        context = self._context(config, outbox)
         return {settings.label: settings.open(context) for settings in config.sink}
+
+    def _open_targets(self, config: GatewayConfig, outbox: Outbox) -> _Targets:
+        context = self._context(config, outbox)
+        return {name: (t, rule.timeout_s) for rule in config.rule for name, t in open_targets(rule, config.gateway.id, context).items()}
+
+    def _start_actions(self, targets: _Targets, store: StoreThread) -> None:
+        self._actions = Actions(self._config.gateway.id, targets, store, self._wake)
+        self._status.actions = self._actions.errors
+        self._actions.start()
+
+    async def _stop_actions(self) -> None:
+        if self._actions is not None:
+            await self._actions.stop()
+            self._actions = None
+
+    def _act(self, names: Iterable[str]) -> None:
+        if self._actions is not None:
+            self._actions.wake(names)
 
     async def _start_sinks(self, config: GatewayConfig, sinks: dict[str, Sink], store: StoreThread) -> None:
         self._status.sinks.clear()
@@ -243,6 +269,11 @@ class Gateway:
             await sending.sink.close()
         self._sendings.clear()
 
+    def _committed(self) -> None:
+        self._wake()
+        if self._closer is not None:
+            self._closer.committed()
+
     def _wake(self) -> None:
         for sending in self._sendings.values():
             sending.sender.wake()
@@ -252,8 +283,8 @@ class Gateway:
             if settings.url not in self._pullings:
                 status = DeviceStatus(settings.url, round_trips=self._status.round_trips, inferences=self._status.inferences)
                 puller = Puller(
-                    settings, opener=self._opener, store=store, on_commit=self._wake, claims=self._claims, status=status,
-                    edge=self._edge, on_firing=self._actions.fire,
+                    settings, opener=self._opener, store=store, on_commit=self._committed, claims=self._claims, status=status,
+                    edge=self._edge, on_action=self._act,
                 )  # fmt: skip
                 task = asyncio.create_task(puller.run(), name=f"puller {settings.url}")
                 self._pullings[settings.url] = _Pulling(settings, status, task)
@@ -320,7 +351,10 @@ def open_outbox(config: GatewayConfig, *, damage: StoreDamaged | None = None) ->
     path = config.data_dir / OUTBOX_FILE
 
     def opened() -> Outbox:
-        return Outbox(path, gateway_id=config.gateway.id, sinks=sink_places(config), key=_key(config), **_bounds(config))
+        return Outbox(
+            path, gateway_id=config.gateway.id, sinks=sink_places(config), targets=target_ages(config), key=_key(config),
+            check_edge=check_state, **_bounds(config),
+        )  # fmt: skip
 
     if damage is None:
         try:
@@ -372,6 +406,11 @@ def sink_places(config: GatewayConfig) -> list[SinkPlace]:
     return [SinkPlace(s.label, s.holds, s.region) for s in config.sink]
 
 
+def target_ages(config: GatewayConfig) -> dict[str, int]:
+    """Who acts for the rules of a configuration, and for how many seconds that makes sense."""
+    return {name: rule.max_age_s for rule in config.rule for name in rule.targets()}
+
+
 class _Bounds(TypedDict):
     max_bytes: int
     max_age_s: int | None
@@ -398,15 +437,19 @@ def _refuse_fixed(old: GatewayConfig, new: GatewayConfig) -> None:
 
 
 async def check_sinks(config: GatewayConfig) -> None:
-    """Open every sink and close it again: secrets and keys are read, nobody is contacted.
+    """Open every sink and target and close it again: secrets and keys are read, nobody is contacted.
 
     Raises:
         ConfigError: a secret or key cannot be had.
         SetupError: a sink needs a package that is not installed.
     """
+    context = SinkContext(config.gateway.id, bytes(16), config.folder, _no_history)
     for settings in config.sink:
-        sink = settings.open(SinkContext(config.gateway.id, bytes(16), config.folder, _no_history))
+        sink = settings.open(context)
         await sink.close()
+    for rule in config.rule:
+        for target in open_targets(rule, config.gateway.id, context).values():
+            await target.close()
 
 
 def describe_sinks(config: GatewayConfig) -> list[str]:

@@ -95,7 +95,11 @@ class SinkStatus:
 
 @dataclass(slots=True)
 class GatewayStatus:
-    """The whole process."""
+    """The whole process.
+
+    Attributes:
+        actions: Why the last attempt of each target of rules failed; None: it did not.
+    """
 
     gateway_id: str
     is_stopped: bool = False
@@ -103,6 +107,7 @@ class GatewayStatus:
     started_s: float = field(default_factory=time.time)
     devices: list[DeviceStatus] = field(default_factory=list)
     sinks: list[SinkStatus] = field(default_factory=list)
+    actions: dict[str, str | None] = field(default_factory=dict)
     round_trips: Histogram = field(default_factory=lambda: Histogram(ROUND_TRIP_BUCKETS_S))
     inferences: Histogram = field(default_factory=lambda: Histogram(INFERENCE_BUCKETS_S))
 
@@ -182,8 +187,11 @@ def read_status(data_dir: Path) -> dict[str, Any]:
             "used_bytes": depth.used_bytes,
             **{name: sum(getattr(b, name) for b in boots) for name in ("lost", "dropped", "filtered")},
             "sinks": [asdict(s) for s in depth.sinks],
+            "targets": [asdict(t) for t in depth.targets],
+            "edges_put_aside": depth.edges_put_aside,
         },
         "boots": [asdict(b) for b in boots],
         "devices": live.get("devices", []),
         "sinks": live.get("sinks", []),
+        "actions": live.get("actions", {}),
     }

@@ -1,102 +1,147 @@
-"""What rules do: they call a webhook or publish to a broker of the site, with or without a cloud, and never hold up a device."""
+"""Does what rules want done, with or without a cloud: at least once, in order per target, and never holding up a device.
+
+What is to be done waits in the outbox's database (:class:`tinyfleet.gateway.outbox_actions.ActionQueue`). Each target has a task of its
+own, which sleeps while nothing waits.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
-
-import httpx
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from tinyfleet.gateway.backoff import Backoff
-from tinyfleet.gateway.edge.edge import Firing
-from tinyfleet.gateway.edge.settings import RuleSettings
-from tinyfleet.mqtt_topics import mqtt_address
-from tinyfleet_codegen.errors import TinyfleetError
+from tinyfleet.gateway.edge.targets import Target, TargetRefuses
+from tinyfleet.gateway.outbox import Outbox
+from tinyfleet.gateway.outbox_actions import Action
+from tinyfleet.gateway.sinks.sink import RetryLater
+from tinyfleet.gateway.store_thread import StoreThread
+from tinyfleet_codegen.errors import SinkError, StoreFull, TinyfleetError
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 1000
-"""Actions that wait; more are given up, counted and logged. The detection is in the outbox in any case."""
-ATTEMPTS = 5
 RETRY_FIRST_S = 0.25
-RETRY_LIMIT_S = 10.0
+RETRY_LIMIT_S = 30.0
+T = TypeVar("T")
 
-_Action = Callable[[RuleSettings, dict[str, Any]], Awaitable[None]]
+BATCH = 16
+"""Actions that are read at a time."""
 
 
 class Actions:
-    """Acts for rules, one after the other.
-
-    What fails is repeated, :data:`ATTEMPTS` times in all; what waits when the gateway ends is given up.
+    """Acts for the rules of one configuration.
 
     Args:
         gateway_id: Named in each action.
+        targets: By name, and for how many seconds each attempt may last; closed by :meth:`stop`.
+        store: Where actions wait.
+        on_alarm: Called when one was given up or dropped: there is an alarm to deliver.
 
     Attributes:
-        done: Actions that somebody took.
-        given_up: Actions that nobody took.
+        errors: Why the last attempt failed, by target; None: it did not.
     """
 
-    def __init__(self, gateway_id: str) -> None:
+    def __init__(
+        self, gateway_id: str, targets: Mapping[str, tuple[Target, float]], store: StoreThread, on_alarm: Callable[[], None]
+    ) -> None:
         self._gateway_id = gateway_id
-        self._waiting: asyncio.Queue[tuple[_Action, RuleSettings, dict[str, Any]]] = asyncio.Queue(MOST_WAITING)
-        self.done = 0
-        self.given_up = 0
+        self._targets = targets
+        self._store = store
+        self._on_alarm = on_alarm
+        self._work = {name: asyncio.Event() for name in targets}
+        self._tasks: list[asyncio.Task[None]] = []
+        self.errors: dict[str, str | None] = dict.fromkeys(targets)
 
-    def fire(self, firing: Firing, device_id: bytes) -> None:
-        """Take what a rule wants; returns at once."""
-        rule = firing.rule
-        log.info("rule acts rule=%s device=%s seq=%d", rule.name, device_id.hex(), firing.body["seq"])
-        body = {"version": 1, "gateway_id": self._gateway_id, "device_id": device_id.hex(), **firing.body}
-        for is_wanted, action in ((rule.webhook, _call), (rule.mqtt, _publish)):
-            if is_wanted is None:
-                continue
-            try:
-                self._waiting.put_nowait((action, rule, body))
-            except asyncio.QueueFull:
-                self.given_up += 1
-                log.error("action given up rule=%s error=%d wait already", rule.name, MOST_WAITING)
+    def start(self) -> None:
+        """Begin, with what waits from before."""
+        self._tasks = [asyncio.create_task(self._serve(name), name=f"actions {name}") for name in self._targets]
 
-    async def run(self) -> None:
-        """Act until cancelled."""
-        while True:
-            await self._act(*await self._waiting.get())
+    def wake(self, names: Iterable[str]) -> None:
+        """There is something to do for these."""
+        for name in names:
+            if name in self._work:
+                self._work[name].set()
 
-    async def _act(self, action: _Action, rule: RuleSettings, body: dict[str, Any]) -> None:
+    async def stop(self) -> None:
+        """End; what was under way is done again by who starts next."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for target, _ in self._targets.values():
+            await target.close()
+
+    async def _serve(self, name: str) -> None:
         backoff = Backoff(RETRY_FIRST_S, RETRY_LIMIT_S)
-        for attempt in range(1, ATTEMPTS + 1):
+        while True:
+            self._work[name].clear()
             try:
-                async with asyncio.timeout(rule.timeout_s):
-                    await action(rule, body)
-                self.done += 1
-                return
-            except TimeoutError:
-                error = f"no answer within {rule.timeout_s:g} s"
-            except (httpx.HTTPError, TinyfleetError) as failure:
-                error = str(failure) or type(failure).__name__
-            if attempt < ATTEMPTS:
+                waiting = await self._look(lambda outbox: outbox.actions.next(name, BATCH))
+                if not waiting:
+                    await self._work[name].wait()
+                for action in waiting:
+                    await self._act(name, action)
+                    backoff.reset()
+            except RetryLater as wait:
+                self._note(name, wait)
+                await asyncio.sleep(wait.seconds)
+            except TinyfleetError as error:
+                self._note(name, error)
                 await asyncio.sleep(backoff.next_s())
-        self.given_up += 1
-        log.error("action given up rule=%s attempts=%d error=%s", rule.name, ATTEMPTS, error)
+            except Exception as error:
+                # The outermost loop of this task: it must go on, whatever one action does.
+                log.exception("acting failed target=%s", name)
+                self._note(name, error)
+                await asyncio.sleep(backoff.next_s())
 
+    def _note(self, name: str, error: Exception) -> None:
+        if self.errors[name] is None:
+            log.warning("action failed, tried again target=%s error=%s", name, error)
+        self.errors[name] = str(error)
 
-async def _call(rule: RuleSettings, body: dict[str, Any]) -> None:
-    assert rule.webhook is not None
-    async with httpx.AsyncClient(follow_redirects=False, timeout=None) as client:
-        (await client.post(rule.webhook, json=body)).raise_for_status()
+    async def _act(self, name: str, action: Action) -> None:
+        target, timeout_s = self._targets[name]
+        try:
+            async with asyncio.timeout(timeout_s):
+                await target.act(action.key, self._text(action))
+        except TimeoutError as error:
+            raise SinkError(f"no answer within {timeout_s:g} s", retryable=True) from error
+        except TargetRefuses as refusal:
+            reason = str(refusal)
+            await self._look(lambda outbox: outbox.actions.give_up(action.id, reason))
+            self.errors[name] = reason
+            return
+        self.errors[name] = None
+        await self._book(action.id)
 
+    async def _book(self, action_id: int) -> None:
+        """It is done; who has it is not told again because a disk is full."""
+        backoff = Backoff(RETRY_FIRST_S, RETRY_LIMIT_S)
+        while True:
+            try:
+                return await self._store.call(lambda outbox: outbox.actions.done(action_id))
+            except StoreFull as error:
+                log.warning("action not booked, tried again error=%s", error)
+                await asyncio.sleep(backoff.next_s())
 
-async def _publish(rule: RuleSettings, body: dict[str, Any]) -> None:
-    from tinyfleet.mqtt import MqttEndpoint, connect  # noqa: PLC0415 (an optional extra)
+    async def _look(self, work: Callable[[Outbox], T]) -> T:
+        """A call after which there may be an alarm."""
 
-    assert rule.mqtt is not None and rule.topic is not None
-    host, port, _ = mqtt_address(rule.mqtt)
-    endpoint = MqttEndpoint(host, port, timeout_s=rule.timeout_s)
-    connection = await connect(endpoint, client_id=f"{body['gateway_id']}-rules")
-    try:
-        await connection.publish(rule.topic, json.dumps(body).encode())
-    finally:
-        await connection.close()
+        def watched(outbox: Outbox) -> tuple[T, bool]:
+            before = outbox.actions.alarms
+            return work(outbox), outbox.actions.alarms != before
+
+        value, is_news = await self._store.call(watched)
+        if is_news:
+            self._on_alarm()
+        return value
+
+    def _text(self, action: Action) -> bytes:
+        return json.dumps(
+            {
+                "version": 1, "key": action.key, "gateway_id": self._gateway_id, "device_id": action.device_id.hex(),
+                "boot_id": action.boot_id, "seq": action.seq,
+                "time_utc_us": action.time_utc_us, "time_error_us": action.time_error_us, **action.body,
+            }
+        ).encode()  # fmt: skip

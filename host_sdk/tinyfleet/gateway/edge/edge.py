@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tinyfleet.gateway.edge.settings import FilterSettings, PolicySettings, RuleSettings, Visibility, WindowSettings
+from tinyfleet.gateway.outbox_edge import EdgeStateBroken
 from tinyfleet.gateway.outbox_schema import EdgeChange, NewDerived, PulledRecord
-from tinyfleet_codegen.errors import SetupError
+from tinyfleet_codegen.errors import SetupError, StoreError
 from tinyfleet_codegen.wire.ids import DType
 from tinyfleet_codegen.wire.record import TOP_NONE, Record
+
+log = logging.getLogger(__name__)
 
 STATE_VERSION = 1
 WINDOW = "window"
@@ -24,14 +28,6 @@ _US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Firing:
-    """A rule that acts; for its webhook."""
-
-    rule: RuleSettings
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class Processed:
     """What becomes of pulled records.
 
@@ -40,14 +36,17 @@ class Processed:
         derived: Windows that closed, and detections.
         filtered: Records that nothing else stands for.
         change: The state of the edge before and after; committed with the rest.
-        firings: To be acted on once that is committed.
     """
 
     records: list[PulledRecord]
     derived: list[NewDerived]
     filtered: int
     change: EdgeChange | None
-    firings: list[Firing]
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """Who is to act."""
+        return frozenset(name for d in self.derived for name in d.targets)
 
 
 class Edge:
@@ -72,6 +71,20 @@ class Edge:
         if window is not None:
             _sketches()
 
+    def rule(self, target: str) -> RuleSettings | None:
+        """Whose target this is; None: nobody's any more."""
+        return next((rule for rule in self._rules if target in rule.targets()), None)
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether records open windows."""
+        return self._window is not None
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds without a record after which a window ends."""
+        return 2 * self._window.seconds if self._window is not None else 0.0
+
     @property
     def is_idle(self) -> bool:
         """Whether every record is delivered as it is, and nothing else happens."""
@@ -89,11 +102,10 @@ class Edge:
             dtypes: Type of the output by model generation, as far as it is known.
         """
         if self.is_idle and state is None:
-            return Processed(list(pulled), [], 0, None, [])
+            return Processed(list(pulled), [], 0, None)
         now = _State.from_bytes(state)
         kept: list[PulledRecord] = []
         derived: list[NewDerived] = []
-        firings: list[Firing] = []
         filtered = 0
         for envelope, record in zip(pulled, records, strict=True):
             sure = confidence(record, dtypes.get(record.model_generation))
@@ -106,10 +118,9 @@ class Edge:
                 now.window.add(record, sure, envelope, is_covered=not is_out, seconds=self._window.seconds)
             elif not is_out:
                 filtered += 1
-            fired = self._fire(now, record, sure, envelope)
-            derived += [d for d, _ in fired]
-            firings += [f for _, f in fired]
-        return Processed(kept, derived, filtered, EdgeChange(state, now.to_bytes()), firings)
+            derived += self._fire(now, record, sure, envelope)
+        now.forget(but_filter=self._filter is not None, but_rules=self._rules)
+        return Processed(kept, derived, filtered, EdgeChange(state, now.to_bytes(), is_open=now.window.records > 0))
 
     def close(self, state: bytes) -> tuple[list[NewDerived], bytes | None]:
         """End the window that is open, because nothing comes any more; also one that an earlier configuration began.
@@ -162,7 +173,7 @@ class Edge:
             )
         ]
 
-    def _fire(self, now: _State, record: Record, sure: float | None, envelope: PulledRecord) -> list[tuple[NewDerived, Firing]]:
+    def _fire(self, now: _State, record: Record, sure: float | None, envelope: PulledRecord) -> list[NewDerived]:
         fired = []
         for rule in self._rules:
             if (rule.classes is not None and record.top not in rule.classes) or (
@@ -182,7 +193,8 @@ class Edge:
                 body["class"] = record.top
             if self._policy.confidence is Visibility.RAW and sure is not None:
                 body["confidence"] = sure
-            derived = NewDerived(
+            log.info("rule acts rule=%s seq=%d", rule.name, record.seq)
+            detection = NewDerived(
                 DETECTION,
                 _json(body),
                 first_seq=record.seq,
@@ -191,9 +203,20 @@ class Edge:
                 time_error_us=envelope.time_error_us,
                 model_id=envelope.model_id,
                 priority=DETECTION_PRIORITY,
+                targets=rule.targets(),
             )
-            fired.append((derived, Firing(rule, body | {"boot_id": record.boot_id, "seq": record.seq})))
+            fired.append(detection)
         return fired
+
+
+def check_state(state: bytes) -> None:
+    """Whether this version can go on from what the edge remembered.
+
+    Raises:
+        EdgeStateBroken: nobody can.
+        StoreError: a later version can.
+    """
+    _State.from_bytes(state)
 
 
 def confidence(record: Record, dtype: DType | None) -> float | None:
@@ -272,6 +295,8 @@ class _Window:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> _Window:
         self = cls()
+        if stored.keys() != vars(self).keys():
+            raise ValueError("not the fields of a window")
         vars(self).update(stored)
         for numbers in self.numbers.values():
             numbers["sketch"] = _sketches().deserialize(base64.b64decode(numbers["sketch"]))
@@ -308,15 +333,37 @@ class _State:
 
     @classmethod
     def from_bytes(cls, data: bytes | None) -> _State:
+        """Read what any version up to this one wrote.
+
+        Raises:
+            EdgeStateBroken: it is not what :meth:`to_bytes` makes.
+            StoreError: a later version wrote it.
+        """
         self = cls()
         if data is None:
             return self
-        stored = json.loads(data)
-        self.last, self.tokens, self.tokens_us = stored["last"], stored["tokens"], stored["tokens_us"]
-        self.rules = stored["rules"]
-        if stored["window"] is not None:
-            self.window = _Window.from_json(stored["window"])
+        try:
+            stored = json.loads(data)
+            version = int(stored["version"])
+            if version > STATE_VERSION:
+                raise StoreError(
+                    f"what the edge remembers has version {version}, this code reads up to {STATE_VERSION}; nothing was changed",
+                    hint="update tinyfleet on this gateway",
+                )
+            self.last, self.tokens, self.tokens_us = dict(stored["last"]), stored["tokens"], int(stored["tokens_us"])
+            self.rules = dict(stored["rules"])
+            if stored["window"] is not None:
+                self.window = _Window.from_json(stored["window"])
+        except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:  # RuntimeError: of a sketch
+            raise EdgeStateBroken(str(error)) from error
         return self
+
+    def forget(self, *, but_filter: bool, but_rules: Sequence[RuleSettings]) -> None:
+        """Nothing is kept for what is no longer configured."""
+        if not but_filter:
+            self.last, self.tokens = {}, None
+        names = {rule.name for rule in but_rules}
+        self.rules = {name: seen for name, seen in self.rules.items() if name in names}
 
 
 def _index(record: Record, seconds: float) -> int:

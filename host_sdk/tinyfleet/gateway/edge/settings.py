@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from tinyfleet.gateway.mqtt_client import MqttClientSettings
 from tinyfleet.gateway.table import Table
 from tinyfleet.mqtt_topics import mqtt_address
 
@@ -72,12 +73,14 @@ def _webhook(url: str) -> str:
 
 
 def _broker(url: str) -> str:
-    if mqtt_address(url)[2]:
-        raise ValueError("not such a URL")
+    mqtt_address(url)
     return url
 
 
-class RuleSettings(Table):
+_OF_MQTT = ("username", "password_file", "password_env")
+
+
+class RuleSettings(MqttClientSettings):
     """``[[rule]]``: what the gateway does by itself, with or without a cloud."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="1 to 64 letters, digits, '.', '_' or '-'")
@@ -92,7 +95,7 @@ class RuleSettings(Table):
         default=None, description="http:// or https:// URL that gets a POST, without user and password"
     )
     mqtt: Annotated[str, AfterValidator(_broker)] | None = Field(
-        default=None, description="mqtt://HOST[:PORT], a broker of the site without TLS, user and password"
+        default=None, description="mqtt://HOST[:PORT] or mqtts://HOST[:PORT], a broker of the site, without user and password"
     )
     topic: str | None = Field(
         default=None, pattern=r"^[^#+\x00]{1,256}$", description="where to publish, 1 to 256 characters without # and +"
@@ -101,18 +104,51 @@ class RuleSettings(Table):
         default=None, ge=0, le=60_000, description="command to the device: measure every so many milliseconds, 1 to 60000; 0: stop"
     )
     timeout_s: float = Field(default=5.0, ge=0.1, le=60, description="seconds for one attempt, 0.1 to 60")
+    max_age_s: int = Field(
+        default=86_400, ge=1, le=10**9, description="seconds in which the gateway runs, 1 to 1000000000; what waits longer is dropped"
+    )
+
+    @property
+    def table(self) -> str:
+        """See :class:`tinyfleet.gateway.tls.TlsSettings`."""
+        return f"rule {self.name}"
 
     def problem(self) -> str | None:
-        """What is wrong between keys that are each right."""
+        """What is wrong between keys that are each right, as ``key = value: ...``; None when nothing is."""
         if (self.mqtt is None) != (self.topic is None):
             return f"topic = {self.topic!r}: allowed: together with mqtt"
+        if self.mqtt is None and (key := next((k for k in _OF_MQTT if getattr(self, k) is not None), None)) is not None:
+            return f"{key} = {getattr(self, key)!r}: allowed: together with mqtt"
+        is_https = self.webhook is not None and self.webhook.startswith("https:")
+        if self.mqtt is not None and not (is_https and not mqtt_address(self.mqtt)[2]):
+            return self.client_problem("mqtt", self.mqtt)
+        if self.has_tls_files and not is_https:
+            return f"webhook = {self.webhook!r}: allowed: https:// where ca_file or cert_file is given"
+        return self.pair_problem()
+
+    def conflict(self, policy: PolicySettings) -> str | None:
+        """What the rule would say of a record that the policy keeps back, as ``key = value: ...``; None when it says nothing."""
+        for key, word in (("classes", "classes"), ("min_confidence", "confidence")):
+            if getattr(self, key) is not None and getattr(policy, word) is not Visibility.RAW:
+                value = getattr(self, key)
+                shown = list(value) if isinstance(value, tuple) else value
+                return f"{key} = {shown!r}: allowed: with policy.{word} = 'raw' alone, because acting says it of one record"
         return None
+
+    def targets(self) -> tuple[str, ...]:
+        """Names of who acts, in the outbox: ``fall/webhook``."""
+        kinds = (("webhook", self.webhook), ("mqtt", self.mqtt), ("device", self.sample_period_ms))
+        return tuple(f"{self.name}/{kind}" for kind, wanted in kinds if wanted is not None)
 
     def does(self) -> str:
         """What it does besides a detection, for people."""
+        certificate = " with certificate" if self.cert_file else ""
         does = [
-            f"POST {self.webhook}" if self.webhook else "",
-            f"publish to {self.mqtt} {self.topic}" if self.mqtt else "",
-            "" if self.sample_period_ms is None else f"tell the device to measure every {self.sample_period_ms} ms",
+            f"POST {self.webhook}{certificate if self.webhook.startswith('https:') else ''}" if self.webhook else "",
+            f"publish to {self.mqtt} {self.topic}{certificate if mqtt_address(self.mqtt)[2] else ''}" if self.mqtt else "",
         ]
-        return ", ".join(text for text in does if text) or "a detection"
+        if self.sample_period_ms is not None:
+            what = f"measure every {self.sample_period_ms} ms" if self.sample_period_ms else "stop measuring"
+            does.append(f"tell the device to {what} (until its next restart)")
+        told = ", ".join(text for text in does if text)
+        return f"{told}; at least once, within {self.max_age_s} s" if told else "a detection"

@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from tinyfleet.cloud_events import Encoding, LossEvent, encode_events, envelope_event, loss_event
+from tinyfleet.gateway.mqtt_client import MqttClientSettings
 from tinyfleet.gateway.sinks.answer import read_answer
 from tinyfleet.gateway.sinks.mqtt_session import MqttSession
 from tinyfleet.gateway.sinks.sink import BatchTooLarge, Delivered, Delivery, SinkContext
@@ -39,42 +39,25 @@ def _mqtt_url(url: str) -> str:
     return url
 
 
-class MqttSinkSettings(TlsSinkSettings):
+class MqttSinkSettings(MqttClientSettings, TlsSinkSettings):
     """``[[sink]]`` of type ``mqtt``: a broker, and behind it a cloud that acknowledges."""
 
     delivery: ClassVar[Delivery] = Delivery.DURABLE
 
     type: Literal["mqtt"] = Field(description="'mqtt'")
     url: Annotated[str, AfterValidator(_mqtt_url)] = Field(description="mqtt://HOST[:1883] or mqtts://HOST[:8883]")
-    protocol: Literal["5", "3.1.1"] = Field(default="5", description="'5' or '3.1.1'")
     client_id: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9._-]{1,64}$", description="1 to 64 letters, digits, '.', '_' or '-'; default: the gateway's id"
-    )
-    username: str | None = Field(default=None, min_length=1, description="a user of the broker")
-    password_file: str | None = Field(
-        default=None, min_length=1, description="a file with the password, relative to the configuration file"
-    )
-    password_env: str | None = Field(
-        default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="name of an environment variable with the password"
     )
     encoding: Annotated[Encoding, Field(strict=False)] = Field(default=Encoding.CBOR, description="'json' or 'cbor'")
     max_payload_bytes: int = Field(
         default=128 * 1024, ge=4096, le=2**28 - 1, description="bytes of one message, 4096 to 268435455; brokers in the cloud take 131072"
     )
-    keepalive_s: int = Field(default=30, ge=1, le=3600, description="seconds of silence after which the broker is asked, 1 to 3600")
     timeout_s: float = Field(default=10.0, ge=0.1, le=600, description="seconds for the broker to answer, and for the cloud, 0.1 to 600")
 
     def problem(self) -> str | None:
         """See :class:`SinkSettings`."""
-        if self.password_file is not None and self.password_env is not None:
-            return f"password_env = {self.password_env!r}: allowed: not together with password_file"
-        if not self._is_tls and (self.ca_file or self.cert_file):
-            return f"url = {self.url!r}: allowed: mqtts:// where ca_file or cert_file is given"
-        return super().problem()
-
-    @property
-    def _is_tls(self) -> bool:
-        return mqtt_address(self.url)[2]
+        return self.client_problem("url", self.url)
 
     def describe(self) -> str:
         """See :class:`SinkSettings`."""
@@ -83,29 +66,7 @@ class MqttSinkSettings(TlsSinkSettings):
 
     def open(self, context: SinkContext) -> MqttSink:
         """See :class:`SinkSettings`."""
-        password = context.secret(f"sink {self.label}: password", file=self.password_file, env=self.password_env)
-        tls = self.tls(context) if self._is_tls else None
-        return MqttSink(self, context, self.endpoint(tls, None if password is None else password.get_secret_value()))
-
-    def endpoint(self, tls: ssl.SSLContext | None, password: str | None) -> MqttEndpoint:
-        """The broker.
-
-        Raises:
-            SetupError: the package is not installed.
-        """
-        from tinyfleet.mqtt import MqttEndpoint  # noqa: PLC0415 (an optional extra)
-
-        host, port, _ = mqtt_address(self.url)
-        return MqttEndpoint(
-            host,
-            port,
-            tls=tls,
-            username=self.username,
-            password=password,
-            is_v5=self.protocol == "5",
-            keepalive_s=self.keepalive_s,
-            timeout_s=self.timeout_s,
-        )
+        return MqttSink(self, context, self.endpoint(self.url, context, timeout_s=self.timeout_s))
 
 
 @dataclass(frozen=True, slots=True)
