@@ -166,7 +166,11 @@ CHECKS: dict[str, tuple[Check, tuple[Mutant, ...]]] = {
         needs_a_proof_again_after_a_transfer,
         (
             (SRC + "store.c", "    if (store->trial.slot == number) {\n        tyf_model_trial_stop();\n    }\n", ""),
-            (SRC + "receive.c", "store->slots[t.slot].report = (tyf_model_slot_report){.phase = TYF_MODEL_PHASE_RECEIVING};", ""),
+            (
+                SRC + "receive.c",
+                "    store->slots[t.slot].report = (tyf_model_slot_report){.phase = TYF_MODEL_PHASE_RECEIVING, .received = t.written};\n",
+                "",
+            ),
         ),
     ),
     "a delta's base not looked for": (
@@ -190,11 +194,11 @@ CHECKS: dict[str, tuple[Check, tuple[Mutant, ...]]] = {
     "the input is taken after the live model ran": (
         gives_the_candidate_its_own_input,
         (
-            ("lib/sensor/src/sensor.c", "    tyf_model_store_offer(s->live);\n", ""),
+            ("lib/sensor/src/sensor.c", "    tyf_model_store_offer(live);\n", ""),
             (
                 "lib/sensor/src/sensor.c",
-                "    tyf_model_store_answered(s->live, latency_us);",
-                "    tyf_model_store_offer(s->live);\n    tyf_model_store_answered(s->live, latency_us);",
+                "    tyf_model_store_answered(live, latency_us);",
+                "    tyf_model_store_offer(live);\n    tyf_model_store_answered(live, latency_us);",
             ),
         ),
     ),
@@ -214,8 +218,9 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_unbroken_store_passes_and_the_broken_one_is_seen(name: str, key: Path, tmp_path: Path) -> None:
     check, mutants = CHECKS[name]
     check(start(build_host_board(tmp_path)), key, tmp_path)
+    broken = build_host_board(tmp_path, mutants)
     with pytest.raises(AssertionError):
-        check(start(build_host_board(tmp_path, mutants)), key, tmp_path)
+        check(start(broken), key, tmp_path)
 
 
 CUT: dict[str, tuple[Mutant, ...]] = {
@@ -235,8 +240,8 @@ CUT: dict[str, tuple[Mutant, ...]] = {
         (
             SRC + "store.c",
             "    const tyf_status status = tyf_model_choice_write(&choice);\n    if (status != TYF_OK) {\n        return status;\n    }\n"
-            "    store->choice = choice;\n    store->live_policy",
-            "    store->choice = choice;\n    store->live_policy",
+            "    store->choice = choice;\n    const tyf_model_policy policy",
+            "    store->choice = choice;\n    const tyf_model_policy policy",
         ),
     ),
 }

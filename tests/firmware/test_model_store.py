@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import cbor2
 import numpy as np
 import pytest
 
-from tests.firmware.program_process import FirmwareProgram
+from tests.firmware.program_process import FirmwareProgram, message
 from tests.support.model_board import RETRAINED, A, B, ModelBoard, answer, refused_packages, some_input
 from tests.support.model_swap import ARENA_BYTES, TRIGGER, Bad, good_package, with_bad_kernel, write_key
 from tests.support.small_models import dense_package
+from tinyfleet.link.framing import FrameDecoder, encode_message
 from tinyfleet.link.memory import NVM_BYTES
 from tinyfleet.model_package import GoldenPlan, make_delta, pack_model, read_package
-from tinyfleet_codegen.wire.ids import Command, ModelPhase, ModelPlace, Status
+from tinyfleet_codegen.wire.ids import Command, ModelPhase, ModelPlace, SmpGroup, Status
 from tinyfleet_codegen.wire.nvm import Identity
 from tinyfleet_codegen.wire.record import decode_record, split_records
 
-READ = 0
+READ, WRITE = 0, 2
 
 
 def board_of(program: FirmwareProgram) -> ModelBoard:
@@ -165,6 +167,17 @@ def test_a_package_that_was_there_before_the_reset_can_be_tried(board: ModelBoar
     board.reset()
     assert board.free()["phase"] == ModelPhase.STORED, "what was proved before the reset is proved again"
     assert board.status(Command.MODEL_CONFIRM) is Status.ERR_STATE
+
+
+def test_from_its_confirmation_on_a_model_is_the_one_that_answers(board: ModelBoard, program: FirmwareProgram, a: bytes, b: bytes) -> None:
+    """Until the main loop came round the model before answered on, of which a request in the same bytes could erase the slot."""
+    board.swap(a)
+    board.prove(b)
+    asked = [message(WRITE, SmpGroup.TINYFLEET, Command.MODEL_CONFIRM, {}), message(READ, SmpGroup.TINYFLEET, Command.MODEL_INFO, {})]
+    frames = [encode_message(request) for request in asked]
+    # The host board takes 32 bytes at a time: of both frames the end lies in the second of these.
+    replies = FrameDecoder().feed(program.ask("F", b"\n" * (60 - len(b"".join(frames))) + b"".join(frames)))
+    assert [cbor2.loads(reply[8:])["generation"] for reply in replies] == [3, 3]
 
 
 # Beside the live model
@@ -338,4 +351,25 @@ def test_a_damaged_delta_is_refused(board: ModelBoard, key: Path) -> None:
     for cut in (3, 40, 75, len(delta) - 1):
         assert board.push(delta[:cut]) in (Status.ERR_FORMAT, Status.OK)
         assert board.free()["phase"] != ModelPhase.READY
+    assert board.push(delta) is Status.OK
+
+
+def test_a_first_piece_that_is_longer_than_announced_changes_nothing(board: ModelBoard, key: Path) -> None:
+    """The board began a delta before it looked at the length, and of the next piece took its header off once more: 4 bytes less 48."""
+    old, new = (dense_package("ad", 3, hidden=64, outputs=4, head_seed=seed) for seed in (None, 9))
+    base, package = good_package(old, "host", key), good_package(new, "host", key, "1.1.0")
+    delta = make_delta(base, package)
+    assert delta is not None
+    board.swap(good_package(A, "host", key))
+    board.swap(base)
+    first = {"len": 60, "sha": bytes(range(32))}
+    for begin in (delta[:100], package[:100]):
+        assert board.status(Command.MODEL_UPLOAD, off=0, data=begin, **first) is Status.ERR_ARG
+        previous = board.models()["previous"]
+        assert board.status(Command.MODEL_UPLOAD, off=0, data=begin[:4], **first) in (Status.OK, Status.ERR_FORMAT)
+        assert board.live()[0] is ModelPlace.SLOT_1
+        assert previous == ModelPlace.SLOT_0, "the model before was given up for nothing"
+        board.reset()
+        board.swap(good_package(A, "host", key))
+        board.swap(base)
     assert board.push(delta) is Status.OK

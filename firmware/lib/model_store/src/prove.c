@@ -37,7 +37,7 @@ tyf_status tyf_model_run_guarded(model_slot *slot, uint8_t *arena, uint32_t budg
 
 void tyf_model_trial_stop(void) {
     model_store *store = &tyf_model_store_state;
-    store->shadow.mailbox = MAILBOX_OFF;
+    model_mailbox_set(&store->shadow, MAILBOX_OFF);
     store->trial.slot = MODEL_NONE;
 }
 
@@ -119,7 +119,7 @@ static tyf_status shadow_begin(model_slot *slot) {
     store->shadow.input_bytes = live->input_bytes;
     store->shadow.output_bytes = live->output_bytes;
     tyf_model_reset(candidate, arena);
-    store->shadow.mailbox = MAILBOX_OPEN;
+    model_mailbox_set(&store->shadow, MAILBOX_OPEN);
     return TYF_OK;
 }
 
@@ -164,7 +164,7 @@ static void prove(model_slot *slot) {
 static bool watch(model_slot *slot) {
     model_store *store = &tyf_model_store_state;
     const tyf_model_policy *policy = &store->trial.policy;
-    if (store->shadow.mailbox != MAILBOX_FULL) {
+    if (!model_mailbox_is(&store->shadow, MAILBOX_FULL)) {
         return false;
     }
     const tyf_model *model = &slot->blob.model;
@@ -182,10 +182,10 @@ static bool watch(model_slot *slot) {
     if (slot->report.shadowed - slot->report.agreed > policy->shadow - policy->agree) {
         refuse(TYF_ERR_DISAGREES);
     } else if (slot->report.shadowed == policy->shadow) {
-        store->shadow.mailbox = MAILBOX_OFF;
+        model_mailbox_set(&store->shadow, MAILBOX_OFF);
         slot->report.phase = TYF_MODEL_PHASE_READY;
     } else {
-        store->shadow.mailbox = MAILBOX_OPEN;
+        model_mailbox_set(&store->shadow, MAILBOX_OPEN);
     }
     return true;
 }

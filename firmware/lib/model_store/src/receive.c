@@ -91,6 +91,9 @@ static tyf_status begin(const tyf_model_piece *piece) {
     model_transfer t = {.slot = tyf_model_free_slot(), .total = piece->total, .package_bytes = piece->total};
     memcpy(t.sha256, piece->sha256, TYF_SHA256_BYTES);
     memcpy(t.package_sha256, piece->sha256, TYF_SHA256_BYTES);
+    if (piece->bytes > piece->total) {
+        return TYF_ERR_ARG;
+    }
     if (is_delta(piece)) {
         if (piece->bytes < HEAD_BYTES || tyf_get_u16_le(piece->data + 4) != TYF_DELTA_VERSION) {
             return piece->bytes < HEAD_BYTES ? TYF_ERR_FORMAT : TYF_ERR_VERSION;

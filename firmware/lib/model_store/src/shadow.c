@@ -11,9 +11,9 @@ const tyf_live_model *tyf_model_store_live(void) {
 
 void tyf_model_store_offer(const tyf_live_model *live) {
     model_shadow *shadow = &tyf_model_store_state.shadow;
-    if (shadow->mailbox == MAILBOX_OPEN) {
+    if (model_mailbox_is(shadow, MAILBOX_OPEN)) {
         memcpy(shadow->input, live->arena + live->model->input_offset, shadow->input_bytes);
-        shadow->mailbox = MAILBOX_ASKED;
+        model_mailbox_set(shadow, MAILBOX_ASKED);
     }
 }
 
@@ -38,9 +38,9 @@ static void judge(const tyf_live_model *live, uint32_t latency_us) {
 
 void tyf_model_store_answered(const tyf_live_model *live, uint32_t latency_us) {
     model_shadow *shadow = &tyf_model_store_state.shadow;
-    if (shadow->mailbox == MAILBOX_ASKED) {
+    if (model_mailbox_is(shadow, MAILBOX_ASKED)) {
         memcpy(shadow->output, live->arena + live->model->output_offset, shadow->output_bytes);
-        shadow->mailbox = MAILBOX_FULL;
+        model_mailbox_set(shadow, MAILBOX_FULL);
     }
     if (live->place != TYF_MODEL_BUILT_IN) {
         judge(live, latency_us);

@@ -1,6 +1,7 @@
 /* Who is live: start, confirm, revert. */
 #include "tyf/model_store/store.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "store.h"
@@ -21,12 +22,16 @@ uint32_t tyf_model_free_arena(void) {
     return store->live->arena == store->config.arenas[0] ? 1u : 0u;
 }
 
-/* From one answer to the next. The crash record must name the model that answers. */
-static void make_live(const tyf_live_model *live) {
+/* From one answer to the next. The crash record must name the model that answers, and it is judged by its own rules. */
+static void make_live(const tyf_live_model *live, const tyf_model_policy *policy) {
     model_store *store = &tyf_model_store_state;
     const uint32_t held = tyf_port_hold_interrupts();
     store->live = live;
+    store->live_policy = *policy;
     store->health = (model_health){0};
+    if (store->config.became_live != NULL) {
+        store->config.became_live(live);
+    }
     tyf_port_crash_names_model(live->model->model_id, live->generation);
     tyf_port_resume_interrupts(held);
 }
@@ -124,7 +129,7 @@ static tyf_status settle(model_choice choice, uint32_t arena) {
         first = first == TYF_OK ? status : first;
         store->choice = choice;
     }
-    make_live(live);
+    make_live(live, &(tyf_model_policy){0}); /* the rules of when it was confirmed last are not kept */
     return first;
 }
 
@@ -206,14 +211,14 @@ tyf_status tyf_model_store_confirm(const uint8_t *digest) {
         return status;
     }
     store->choice = choice;
-    store->live_policy = store->trial.policy;
+    const tyf_model_policy policy = store->trial.policy;
     const uint32_t arena = store->trial.arena;
     tyf_model_trial_stop();
     if (store->live->place != TYF_MODEL_BUILT_IN) {
         store->slots[1u - number].report.phase = TYF_MODEL_PHASE_PREVIOUS;
     }
     slot->report.phase = TYF_MODEL_PHASE_LIVE;
-    make_live(from_slot(number, arena, choice.generation[0]));
+    make_live(from_slot(number, arena, choice.generation[0]), &policy);
     return TYF_OK;
 }
 

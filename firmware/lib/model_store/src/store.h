@@ -2,6 +2,8 @@
 #ifndef TYF_MODEL_STORE_PRIVATE_H
 #define TYF_MODEL_STORE_PRIVATE_H
 
+#include <stdatomic.h>
+
 #include "tyf/boot/slots.h"
 #include "tyf/core/sha256.h"
 #include "tyf/flash_map/flash_map.h"
@@ -56,6 +58,21 @@ typedef struct {
     uint8_t *output; /* of the live model, behind the candidate's memory */
     uint32_t input_bytes, output_bytes;
 } model_shadow;
+
+/* Hands what the mailbox is about to the other side, which may run from here on. Volatile alone orders no other memory.
+ */
+static inline void model_mailbox_set(model_shadow *shadow, mailbox_state state) {
+    atomic_signal_fence(memory_order_seq_cst);
+    shadow->mailbox = state;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Whether it is ours to read and write. */
+static inline bool model_mailbox_is(const model_shadow *shadow, mailbox_state state) {
+    const bool is_it = shadow->mailbox == state;
+    atomic_signal_fence(memory_order_seq_cst);
+    return is_it;
+}
 
 /* The live model's conduct since it became live; live inference writes, management reads the verdict. */
 typedef struct {

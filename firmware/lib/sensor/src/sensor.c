@@ -10,6 +10,7 @@
 #include "tyf/port/crash.h"
 #include "tyf/port/guard.h"
 #include "tyf/port/live.h"
+#include "tyf/port/system.h"
 #include "tyf/port/time.h"
 #include "tyf/port/uart.h"
 #include "tyf/session/group.h"
@@ -33,14 +34,27 @@ static void transmit(void *context, const uint8_t *data, uint32_t bytes) {
 }
 
 #if TYF_CFG_MODEL_ARENA_BYTES > 0
+static bool is_same_window(const tyf_frontend *a, const tyf_frontend *b) {
+    return a != NULL && b != NULL && a->channels == b->channels && a->window_samples == b->window_samples &&
+           a->hop_samples == b->hop_samples;
+}
+
+/* What was begun for the model before it ends, unless it is the same for both. */
+static void follow(const tyf_live_model *live) {
+    tyf_sensor *s = &tyf_sensor_state;
+    s->tensor = (tyf_sensor_tensor){0};
+    s->replay.is_open = s->replay.is_open && is_same_window(s->live->model->frontend, live->model->frontend);
+    s->live = live;
+}
+
 static void start_models(const tyf_model *model, uint8_t *arena, uint8_t *spare) {
     const uint32_t least = TYF_MODEL_STORE_ARENA_BYTES(model->arena_bytes);
     const uint32_t granule = TYF_GUARD_GRANULE(least);
     (void)tyf_model_store_start(&(tyf_model_store_config){.built_in = model,
                                                           .arenas = {arena, spare},
                                                           .arena_bytes = (least + granule - 1u) / granule * granule,
-                                                          .kernels = &tyf_kernels});
-    tyf_sensor_state.live = tyf_model_store_live();
+                                                          .kernels = &tyf_kernels,
+                                                          .became_live = follow});
 }
 #else
 static tyf_live_model built_in;
@@ -167,26 +181,6 @@ void tyf_sensor_record(const tyf_live_model *live, uint32_t stream, uint32_t sam
     tyf_telemetry_ring_append(&s->ring, &fields, output, bytes);
 }
 
-#if TYF_CFG_MODEL_ARENA_BYTES > 0
-static bool is_same_window(const tyf_frontend *a, const tyf_frontend *b) {
-    return a != NULL && b != NULL && a->channels == b->channels && a->window_samples == b->window_samples &&
-           a->hop_samples == b->hop_samples;
-}
-
-/* From here on the live model answers. What was begun for the one before it ends, unless it is the same for both. */
-static bool follow_live_model(void) {
-    tyf_sensor *s = &tyf_sensor_state;
-    const tyf_live_model *live = tyf_model_store_live();
-    if (live == s->live) {
-        return false;
-    }
-    s->tensor = (tyf_sensor_tensor){0};
-    s->replay.is_open = s->replay.is_open && is_same_window(s->live->model->frontend, live->model->frontend);
-    s->live = live;
-    return true;
-}
-#endif
-
 bool tyf_sensor_poll(void) {
     uint8_t received[64];
     const uint32_t count = tyf_port_uart_read(received, sizeof received);
@@ -196,10 +190,13 @@ bool tyf_sensor_poll(void) {
     is_asked |= tyf_sensor_poll_radio();
 #endif
     tyf_sensor_poll_sampling();
+    if (tyf_telemetry_ring_produced(&tyf_sensor_state.ring) == TYF_TELEMETRY_MOST_RECORDS) {
+        tyf_port_reset(); /* the next boot counts from 0 */
+    }
 #if TYF_CFG_MODEL_ARENA_BYTES > 0
     /* Requests first: a test is one of many steps, and each of them may wait. */
     const bool is_busy = !is_asked && tyf_model_store_poll();
-    if (follow_live_model() || is_busy) {
+    if (is_asked || is_busy) {
         note_models();
     }
     return is_asked || is_busy;

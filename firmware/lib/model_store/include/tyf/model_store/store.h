@@ -51,6 +51,9 @@ typedef struct {
     uint8_t *arenas[2];   /**< as TYF_GUARD_ARENA makes them: one for the live model, one for what is tried */
     uint32_t arena_bytes; /**< of each, at least built_in->arena_bytes */
     const tyf_kernel_table *kernels;
+    /** From this call on `live` answers; NULL: the program asks tyf_model_store_live() for each answer. Live inference
+     * does not run meanwhile, and nothing of the store may be called. */
+    void (*became_live)(const tyf_live_model *live);
 } tyf_model_store_config;
 
 /** How a package has to prove itself. All zeros: golden vectors alone, then wait for a host to confirm. */
