@@ -224,6 +224,45 @@ def test_a_link_that_stays_a_stranger_is_ended_after_ten_seconds(linked: BleBenc
     assert linked.disconnect(0x16) == [LE_SET_ADVERTISING]
 
 
+def seconds_until_dropped(bench: BleBench) -> int:
+    """As a stranger."""
+    for second in range(1, 20):
+        opcodes = bench.wait(1.0)
+        if opcodes == [DISCONNECT]:
+            for opcode in bench.feed(status(DISCONNECT, 0)):
+                bench.complete(opcode)
+            assert bench.disconnect(0x16) == [LE_SET_ADVERTISING]
+            bench.complete(LE_SET_ADVERTISING)
+            return second
+        if opcodes:
+            assert opcodes == [LE_READ_DATA_LENGTH] and bench.complete(LE_READ_DATA_LENGTH) == []
+    raise AssertionError("never")
+
+
+def test_strangers_that_come_again_and_again_stay_shorter(linked: BleBench) -> None:
+    """Each drop is a turn for others: one in 10 s is little when a stranger connects again at once."""
+    seen = [seconds_until_dropped(linked)]
+    for _ in range(3):
+        linked.connect()
+        seen.append(seconds_until_dropped(linked))
+    assert seen == [10, 4, 4, 4]
+
+
+def test_patience_is_the_same_when_the_clock_wraps(bench: BleBench) -> None:
+    """It counts microseconds in 32 bits, 71 minutes."""
+    bench.bring_up()
+    for second in range(4292):
+        opcodes = bench.wait(1.0)
+        assert opcodes == ([LE_READ_DATA_LENGTH] if second % 2 else []), second
+        if opcodes:
+            assert bench.complete(LE_READ_DATA_LENGTH) == []
+    bench.connect()
+    assert seconds_until_dropped(bench) == 10
+    for _ in range(2):
+        assert [bench.wait(1.0), bench.wait(1.0)] == [[], [LE_READ_DATA_LENGTH]]
+        bench.complete(LE_READ_DATA_LENGTH)
+
+
 def test_keys_are_refused_and_parameters_accepted(linked: BleBench) -> None:
     assert linked.feed(event(0x3E, struct.pack("<BH8sH", 5, HANDLE, bytes(8), 0))) == [LE_REFUSE_KEY]
     assert linked.commands[-1][1] == struct.pack("<H", HANDLE)

@@ -58,7 +58,7 @@ def render() -> str:
         "/** Bytes as they are sent. */\n"
         + "\n".join(f"{f'#define TYF_BLE_{name}':119}\\\n    {_uuid(value)}" for name, value in _BLE_UUIDS),
         f'#define TYF_BLE_NAME_PREFIX "{ble.NAME_PREFIX}"\n#define TYF_BLE_NAME_DIGITS {ble.NAME_DIGITS}u',
-        _defines([("TYF_BLE_UNTRUSTED_S", ble.UNTRUSTED_S), ("TYF_BLE_MESSAGE_GAP_S", ble.MESSAGE_GAP_S)]),
+        _defines([(f"TYF_BLE_{name}", getattr(ble, name)) for name in ("UNTRUSTED_S", "UNTRUSTED_AGAIN_S", "MESSAGE_GAP_S")]),
         _enum("tyf_ble_bell", "TYF_BLE_BELL_", ble.Bell),
         _defines([("TYF_SESSION_PSK_BYTES", session.PSK_BYTES), ("TYF_SESSION_HELLO_BYTES", session.HELLO_BYTES)]),
         _defines(

@@ -59,6 +59,7 @@
 #define COMMAND_US 4000000u    /* a controller that does not answer for so long is gone */
 #define KEEP_ALIVE_US 2000000u /* of silence */
 #define UNTRUSTED_US ((uint32_t)TYF_BLE_UNTRUSTED_S * 1000000u)
+#define UNTRUSTED_AGAIN_US ((uint32_t)TYF_BLE_UNTRUSTED_AGAIN_S * 1000000u)
 #define EAGER_RESETS 4u /* at first one a second, later one in four */
 
 #define PARAMETER_BYTES 32u
@@ -113,6 +114,8 @@ static struct {
     uint16_t credits;               /* of them free */
 
     bool is_linked;
+    bool was_trusted; /* this link, at any time */
+    bool is_wary;     /* the link before never was */
     uint16_t handle;
     uint32_t trusted_us;
 } hci;
@@ -121,6 +124,8 @@ const tyf_ble_application *tyf_ble_the_application;
 
 static void set_link(bool is_up) {
     const bool is_news = hci.is_linked != is_up;
+    hci.is_wary = hci.is_linked ? !hci.was_trusted : hci.is_wary;
+    hci.was_trusted = false;
     hci.is_linked = is_up;
     hci.credits = hci.packets;
     hci.wanted &= (uint8_t)~(DROP | REFUSE_KEY | ACCEPT_PARAMETERS);
@@ -533,9 +538,11 @@ static void watch(void) {
         hci.wanted |= KEEP_ALIVE;
         hci.heard_us = hci.now_us;
     }
-    if (!hci.is_linked || tyf_ble_the_application->is_trusted()) {
+    const bool is_trusted = hci.is_linked && tyf_ble_the_application->is_trusted();
+    hci.was_trusted = hci.was_trusted || is_trusted;
+    if (!hci.is_linked || is_trusted) {
         hci.trusted_us = hci.now_us;
-    } else if (hci.now_us - hci.trusted_us >= UNTRUSTED_US) {
+    } else if (hci.now_us - hci.trusted_us >= (hci.is_wary ? UNTRUSTED_AGAIN_US : UNTRUSTED_US)) {
         hci.trusted_us = hci.now_us;
         hci.wanted |= DROP;
     }

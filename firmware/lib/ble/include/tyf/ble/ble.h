@@ -27,7 +27,7 @@ typedef struct {
     const char *firmware;     /**< what the device information service says, at most 64 characters */
     void (*linked)(bool is_up);
     void (*received)(const uint8_t *data, uint32_t bytes); /**< written to the management characteristic, in order */
-    bool (*is_trusted)(void);                              /**< a link that is not for 10 s ends */
+    bool (*is_trusted)(void); /**< a link that is not for 10 s ends, after another such one for 4 s */
 } tyf_ble_application;
 
 /** What notifications are for. */

@@ -126,6 +126,7 @@ typedef enum {
 #define TYF_BLE_NAME_DIGITS 5u
 
 #define TYF_BLE_UNTRUSTED_S 10u
+#define TYF_BLE_UNTRUSTED_AGAIN_S 4u
 #define TYF_BLE_MESSAGE_GAP_S 2u
 
 typedef enum {
