@@ -37,7 +37,7 @@ def build_program(folder: Path) -> Path:
     output = folder / "program"
     command = [*find_host_cc(), *STRICT, *SANITIZE, "-DTYF_CFG_ASSERT=1", *(f"-I{path}" for path in includes), *map(str, sources)]
     command += [str(build_crypto(folder)), "-o", str(output)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert result.returncode == 0, result.stderr[:4000]
     return output
 
@@ -45,7 +45,7 @@ def build_program(folder: Path) -> Path:
 def build_crypto(folder: Path) -> Path:
     """The crypto source as an object file, under sanitizers; its warnings are not ours."""
     command = [*find_host_cc(), *SANITIZE, "-w", "-c", str(crypto_source_dir() / "monocypher.c"), "-o", str(folder / "monocypher.o")]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert result.returncode == 0, result.stderr[:4000]
     return folder / "monocypher.o"
 

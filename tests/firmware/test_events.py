@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,13 @@ def test_it_begins_with_the_boot_and_goes_on_over_resets(board: FirmwareProgram)
         "boot after reset, 1 resets since power-on",
     ]
     assert [event.number for event in events] == [0, 1, 2, 3] and events[-1].boot_id == events[0].boot_id + 1
+
+
+def test_after_fifty_days_it_does_not_begin_anew(board: FirmwareProgram) -> None:
+    for wait_ms, shown_ms in ((2**32 - 2, 2**32 - 2), (1000, 2**32 - 1), (10 * 86400 * 1000, 2**32 - 1)):
+        board.ask("A", struct.pack("<Q", 1000 * wait_ms))
+        board.command(WRITE, SmpGroup.SETTINGS, 0, {"name": "place", "val": b"hall"})
+        assert [event.uptime_ms for event in log_of(board)] == [0, shown_ms]
 
 
 def test_models_leave_their_traces(board: FirmwareProgram, tmp_path: Path) -> None:

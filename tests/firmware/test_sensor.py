@@ -238,6 +238,17 @@ def test_ring_overwrites_its_oldest_and_says_so(board: FirmwareProgram) -> None:
     assert stats["records"] == (80 * 150 - WINDOW) // HOP + 1
 
 
+def test_a_board_whose_sequence_numbers_are_used_up_restarts(board: FirmwareProgram) -> None:
+    board.ask("q", struct.pack("<I", 2**32 - 3))
+    windows = [0] * CHANNELS * (WINDOW + 4 * HOP)
+    assert feed(board, 1, 0, windows)["seq"] == 2**32 - 1, "five windows, two of them with a number"
+    assert read(board, HELLO)["boot_id"] == 2
+    assert feed(board, 1, 0, windows)["seq"] == 5
+    records = read(board, RESULTS, since=0, max=100)["records"]
+    assert isinstance(records, bytes)
+    assert [decode_record(record).seq for record in split_records(records)] == list(range(5))
+
+
 @pytest.mark.parametrize("command", [INFER, RESULTS, SELF_INFER, REPLAY])
 def test_missing_or_wrong_parameters_are_refused(board: FirmwareProgram, command: int) -> None:
     op = READ if command == RESULTS else WRITE

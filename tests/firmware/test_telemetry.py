@@ -58,7 +58,7 @@ def read(program: FirmwareProgram, since: int, most: int, capacity: int) -> tupl
 def test_ring_does_what_its_model_does(program: FirmwareProgram, seed: int) -> None:
     source = random.Random(seed)
     capacity = source.choice([1060, 1061, 2048, 3001])
-    program.ask("i", struct.pack("<I", capacity))
+    program.ask("i", struct.pack("<II", capacity, 0))
     model = RingModel(capacity)
     for _ in range(800):
         if source.random() < 0.6:
@@ -76,7 +76,7 @@ def test_ring_does_what_its_model_does(program: FirmwareProgram, seed: int) -> N
 
 
 def test_reading_from_the_first_record_on_sees_each_once_and_can_be_repeated(program: FirmwareProgram) -> None:
-    program.ask("i", struct.pack("<I", 65536))
+    program.ask("i", struct.pack("<II", 65536, 0))
     for seq in range(500):
         program.ask("a", seq.to_bytes(2, "little"))
     for _ in range(2):
@@ -90,13 +90,24 @@ def test_reading_from_the_first_record_on_sees_each_once_and_can_be_repeated(pro
 
 
 def test_reader_that_is_late_learns_how_many_it_lost(program: FirmwareProgram) -> None:
-    program.ask("i", struct.pack("<I", 1100))
+    program.ask("i", struct.pack("<II", 1100, 0))
     for _ in range(100):
         program.ask("a", bytes(14))
     following, lost, overwrites, records = read(program, 10, 1, 2000)
     held = 1100 // (HEADER_BYTES + 14)
     assert (overwrites, lost, following) == (100 - held, 100 - held - 10, 100 - held + 1)
     assert [decode_record(record).seq for record in split_records(records)] == [100 - held]
+
+
+def test_no_sequence_number_comes_again(program: FirmwareProgram) -> None:
+    """At 1,000 records a second they last for 49 days; the same identity twice would be an alarm in the cloud."""
+    program.ask("i", struct.pack("<II", 2048, 2**32 - 4))
+    for _ in range(5):
+        program.ask("a", b"x")
+    following, lost, overwrites, records = read(program, 2**32 - 4, 100, 4000)
+    assert [decode_record(record).seq for record in split_records(records)] == [2**32 - 4, 2**32 - 3, 2**32 - 2]
+    assert (following, lost, overwrites) == (2**32 - 1, 0, 0)
+    assert read(program, following, 100, 4000) == (2**32 - 1, 0, 0, b"")
 
 
 def test_a_reader_that_the_writer_preempts_sees_whole_records_in_order(program: FirmwareProgram) -> None:

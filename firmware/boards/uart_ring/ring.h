@@ -16,6 +16,7 @@
 #ifndef TYF_BOARDS_UART_RING_H
 #define TYF_BOARDS_UART_RING_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -51,12 +52,15 @@ static inline bool tyf_uart_ring_is_full(const tyf_uart_ring *ring) {
 /** Not when full. By the one who writes. */
 static inline void tyf_uart_ring_put(const tyf_uart_ring *ring, uint8_t byte) {
     ring->memory[ring->fill->head & (ring->bytes - 1u)] = byte;
+    atomic_signal_fence(memory_order_seq_cst); /* the byte first: the other side may run from here on */
     ring->fill->head = ring->fill->head + 1u;
 }
 
 /** Not when empty. By the one who reads. */
 static inline uint8_t tyf_uart_ring_take(const tyf_uart_ring *ring) {
+    atomic_signal_fence(memory_order_seq_cst); /* not before it was seen that there is one, */
     const uint8_t byte = ring->memory[ring->fill->tail & (ring->bytes - 1u)];
+    atomic_signal_fence(memory_order_seq_cst); /* and not when its place may hold another */
     ring->fill->tail = ring->fill->tail + 1u;
     return byte;
 }

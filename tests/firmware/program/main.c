@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../../firmware/lib/sensor/src/sensor.h"
 #include "fuzz.h"
 #include "fuzz_ble.h"
 #include "fuzz_parsers.h"
@@ -128,10 +129,13 @@ static uint32_t ed25519(const uint8_t *data, uint32_t bytes) {
     return 3;
 }
 
-static uint32_t ring_start(uint32_t capacity) {
+/* u32 capacity, u32 first sequence number */
+static uint32_t ring_start(const uint8_t *data) {
+    const uint32_t capacity = tyf_get_u32_le(data);
     free(ring_memory);
     ring_memory = must(malloc(capacity));
     tyf_telemetry_ring_init(&ring, ring_memory, capacity);
+    ring.oldest_seq = ring.next_seq = tyf_get_u32_le(data + 4);
     return 0;
 }
 
@@ -239,8 +243,11 @@ static uint32_t handle(int letter, const uint8_t *data, uint32_t bytes) {
         return put_number(tyf_crc32(tyf_crc32(0, data, bytes / 3u), data + bytes / 3u, bytes - bytes / 3u));
     case '6': /* data -> CRC-16 */
         return put_number(tyf_crc16_xmodem(0, data, bytes));
-    case 'i': /* u32 capacity */
-        return ring_start(tyf_get_u32_le(data));
+    case 'i':
+        return ring_start(data);
+    case 'q': /* u32 sequence number of the board's next record; it holds none */
+        tyf_sensor_state.ring.oldest_seq = tyf_sensor_state.ring.next_seq = tyf_get_u32_le(data);
+        return 0;
     case 'a':
         return ring_append(data, bytes);
     case 'r':

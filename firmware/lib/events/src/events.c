@@ -31,7 +31,8 @@ static bool is_intact(const uint8_t *entry) {
 
 /* An entry that a reset interrupts is none; all others stay. */
 static void seal(uint8_t *entry, uint32_t repeats) {
-    tyf_put_u32_le(entry + TYF_EVENT_UPTIME_MS_OFFSET, (uint32_t)tyf_divide_u64(tyf_port_uptime_us(), 1000u));
+    const uint64_t uptime_ms = tyf_divide_u64(tyf_port_uptime_us(), 1000u);
+    tyf_put_u32_le(entry + TYF_EVENT_UPTIME_MS_OFFSET, uptime_ms < UINT32_MAX ? (uint32_t)uptime_ms : UINT32_MAX);
     tyf_put_u16_le(entry + TYF_EVENT_REPEATS_OFFSET, (uint16_t)repeats);
     tyf_put_u32_le(entry + TYF_EVENT_CRC_OFFSET, tyf_crc32(0, entry, TYF_EVENT_CRC_OFFSET));
 }

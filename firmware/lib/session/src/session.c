@@ -173,7 +173,7 @@ tyf_status tyf_session_open(tyf_session *session, uint32_t counter, uint8_t *rec
         session->offered = (tyf_session_keys){0};
         return TYF_OK;
     }
-    return TYF_ERR_SIGNATURE;
+    return session->current.receive == 0 && session->offered.receive == 0 ? TYF_ERR_STATE : TYF_ERR_SIGNATURE;
 }
 
 tyf_status tyf_session_seal(tyf_session *session, uint8_t *data, uint32_t bytes, uint32_t *counter,

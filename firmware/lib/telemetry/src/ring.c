@@ -57,6 +57,9 @@ void tyf_telemetry_ring_append(tyf_telemetry_ring *ring, const tyf_telemetry_fie
                                uint32_t output_bytes) {
     TYF_ASSERT(output_bytes <= TYF_RECORD_MAX_OUTPUT_BYTES);
     uint32_t record_bytes = TYF_RECORD_HEADER_BYTES + output_bytes;
+    if (ring->next_seq == TYF_TELEMETRY_MOST_RECORDS) {
+        return;
+    }
     while (ring->capacity - ring->used < record_bytes) {
         drop_oldest(ring);
     }

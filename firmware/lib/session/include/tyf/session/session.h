@@ -60,7 +60,8 @@ tyf_status tyf_session_accept(tyf_session *session, const uint8_t request[TYF_SE
  * @param counter  that of the record; must be larger than that of each record before
  * @param bytes    MAC included
  *
- * @return TYF_OK; TYF_ERR_SIGNATURE: not of this session, changed, repeated or out of order; data is as it was
+ * @return TYF_OK; TYF_ERR_STATE: there is no session; TYF_ERR_SIGNATURE: not of this session, changed, repeated or out
+ * of order; data is as it was
  */
 tyf_status tyf_session_open(tyf_session *session, uint32_t counter, uint8_t *record, uint32_t bytes);
 

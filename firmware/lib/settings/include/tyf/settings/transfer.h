@@ -2,12 +2,14 @@
  * How far a file came that is being sent into an area of flash, so that it goes on there after a restart or a power
  * cut.
  *
- *     if (!tyf_transfer_read(".upload", &mark) || ...) {      begin: nothing may be believed of what is overwritten now
+ *     tyf_transfer file = {.area = slot, .bytes = total, .sha256 = ...};
+ *     if (!tyf_transfer_goes_on(".upload", &file, &off)) {    begin: nothing may be believed of what is overwritten now
  *         if (!tyf_transfer_forget(".upload")) return TYF_ERR_FLASH;
  *         erase, ...
  *     }
  *     ... program; then, as often as off passes a multiple of TYF_TRANSFER_MARK_BYTES:
- *     tyf_transfer_write(".upload", &(tyf_transfer){.area = slot, .bytes = total, .off = multiple, .sha256 = ...});
+ *     file.off = multiple;
+ *     tyf_transfer_mark(".upload", &file);
  *
  * A mark is believed, so it comes after the bytes before it are programmed, and goes before any of them changes.
  */

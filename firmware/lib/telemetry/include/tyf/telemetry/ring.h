@@ -17,6 +17,9 @@
 
 #include "tyf/core/wire.h"
 
+/** So many, and no more: a sequence number that came again would make two records one. At 1,000 a second, 49 days. */
+#define TYF_TELEMETRY_MOST_RECORDS UINT32_MAX
+
 /** Fields of a record that its producer knows; the ring adds version, size and seq. */
 typedef struct {
     uint32_t boot_id;
@@ -55,7 +58,7 @@ typedef struct {
 void tyf_telemetry_ring_init(tyf_telemetry_ring *ring, uint8_t *memory, uint32_t capacity);
 
 /**
- * Append one inference record.
+ * Append one inference record; none after TYF_TELEMETRY_MOST_RECORDS.
  *
  * @param output_bytes  0 .. TYF_RECORD_MAX_OUTPUT_BYTES
  */
