@@ -161,6 +161,47 @@ async def test_verify_over_the_air_by_seeds(site: Site, tmp_path: Path) -> None:
     assert (target["checked"], target["mismatches"], target["layers_compared"] > 0) == (20, 0, True)
 
 
+async def test_verify_goes_on_where_the_link_was_lost(site: Site, tmp_path: Path) -> None:
+    """Sequences that a model could remember begin again; nothing else is told of it."""
+    model, inputs = tmp_path / "built_in.tflite", tmp_path / "x.npy"
+    BUILT_IN.save(model)
+    np.save(inputs, np.stack([np.frombuffer(some_input(seed), np.int8) for seed in range(12)]))
+    for more in (["-n", "60"], ["-n", "60", "--outputs-only"], ["--inputs", str(inputs), "-n", "12"]):
+        site.air.faults = AirFaults(link_loss_after_bytes=losses(random.Random(SEED), 3, 6_000))
+        try:
+            command = [sys.executable, "-P", "-m", "tinyfleet", "verify", str(model), "--on", site.url, *more, "--json"]
+            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+            out, err = await process.communicate()
+            left = list(site.air.faults.link_loss_after_bytes)
+        finally:
+            site.air.faults = AirFaults()
+        assert process.returncode == 0, (more, err.decode())
+        (target,) = json.loads(out)["targets"]
+        assert (target["mismatches"], target["checked"]) == (0, 12 if "--inputs" in more else 60)
+        assert not left, "no link was lost"
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("drop", [0.01, pytest.param(0.03, marks=pytest.mark.full)])
+async def test_an_upload_comes_through_where_pieces_get_lost(site: Site, tmp_path: Path, drop: float) -> None:
+    """A lost piece shifts what follows it; it took two of them to end an upload, and a session with it."""
+    version = f"{round(1000 * drop)}.0.0"
+    folder = write_images(site, tmp_path / version, version)
+    async with open_device(site.url, timeout_s=TIMEOUT_S) as device:
+        before = site.air.counts.dropped
+        site.air.faults = AirFaults(seed=SEED, drop=drop)
+        try:
+            pushed = await push_firmware(device, folder)
+        finally:
+            site.air.faults = AirFaults()
+        dropped = site.air.counts.dropped - before
+        print(f"seed {SEED}, {dropped} pieces lost, {pushed.upload}")
+        assert dropped > 3 and pushed.upload.lost_chunks > 0
+        (other,) = [image for image in await device.images() if not image.is_active]
+        assert other.hash == pushed.hash
+        await device.erase_image()
+
+
 def write_images(site: Site, folder: Path, version: str) -> Path:
     folder.mkdir()
     for slot in (0, 1):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -55,7 +56,11 @@ __all__ = [
     "open_device",
 ]
 
+log = logging.getLogger(__name__)
+
 _STACK_WORD_BYTES = 4
+MOST_BEGINS = 4
+"""How often a sequence of inferences is begun that the link broke off."""
 _RESTART_POLL_S = 0.1
 _SLICE_OF_DEADLINE = 0.25
 """Share of the deadline that one request for several inferences should take."""
@@ -98,7 +103,7 @@ class Device:
     """One open device. Its methods may be called from several tasks; requests take turns.
 
     Every method raises LinkTimeout, LinkClosed, DeviceError or ProtocolError. What the device may get twice without
-    harm is sent again once when no answer came; ``infer``, ``self_infer`` and ``reset`` are not.
+    harm is sent again once when no answer came; ``reset`` is not, nor is the tensor of an ``infer`` that goes on from the one before.
 
     In a session also AccessError. A device that restarted has forgotten its session: then a new one is opened and the request sent again,
     or SessionLost raised where that could do harm; what is asked after it is answered as before.
@@ -209,7 +214,9 @@ class Device:
         reply = None
         for start in range(0, len(data), step):
             chunk = data[start : start + step]
-            reply = await self._client.ask(requests.InferRequest(off=start, data=chunk, reset=reset and start == 0), repeatable=False)
+            # Twice the whole tensor would be two inferences. Of several chunks the first twice begins anew, the others count once.
+            once = start == 0 and len(chunk) == len(data) and not reset
+            reply = await self._client.ask(requests.InferRequest(off=start, data=chunk, reset=reset and start == 0), repeatable=not once)
             if reply.off != start + len(chunk):
                 raise ProtocolError(f"{self.url} holds {reply.off} input bytes, {start + len(chunk)} were sent")
         if reply is None or reply.out_bytes is None:
@@ -232,16 +239,26 @@ class Device:
     async def self_infer(self, seed: int, first: int, count: int) -> list[bytes]:
         """Run inputs that the device makes itself (:mod:`tinyfleet_codegen.wire.seeded`), one after the other from a reset on.
 
+        What comes of it is always the same, so that after a loss it is done again, from the reset on: the model may remember.
+
         Returns:
             One 8-byte hash of the output per case ``first`` .. ``first + count - 1``.
         """
         hashes: list[bytes] = []
-        batch = 1
+        batch, begins = 1, 1
         while len(hashes) < count:
             batch = min(batch, count - len(hashes))
             started = time.monotonic()
             request = requests.SelfInferRequest(seed=seed, first=first + len(hashes), count=batch, keep=bool(hashes))
-            reply = await self._client.ask(request, repeatable=False)
+            try:
+                reply = await self._client.ask(request, repeatable=not hashes)
+            except (LinkTimeout, LinkLost, SessionLost) as error:
+                if not hashes or begins == MOST_BEGINS:
+                    raise
+                begins += 1
+                hashes.clear()
+                log.info("seeded inferences begin again url=%s error=%s", self.url, error)
+                continue
             got = _split_hashes(self.url, reply.hashes)
             if len(got) > batch:
                 raise ProtocolError(f"{self.url} sent {len(got)} hashes, asked were {batch}")
@@ -267,7 +284,7 @@ class Device:
         instructions: list[int] = []
         while len(hashes) < layers:
             request = requests.SelfInferRequest(seed=seed, first=case, layers=True, first_layer=len(hashes))
-            reply = await self._client.ask(request, repeatable=False)
+            reply = await self._client.ask(request, repeatable=True)
             if (reply.first_layer or 0) != len(hashes):
                 raise ProtocolError(f"{self.url} sent hashes from layer {reply.first_layer}, asked was {len(hashes)}")
             got = _split_hashes(self.url, reply.hashes)
@@ -456,10 +473,14 @@ class Device:
             AccessError: it does not take this host's key any more.
         """
         before = (await self.hello()).boot_id
-        with contextlib.suppress(SessionLost, LinkLost):  # The restart was faster than its promise.
-            await self.reset()
+        is_asked = is_promised = False
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
+            if not is_asked:
+                is_asked = True
+                with contextlib.suppress(SessionLost, LinkLost, LinkTimeout):
+                    await self.reset()
+                    is_promised = True
             try:
                 hello = _report(Hello, await self._open_client.ask(requests.HelloRequest(), repeatable=True))
             except (LinkTimeout, LinkLost):
@@ -468,7 +489,9 @@ class Device:
                 if self._client is not self._open_client:
                     await self._client.renew()
                 return hello
-            await asyncio.sleep(_RESTART_POLL_S)  # It still is the one before: its reply came, its reset follows.
+            # It still is the one before: it has promised and is about to, or it never heard of it.
+            is_asked = is_promised
+            await asyncio.sleep(_RESTART_POLL_S)
         raise LinkTimeout(f"{self.url} did not come back within {timeout_s:g} s", hint="is it powered, and has it an identity?")
 
 

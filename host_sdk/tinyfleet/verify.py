@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyfleet.cases import Cases
-from tinyfleet.device import SyncDevice, connect
+from tinyfleet.device import MOST_BEGINS, SyncDevice, connect
 from tinyfleet.emulator import EmulatedBoard
 from tinyfleet.engine import BlobModel, HostModel
 from tinyfleet.oracle import Oracle, open_oracle
@@ -26,7 +26,7 @@ from tinyfleet.platformio_build import build_firmware
 from tinyfleet_codegen.compile import compile_graph, compile_model
 from tinyfleet_codegen.compiled import CompiledModel, Layer
 from tinyfleet_codegen.emit.blob import print_blob
-from tinyfleet_codegen.errors import ConfigError, UsageError
+from tinyfleet_codegen.errors import ConfigError, LinkLost, LinkTimeout, SessionLost, UsageError
 from tinyfleet_codegen.ir import Tensor
 from tinyfleet_codegen.package import ModelPackage
 from tinyfleet_codegen.reference import run_layers, run_sequence
@@ -165,8 +165,20 @@ class DeviceRunner:
         """See :class:`Runner`."""
         if cases.is_seeded:
             return self._device.self_infer(cases.seed, first, count)
-        sequence = range(first, first + count)
-        return [tensor_hash(self._device.infer(cases.input(case).tobytes(), reset=case == first)) for case in sequence]
+        hashes: list[bytes] = []
+        begins = 1
+        while len(hashes) < count:
+            data = cases.input(first + len(hashes)).tobytes()
+            try:
+                hashes.append(tensor_hash(self._device.infer(data, reset=not hashes)))
+            except (LinkTimeout, LinkLost, SessionLost) as error:
+                # It may have run or not, and the model may remember.
+                if not hashes or begins == MOST_BEGINS:
+                    raise
+                begins += 1
+                hashes.clear()
+                log.info("inferences begin again target=%s error=%s", self.name, error)
+        return hashes
 
     def output(self, cases: Cases, case: int) -> bytes:
         """See :class:`Runner`."""

@@ -139,6 +139,105 @@ async def test_self_infer_collects_all_hashes_in_order() -> None:
         assert await device.self_infer_layers(9, 4) == [tensor_hash(b"%d" % n) for n in range(LAYERS)]
 
 
+class Rememberer(FleetBoard):
+    """Its model's outputs depend on all inputs since the reset."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: list[int] = []
+
+    def self_infer(self, q: dict[str, Any]) -> dict[str, Any]:
+        if q.get("layers"):
+            return super().self_infer(q)
+        if not q["keep"]:
+            self.history.clear()
+        hashes = b""
+        for case in range(q["first"], q["first"] + q["count"]):
+            self.history.append(case)
+            hashes += tensor_hash(repr((q["seed"], self.history)).encode())
+        return {"hashes": hashes}
+
+
+@pytest.mark.parametrize("lost", [0, 1, 3, 5])
+async def test_seeded_inferences_are_the_same_after_a_loss(lost: int) -> None:
+    """The n-th answer gets lost, after the model took in what was asked for."""
+    whole = [tensor_hash(repr((9, list(range(4, case + 1)))).encode()) for case in range(4, 100)]
+
+    async def attempt(patience: float) -> None:
+        board = Rememberer()
+        asked = 0
+
+        def loses_one(q: dict[str, Any]) -> dict[str, Any]:
+            nonlocal asked
+            board.silent_requests = int(asked == lost)
+            asked += 1
+            return board.self_infer(q)
+
+        board.on(OP.WRITE, Command.SELF_INFER, loses_one)
+        async with opened(board, timeout_s=0.6 * patience) as device:
+            assert await device.self_infer(9, 4, 96) == whole
+            assert asked > lost
+            assert await device.self_infer_layers(9, 4) == [tensor_hash(b"%d" % n) for n in range(LAYERS)]
+
+    await with_patience(attempt)
+
+
+async def test_a_tensor_is_sent_again_unless_that_were_two_inferences() -> None:
+    class Counter(FleetBoard):
+        def infer(self, q: dict[str, Any]) -> dict[str, Any]:
+            self.inferences = getattr(self, "inferences", 0) + (q["off"] + len(q["data"]) == INPUT_BYTES != len(self.held))
+            return super().infer(q)
+
+    data = np.random.default_rng(1).bytes(INPUT_BYTES)
+
+    async def attempt(patience: float) -> None:
+        for lost in range(3):
+            board = Counter()
+            async with opened(board, timeout_s=0.6 * patience) as device:
+                step = device._client.payload_bytes
+                asked = 0
+
+                def loses_one(q: dict[str, Any], board: Counter = board, lost: int = lost) -> dict[str, Any]:
+                    nonlocal asked
+                    board.silent_requests = int(asked == lost)
+                    asked += 1
+                    return board.infer(q)
+
+                board.on(OP.WRITE, Command.INFER, loses_one)
+                assert await device.infer(data) == data[::-1][:OUTPUT_BYTES]
+                assert (board.inferences, asked) == (1, -(-INPUT_BYTES // step) + 1)
+                board.silent_requests = 0
+                asked = lost
+                with pytest.raises(LinkTimeout):
+                    await device.infer(data[:10])
+                assert asked == lost + 1, "10 bytes may be all: it is not sent twice"
+
+    await with_patience(attempt)
+
+
+@pytest.mark.parametrize("how", ["as told", "in silence", "not heard at first"])
+async def test_a_restart_is_asked_for_once_a_boot(how: str) -> None:
+    """A second one would end a trial of new firmware."""
+
+    async def attempt(patience: float) -> None:
+        board = FleetBoard()
+        asked: list[int] = []
+
+        def reset(_: dict[str, Any]) -> dict[str, Any] | None:
+            asked.append(board.hello["boot_id"])
+            if how == "not heard at first" and len(asked) == 1:
+                return None
+            board.hello = board.hello | {"boot_id": board.hello["boot_id"] + 1}
+            return {} if how != "in silence" else None
+
+        board.handlers[OP.WRITE, 0, 5] = reset
+        async with opened(board, timeout_s=0.6 * patience) as device:
+            assert (await device.restart()).boot_id == 8
+        assert asked == ([7] if how != "not heard at first" else [7, 7])
+
+    await with_patience(attempt)
+
+
 async def test_results_reports_loss_and_where_to_go_on() -> None:
     board = FleetBoard()
     async with opened(board) as device:

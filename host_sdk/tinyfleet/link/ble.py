@@ -37,6 +37,7 @@ class _ConnectionLink(Link):
     def __init__(self, url: str, connection: Connection | None) -> None:
         super().__init__(url)
         self._connection = connection
+        self._may_be_torn = False  # of what has no answer yet, something went in several pieces, of which each can get lost
 
     async def disconnect(self) -> None:
         """Close the link."""
@@ -46,12 +47,19 @@ class _ConnectionLink(Link):
 
     async def send(self, data: bytes) -> None:
         """See :class:`~tinyfleet.link.link.Link`; raises LinkTimeout when nothing is taken."""
+        connection = self._connected()
+        self._may_be_torn = len(data) > connection.piece_bytes or (self._may_be_torn and not self._is_settled)
         self._is_settled = False
-        await self._connected().write(data)
+        await connection.write(data)
 
     async def receive(self) -> bytes:
         """See :class:`~tinyfleet.link.link.Link`."""
         return await self._connected().read()
+
+    def give_up(self) -> None:
+        """See :class:`~tinyfleet.link.link.Link`: messages have no marks, so only a pause ends one that lost a piece."""
+        if self._may_be_torn and self._connection is not None:
+            self._connection.pause()
 
     @property
     def dropped_frames(self) -> int:

@@ -197,7 +197,8 @@ class Connection:
         self._reassembly = Reassembly()
         self._messages: asyncio.Queue[bytes] = asyncio.Queue()
         self._waiting: set[asyncio.Timeout] = set()
-        self._broke_off_s: float | None = None  # when a message was cut short on its way out
+        self._wrote_s = 0.0  # when the last piece went out
+        self._is_torn = False  # of the last message perhaps not all did, or not all arrived
 
     async def start(self, client: BleakClient) -> None:
         """Use a connected client from now on.
@@ -241,15 +242,25 @@ class Connection:
         client, characteristic = self._client, self._characteristic
         async with self._while_open(WRITE_S):
             assert client is not None and characteristic is not None
-            # Some systems say 20 first and more after they have talked to the device.
-            step = characteristic.max_write_without_response_size
-            if self._broke_off_s is not None:
+            clock = asyncio.get_running_loop().time
+            if self._is_torn:
                 # What follows would be taken for the rest of it, until the device gives it up.
-                await asyncio.sleep(self._broke_off_s + MESSAGE_GAP_S + GAP_MARGIN_S - asyncio.get_running_loop().time())
+                await asyncio.sleep(self._wrote_s + MESSAGE_GAP_S + GAP_MARGIN_S - clock())
+            self._is_torn = True
+            step = self.piece_bytes
             for start in range(0, len(message), step):
-                self._broke_off_s = asyncio.get_running_loop().time()
+                self._wrote_s = clock()
                 await client.write_gatt_char(characteristic, message[start : start + step], response=False)
-            self._broke_off_s = None
+            self._is_torn = False
+
+    @property
+    def piece_bytes(self) -> int:
+        """Most bytes of a message in one piece. Some systems say 20 first and more after they have talked to the device."""
+        return 0 if self._characteristic is None else self._characteristic.max_write_without_response_size
+
+    def pause(self) -> None:
+        """Send nothing before the device has given up what it may hold of an unfinished message."""
+        self._is_torn = True
 
     async def read(self) -> bytes:
         """Wait for the next whole message.

@@ -94,6 +94,9 @@ class Link(SMPTransport):
             LinkTimeout: there is no new connection in time.
         """
 
+    def give_up(self) -> None:
+        """Told when no answer, or no good one, is waited for any more: what is sent next must not be taken for the rest of what was."""
+
     @property
     def mtu(self) -> int:
         """Bytes of message that one frame carries."""

@@ -19,7 +19,7 @@ from tinyfleet.link import Link
 from tinyfleet.smp.message import Asks, GenericError, GroupError, ReplyT
 from tinyfleet.smp.names import generic_name, status_name
 from tinyfleet.smp.requests import ParamsRequest
-from tinyfleet_codegen.errors import DeviceError, LinkLost, LinkTimeout, ProtocolError, SessionLost
+from tinyfleet_codegen.errors import DeviceError, LinkLost, LinkTimeout, ProtocolError, RecordLost, SessionLost
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -93,7 +93,8 @@ class DeviceClient:
                         return cast(ReplyT, self._checked(name, await self._exchange(request)))
                 except (SessionLost, LinkLost) as error:
                     # No reply in a session says so: anybody on the link may, also after the device did what it was asked for.
-                    if renewals == (MOST_RENEWALS if isinstance(error, LinkLost) else 1):
+                    self._link.give_up()
+                    if renewals == (MOST_RENEWALS if isinstance(error, LinkLost | RecordLost) else 1):
                         raise
                     await self._renew()
                     renewals += 1
@@ -103,6 +104,7 @@ class DeviceClient:
                             hint="it is there again: look, then ask again",
                         ) from error
                 except (TimeoutError, LinkTimeout) as error:
+                    self._link.give_up()
                     log.debug("no reply url=%s request=%s attempt=%d", self._link.url, name, attempt)
                     if attempt == attempts:
                         hint = "the board may be busy, stopped or serving another host"
@@ -127,9 +129,11 @@ class DeviceClient:
                 async with asyncio.timeout(self._timeout_s):
                     return await self._link.send_and_receive(message)
             except (SessionLost, LinkLost):
+                self._link.give_up()
                 await self._renew()
                 raise
             except TimeoutError as error:
+                self._link.give_up()
                 raise LinkTimeout(f"{self._link.url} did not answer within {self._timeout_s:g} s") from error
 
     async def renew(self) -> None:
@@ -161,23 +165,28 @@ class DeviceClient:
         waiting = iter(requests)
         async with self._turn:
             try:
-                if window == 1:
-                    for request in waiting:
-                        reply = await self._in_time(self._exchange(request), request)
-                        yield cast(ReplyT, self._checked(_name(request), reply))
-                    return
                 while True:
                     while len(under_way) < window and (following := next(waiting, None)) is not None:
                         under_way.append(following)
-                        await self._in_time(self._link.send(cast(Any, following).BYTES), following)
+                        if window > 1:
+                            await self._in_time(self._link.send(cast(Any, following).BYTES), following)
                     if not under_way:
                         return
-                    request = under_way.popleft()
-                    frame = await self._in_time(self._link.receive_answer(cast(Any, request).BYTES), request)
+                    request = under_way[0]
+                    if window > 1:
+                        frame = await self._in_time(self._link.receive_answer(cast(Any, request).BYTES), request)
+                    else:
+                        frame = await self._in_time(self._link.send_and_receive(cast(Any, request).BYTES), request)
+                    under_way.popleft()
                     yield cast(ReplyT, self._checked(_name(request), self._parse(request, frame)))
             except (SessionLost, LinkLost):
+                self._link.give_up()
+                under_way.clear()
                 await self._renew()
                 raise
+            finally:
+                if under_way:
+                    self._link.give_up()
 
     async def _renew(self) -> None:
         try:

@@ -67,6 +67,10 @@ class SealedLink(Link):
             if asked == data:
                 return self._open(await self._link.receive_answer(record))
 
+    def give_up(self) -> None:
+        """As of the link below."""
+        self._link.give_up()
+
     async def renew(self, timeout_s: float) -> None:
         """See :class:`~tinyfleet.link.Link`: with the keys that this host has now, of which one may be new."""
         await self._link.renew(timeout_s)
@@ -150,6 +154,7 @@ async def _begin(link: Link, key: bytes, device_id: bytes, timeout_s: float) -> 
             async with asyncio.timeout(timeout_s / _ATTEMPTS):
                 return handshake, await link.send_and_receive(_message(SessionCommand.OPEN, {"m": handshake.request}, attempt))
         except (TimeoutError, LinkTimeout):
+            link.give_up()
             log.debug("no session url=%s attempt=%d", link.url, attempt)
     raise LinkTimeout(f"{link.url} opened no session within {timeout_s:g} s")
 

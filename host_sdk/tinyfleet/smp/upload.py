@@ -33,8 +33,11 @@ BURST_S = 0.5
 """Time after which others get their turn on the link."""
 LEAST_GAIN = 1.05
 """A larger window must be faster by this to be kept."""
-MOST_TIMEOUTS = 3
-"""Timeouts in a row that end an upload."""
+MOST_FAILURES = 6
+"""Chunks in a row without a good answer that end an upload; each is half as long as the one before, which gets through more easily."""
+LEAST_CHUNK_BYTES = 64
+MOST_BEGINS = 2
+"""The same of the first chunk; each is sent twice."""
 MOST_LOSSES = 10
 """Lost connections in a row that do; each was made anew before the next."""
 MOST_RESTARTS = 3
@@ -130,7 +133,7 @@ async def upload(
 
     Raises:
         DeviceError: the device refused; the first chunk tells most of it.
-        LinkTimeout, RecordLost: three times in a row there was no answer, or a damaged one.
+        LinkTimeout, RecordLost: six times in a row there was no answer, or a damaged one.
         LinkLost: ten connections in a row were lost before a chunk was answered.
         ProtocolError: it restarted again and again, or its answers make no sense.
         LinkClosed, AccessError: see :class:`DeviceClient`.
@@ -147,13 +150,13 @@ async def upload(
         file_bytes=len(data),
         sent_bytes=transfer.sent,
         resumed_at=resumed_at,
-        chunk_bytes=transfer.step,
+        chunk_bytes=transfer.whole,
         window=transfer.windows.window,
         seconds=seconds,
         kib_per_s=moved / 1024 / seconds if moved else 0.0,
         lost_chunks=transfer.lost,
         restarts=transfer.restarts,
-        why=transfer.windows.why(transfer.step),
+        why=transfer.windows.why(transfer.whole),
     )
 
 
@@ -176,15 +179,26 @@ class _Transfer(Generic[ReplyT]):
         self._chunk = chunk
         self._offset_of = offset_of
         self._is_busy = is_busy
-        self.step = client.payload_bytes
+        self.whole = client.payload_bytes
         self.windows = _Windows(min(window, client.most_under_way))
         self.position = self.sent = self.lost = self.restarts = 0
-        self._failures = self._idle = 0
+        self._failures = self._losses = self._idle = 0
+
+    @property
+    def step(self) -> int:
+        """Most bytes of the next chunk."""
+        return max(LEAST_CHUNK_BYTES, self.whole >> self._failures)
 
     async def begin(self) -> None:
         """Send the first chunk, alone: its answer says whether the file is welcome, and where to go on."""
-        first = self._data[: self.step - FIRST_OVERHEAD_BYTES]
-        reply = await self._client.ask(self._chunk(0, first, True), repeatable=True)
+        first = self._data[: self.whole - FIRST_OVERHEAD_BYTES]
+        for attempt in range(1, MOST_BEGINS + 1):
+            try:
+                reply = await self._client.ask(self._chunk(0, first, True), repeatable=True)
+                break
+            except (LinkTimeout, RecordLost):
+                if attempt == MOST_BEGINS:
+                    raise
         self.sent += len(first)
         self._take(reply)
         if self.position == 0:
@@ -195,11 +209,12 @@ class _Transfer(Generic[ReplyT]):
         begun, at = time.monotonic(), self.position
         ends: list[int] = []
         has_restarted = is_whole = False
+        window = 1 if self._failures else self.windows.window
         try:
-            async with aclosing(self._client.ask_in_turn(self._chunks(ends, begun), self.windows.window)) as replies:
+            async with aclosing(self._client.ask_in_turn(self._chunks(ends, begun, window), window)) as replies:
                 async for reply in replies:
                     expected = ends.pop(0)
-                    self._failures = 0
+                    self._failures = self._losses = 0
                     self._take(reply)
                     has_restarted = self.position == 0
                     if self.position != expected or self._idle:
@@ -208,16 +223,21 @@ class _Transfer(Generic[ReplyT]):
                         break
                 else:
                     is_whole = True
-        except (LinkTimeout, LinkLost, RecordLost) as error:
-            self._failures += 1
+        except LinkLost:
             self.lost += 1
-            if self._failures == (MOST_LOSSES if isinstance(error, LinkLost) else MOST_TIMEOUTS):
+            self._losses += 1
+            if self._losses == MOST_LOSSES:
+                raise
+        except (LinkTimeout, RecordLost):
+            self.lost += 1
+            self._failures += 1
+            if self._failures == MOST_FAILURES:
                 raise
         except SessionLost:
             has_restarted = True
         moved = self.position - at
         self.sent += max(0, moved)
-        if not self.windows.is_settled and is_whole and moved > self.step * self.windows.window:
+        if not self.windows.is_settled and is_whole and window == self.windows.window and moved > self.whole * window:
             self.windows.measured(moved / (time.monotonic() - begun))
         if has_restarted:
             self.restarts += 1
@@ -237,17 +257,18 @@ class _Transfer(Generic[ReplyT]):
         if self._progress is not None:
             self._progress(wanted, len(self._data))
 
-    def _chunks(self, ends: list[int], begun: float) -> Iterator[Asks[ReplyT]]:
+    def _chunks(self, ends: list[int], begun: float, window: int) -> Iterator[Asks[ReplyT]]:
         """The next requests; ``ends`` gets the offset after each when it is sent."""
         if self._idle:
             ends.append(self.position)
             yield self._chunk(self.position, b"", False)
             return
-        for number, off in enumerate(range(self.position, len(self._data), self.step)):
+        step = self.step
+        for number, off in enumerate(range(self.position, len(self._data), step)):
             # Never fewer than fill the window once more: else it would not be measured.
             is_enough = number >= TRIAL_CHUNKS if not self.windows.is_settled else False
-            if number > self.windows.window and (is_enough or time.monotonic() - begun > BURST_S):
+            if number > window and (is_enough or time.monotonic() - begun > BURST_S):
                 return
-            piece = self._data[off : off + self.step]
+            piece = self._data[off : off + step]
             ends.append(off + len(piece))
             yield self._chunk(off, piece, False)
