@@ -14,8 +14,8 @@ from tests.host.peer import tcp_peer
 from tests.support.patience import HANG_S, with_patience
 from tinyfleet.device import open_device
 from tinyfleet.gateway.proxy import open_port, shared
-from tinyfleet.link.shared import ENVIRONMENT, socket_path
-from tinyfleet_codegen.errors import LinkTimeout
+from tinyfleet.link.shared import ENVIRONMENT, VERSION, Greeting, open_shared, socket_path
+from tinyfleet_codegen.errors import LinkTimeout, ProtocolError
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +65,52 @@ async def test_a_holder_that_was_killed_leaves_a_socket_that_is_nobody_and_waiti
                 await user.__aexit__(None, None, None)
 
     await with_patience(attempt)
+
+
+async def test_a_holder_that_takes_nothing_does_not_hold_up_who_leaves() -> None:
+    """It was stopped: what was sent to it stays in this process, and closing waited for it without end."""
+    url = "tcp://127.0.0.1:1"
+    socket_path(url).parent.mkdir(mode=0o700)
+    forever, takers = asyncio.Event(), []
+
+    async def greets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        takers.append((reader, writer))  # as long as the test: or its end would be seen
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(Greeting(VERSION, 1 << 20, in_session=True).encode())
+        await forever.wait()
+
+    server = await asyncio.start_unix_server(greets, str(socket_path(url)), limit=1)
+    try:
+        link = await open_shared(url, HANG_S)
+        assert link is not None
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await link.send(bytes(1 << 22))
+        async with asyncio.timeout(HANG_S):
+            await link.disconnect()
+    finally:
+        forever.set()
+        server.close()
+        for _, writer in takers:
+            writer.transport.abort()
+
+
+async def test_what_greets_without_end_is_no_gateway() -> None:
+    url = "tcp://127.0.0.1:1"
+    socket_path(url).parent.mkdir(mode=0o700)
+    left = asyncio.Event()
+
+    async def babbles(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"{" * 100_000)
+        await reader.read()
+        left.set()
+        writer.close()
+
+    server = await asyncio.start_unix_server(babbles, str(socket_path(url)))
+    try:
+        with pytest.raises(ProtocolError, match="is no gateway"):
+            await open_shared(url, HANG_S)
+        async with asyncio.timeout(HANG_S):
+            await left.wait()  # it is told, and not when somebody collects garbage
+    finally:
+        server.close()

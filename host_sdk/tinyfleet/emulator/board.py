@@ -105,7 +105,7 @@ class EmulatedBoard:
             raise UsageError(f"no firmware {elf}", hint=f"tinyfleet build --board {board} --model M.tflite -o DIR makes DIR/firmware.elf")
         elf_size(elf)  # QEMU would run any file as raw code.
         found_id = create_nvm(nvm, board, device_id)
-        with contextlib.ExitStack() as descriptors:
+        with contextlib.ExitStack() as descriptors, contextlib.ExitStack() as undo:
             lock = lock_nvm(nvm)
             descriptors.callback(os.close, lock)
             control, qemu_control = socket.socketpair()
@@ -132,14 +132,16 @@ class EmulatedBoard:
             if halted:
                 ours, qemu_debugger = socket.socketpair()
                 descriptors.callback(qemu_debugger.close)
+                undo.callback(ours.close)
                 debugger = Debugger(ours)
                 board_fds.append(qemu_debugger.fileno())
                 command += ["-S", "-chardev", f"socket,id=gdb,fd={qemu_debugger.fileno()}", "-gdb", "chardev:gdb"]
             qemu = find_qemu()
-            output = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the board
+            output = undo.enter_context(tempfile.TemporaryFile())  # lives as long as the board
             process = spawn_tied([str(qemu.path), *command], env=qemu.env, pass_fds=board_fds, output=output)
             url = f"tcp://127.0.0.1:{port}"
             self = cls(process, output, url=url, pty=None, nvm=nvm, device_id=found_id, debugger=debugger)
+            undo.pop_all()
             qemu_control.close()
             self._wait_until_up(Qmp(control, timeout_s), "uart0-base" if reads_ahead else "uart0", pty, timeout_s)
         return self
@@ -151,14 +153,24 @@ class EmulatedBoard:
                 self.pty = qmp.chardev_filename(line).removeprefix("pty:")
                 self.url = f"serial://{self.pty}"
         except LinkClosed as error:
-            exit_code = self._process.wait(_STOP_TIMEOUT_S)
-            raise SetupError(f"QEMU did not start (exit code {exit_code}): {self.output() or 'it printed nothing'}") from error
+            # It ends by itself, or is made to: without its control socket it is of no use.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_TIMEOUT_S)
+            exit_code, printed = self._process.poll(), self.output() or "it printed nothing"
+            self._discard()
+            raise SetupError(f"QEMU did not start (exit code {exit_code}): {printed}") from error
         except LinkTimeout as error:
             self.kill()
-            raise LinkTimeout(f"QEMU did not come up within {timeout_s:g} s: {self.output() or 'it printed nothing'}") from error
+            printed = self.output() or "it printed nothing"
+            self._discard()
+            raise LinkTimeout(f"QEMU did not come up within {timeout_s:g} s: {printed}") from error
         except BaseException:
-            self.kill()
+            self._discard()
             raise
+
+    def _discard(self) -> None:
+        self.kill()
+        self.stop()  # gives back what it held
 
     def output(self) -> str:
         """The end of what QEMU itself printed; empty in good times."""

@@ -12,6 +12,7 @@ import json
 import os
 import stat
 import tempfile
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -26,6 +27,7 @@ ENVIRONMENT = "TINYFLEET_PORTS"
 VERSION = 1
 _GREETING_BYTES = 4096
 _RENEW_POLL_S = 0.05
+_CLOSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,13 @@ class SharedLink(Link):
     async def disconnect(self) -> None:
         """Leave the port to its holder."""
         self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                with contextlib.suppress(OSError):
+                    await self._writer.wait_closed()
+        except TimeoutError:
+            # A holder that was stopped takes nothing: what is unsent is given up.
+            self._writer.transport.abort()
 
     async def send(self, data: bytes) -> None:
         """See :class:`Link`."""
@@ -172,25 +179,28 @@ async def open_shared(url: str, timeout_s: float) -> SharedLink | None:
         return None  # No port, nobody who holds it; who opens it will say so.
     if not path.exists() or not is_private(path.parent):
         return None
-    try:
-        async with asyncio.timeout(timeout_s):
-            reader, writer = await asyncio.open_unix_connection(str(path), limit=_GREETING_BYTES)
-            line = await reader.readline()
-    except TimeoutError as error:
-        raise LinkTimeout(f"the program that holds {url} does not answer within {timeout_s:g} s") from error
-    except OSError:
-        return None  # It was killed, and its socket is left.
-    if not line:
-        writer.close()
-        return None
-    try:
-        greeting = Greeting.decode(line)
-    except (ValueError, KeyError, TypeError) as error:
-        writer.close()
-        raise ProtocolError(f"what holds {url} is no gateway: {line[:80]!r}") from error
-    if greeting.version != VERSION:
-        writer.close()
-        raise ProtocolError(
-            f"the gateway that holds {url} speaks version {greeting.version} of its socket, this host {VERSION}", hint="update tinyfleet"
-        )
+    async with AsyncExitStack() as undo:
+        try:
+            async with asyncio.timeout(timeout_s):
+                reader, writer = await asyncio.open_unix_connection(str(path), limit=_GREETING_BYTES)
+                undo.callback(writer.close)
+                line = await reader.readline()
+        except TimeoutError as error:
+            raise LinkTimeout(f"the program that holds {url} does not answer within {timeout_s:g} s") from error
+        except OSError:
+            return None  # It was killed, and its socket is left.
+        except ValueError as error:
+            raise ProtocolError(f"what holds {url} is no gateway: it sent {_GREETING_BYTES} bytes without a line end") from error
+        if not line:
+            return None
+        try:
+            greeting = Greeting.decode(line)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ProtocolError(f"what holds {url} is no gateway: {line[:80]!r}") from error
+        if greeting.version != VERSION:
+            raise ProtocolError(
+                f"the gateway that holds {url} speaks version {greeting.version} of its socket, this host {VERSION}",
+                hint="update tinyfleet",
+            )
+        undo.pop_all()
     return SharedLink(url, reader, writer, greeting)
