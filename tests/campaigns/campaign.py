@@ -22,9 +22,13 @@ class Campaign:
     findings: list[str] = field(default_factory=list)
     _begin: float = field(default_factory=time.monotonic)
     _shown: float = 0.0
+    _has_begun: bool = False
 
     def has_time(self) -> bool:
-        """Whether to go on."""
+        """Whether to go on: once in any case, though building took all the time, or nothing would be looked at and nothing found."""
+        if not self._has_begun:
+            self._has_begun = True
+            return True
         return time.monotonic() - self._begin < 60 * self.minutes
 
     def progress(self, text: str) -> None:

@@ -54,7 +54,7 @@ def build_flash_library(
         options.append(f"-I{crypto_source_dir()}")
         files.append(_build_crypto())
     command = [*find_host_cc(), *STRICT, "-g", "-O1", "-shared", "-fPIC", *options, *map(str, files), "-o", str(library)]
-    built = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    built = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert built.returncode == 0, built.stderr
     return library
 
@@ -65,7 +65,7 @@ def _build_crypto() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="tinyfleet-"))
     atexit.register(shutil.rmtree, folder)
     command = [*find_host_cc(), "-O2", "-fPIC", "-w", "-c", str(crypto_source_dir() / "monocypher.c"), "-o", str(folder / "crypto.o")]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=600)
     return folder / "crypto.o"
 
 

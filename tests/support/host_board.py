@@ -85,7 +85,7 @@ def build_host_board(folder: Path, mutants: tuple[Mutant, ...] = ()) -> Path:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
     assert result.returncode == 0, result.stderr[:3000]
 
 
