@@ -96,6 +96,11 @@ MUTATIONS: dict[str, tuple[Mutant, Prepare, Callable[[BleBench], None]]] = {
         test_ble.test_time_in_which_nobody_looked_is_not_held_against_the_controller,
     ),
     "strangers stay": ((HCI, "hci.wanted |= DROP;", ""), linked, test_ble.test_a_link_that_stays_a_stranger_is_ended_after_ten_seconds),
+    "a stranger stays as long each time": (
+        (HCI, "hci.is_wary ? UNTRUSTED_AGAIN_US : UNTRUSTED_US", "UNTRUSTED_US"),
+        linked,
+        test_ble.test_strangers_that_come_again_and_again_stay_shorter,
+    ),
     "switches outlive their link": ((L2CAP, "    tyf_ble_att_reset();\n", ""), linked, test_ble.test_switches_end_with_their_link),
     "notifications before answers": (
         (L2CAP, "in_progress = slot;", "in_progress = slot == SLOT_ATT && l2cap.waiting[SLOT_NOTIFY] != 0 ? SLOT_NOTIFY : slot;"),

@@ -107,6 +107,14 @@ def gives_the_candidate_its_own_input(board: ModelBoard, key: Path, folder: Path
     assert board.free()["agreed"] == 3
 
 
+def keeps_the_way_back_from_a_first_piece_that_is_too_long(board: ModelBoard, key: Path, folder: Path) -> None:
+    a, b = good_package(A, "host", key), good_package(B, "host", key)
+    board.swap(a)
+    board.swap(b)
+    assert board.status(Command.MODEL_UPLOAD, off=0, data=a[:200], len=100, sha=bytes(32)) is Status.ERR_ARG
+    assert board.models()["previous"] == ModelPlace.SLOT_0
+
+
 def names_generations_apart(board: ModelBoard, key: Path, folder: Path) -> None:
     a, b = good_package(A, "host", key), good_package(B, "host", key)
     assert [board.swap(a), board.swap(b)] == [2, 3]
@@ -201,6 +209,10 @@ CHECKS: dict[str, tuple[Check, tuple[Mutant, ...]]] = {
                 "    tyf_model_store_offer(live);\n    tyf_model_store_answered(live, latency_us);",
             ),
         ),
+    ),
+    "a first piece of any length": (
+        keeps_the_way_back_from_a_first_piece_that_is_too_long,
+        ((SRC + "receive.c", "    if (piece->bytes > piece->total) {\n        return TYF_ERR_ARG;\n    }\n", ""),),
     ),
     "a generation is given twice": (
         names_generations_apart,

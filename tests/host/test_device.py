@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -213,6 +214,18 @@ async def test_a_tensor_is_sent_again_unless_that_were_two_inferences() -> None:
                 assert asked == lost + 1, "10 bytes may be all: it is not sent twice"
 
     await with_patience(attempt)
+
+
+@pytest.mark.parametrize("wanted", [[64], [64, 65], [64, 500, 70]])
+async def test_an_upload_to_a_board_that_never_goes_on_ends(wanted: list[int]) -> None:
+    """It answers, so that nothing times out, and was sent the same chunk without end."""
+    board = FleetBoard()
+    answers = itertools.cycle(wanted)
+    board.handlers[OP.WRITE, 1, 1] = lambda _: {"off": next(answers)}
+    async with opened(board) as device:
+        with pytest.raises(ProtocolError, match="without progress"):
+            await device.upload_image(bytes(5000))
+    assert len(board.requests) < 100
 
 
 @pytest.mark.parametrize("how", ["as told", "in silence", "not heard at first"])

@@ -42,6 +42,8 @@ MOST_LOSSES = 10
 """Lost connections in a row that do; each was made anew before the next."""
 MOST_RESTARTS = 3
 """Restarts of the device that one upload bears."""
+MOST_STALLS = 20
+"""Answers in a row that ask for nothing further on than before; after a lost chunk it is one or two."""
 MOST_IDLE = 10_000
 """Replies in a row that the device is busy, after which it is stuck: a delta copies 16 KiB before each."""
 
@@ -183,6 +185,7 @@ class _Transfer(Generic[ReplyT]):
         self.windows = _Windows(min(window, client.most_under_way))
         self.position = self.sent = self.lost = self.restarts = 0
         self._failures = self._losses = self._idle = 0
+        self._furthest = self._stalls = 0
 
     @property
     def step(self) -> int:
@@ -203,6 +206,7 @@ class _Transfer(Generic[ReplyT]):
         self._take(reply)
         if self.position == 0:
             raise ProtocolError(f"the device took nothing of the first {len(first)} bytes")
+        self._furthest = self.position  # a restart may set it back
 
     async def burst(self) -> None:
         """Send chunks until others should have their turn on the link, one is lost, or the device has something else to do."""
@@ -251,9 +255,13 @@ class _Transfer(Generic[ReplyT]):
     def _take(self, reply: ReplyT) -> None:
         wanted = self._offset_of(reply)
         self._idle = self._idle + 1 if self._is_busy(reply) else 0
-        if wanted > len(self._data) or self._idle > MOST_IDLE:
-            raise ProtocolError(f"the device wants byte {wanted} of {len(self._data)}, asked {self._idle} times without progress")
+        self._stalls = 0 if wanted > self._furthest or self._idle else self._stalls + 1
+        if wanted > len(self._data) or self._idle > MOST_IDLE or self._stalls > MOST_STALLS:
+            raise ProtocolError(
+                f"the device wants byte {wanted} of {len(self._data)}, asked {max(self._idle, self._stalls)} times without progress"
+            )
         self.position = wanted
+        self._furthest = max(self._furthest, wanted)
         if self._progress is not None:
             self._progress(wanted, len(self._data))
 

@@ -4,10 +4,13 @@
  *
  *     static void received(const uint8_t *data, uint32_t bytes) { ... }      // a piece of a message
  *
- *     static const tyf_ble_application application = {.device_id = id, .firmware = "sensor 1.0", .received = received,
- * ...}; tyf_ble_start(&application); for (;;) { bool is_busy = tyf_ble_poll(); sent +=
- * tyf_ble_notify(TYF_BLE_MANAGEMENT, reply + sent, reply_bytes - sent);
- *         ...
+ *     static const tyf_ble_application application = {
+ *         .device_id = id, .firmware = "sensor 1.0", .linked = linked, .received = received, .is_trusted = is_trusted};
+ *
+ *     tyf_ble_start(&application);
+ *     for (;;) {
+ *         bool is_busy = tyf_ble_poll();
+ *         sent += tyf_ble_notify(TYF_BLE_MANAGEMENT, reply + sent, reply_bytes - sent);
  *     }
  *
  * Nothing waits and nothing is allocated; without a controller it asks for one every few seconds. One instance a

@@ -5,15 +5,20 @@
  *     static TYF_GUARD_ARENA(arena_0, TYF_MODEL_STORE_ARENA_BYTES(TYF_APP_ARENA_BYTES));
  *     static TYF_GUARD_ARENA(arena_1, TYF_MODEL_STORE_ARENA_BYTES(TYF_APP_ARENA_BYTES));
  *
- *     tyf_model_store_start(&(tyf_model_store_config){
- *         .built_in = &TYF_APP_MODEL, .arenas = {arena_0, arena_1}, .arena_bytes = sizeof arena_0, .kernels =
- * &tyf_kernels}); for (;;) { tyf_model_store_poll();                                  // thread mode: a step of what is
- * being tried
- *         ...
+ *     static void answers_now(const tyf_live_model *live) { ... }
+ *
+ *     static const tyf_model_store_config config = {.built_in = &TYF_APP_MODEL,
+ *                                                   .arenas = {arena_0, arena_1},
+ *                                                   .arena_bytes = sizeof arena_0,
+ *                                                   .kernels = &tyf_kernels,
+ *                                                   .became_live = answers_now};
+ *     tyf_model_store_start(&config);
+ *     for (;;) {
+ *         tyf_model_store_poll();                                   // thread mode: a step of what is being tried
  *     }
  *
  *     const tyf_live_model *live = tyf_model_store_live();          // live inference: read once an answer
- *     tyf_model_store_offer(live, input);                           // before the model runs over its input
+ *     tyf_model_store_offer(live);                                  // before the model runs over its input
  *     tyf_model_run(live->model, live->arena, NULL, NULL);
  *     tyf_model_store_answered(live, latency_us);
  *
