@@ -22,6 +22,14 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests over models that are not there go. Order: see below."""
+    _leave_out_absent_models(config, items)
+    # Two workers take file after file. Files that take long come first, so that both end together.
+    long = {item.path for item in items if item.get_closest_marker("slow") or "hil_tests" in item.path.parts}
+    items.sort(key=lambda item: item.path not in long)
+
+
+def _leave_out_absent_models(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests over the MLPerf Tiny models where none is there; the summary says so. They are not skips to be overlooked."""
     absent = [
         item for item in items if any(m.kwargs.get("reason", "").startswith("got empty parameter set") for m in item.iter_markers("skip"))

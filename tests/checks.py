@@ -46,9 +46,10 @@ def static_checks() -> dict[str, list[str]]:
 
 
 def test_command(full: bool, selection: list[str]) -> list[str]:
-    """Command line of the test run: two processes, a file stays in one of them."""
+    """Command line of the test run: two processes take file after file, in the order of conftest.py."""
     marker = ["-m", "full or not full"] if full else []
-    return [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", "--durations", "10", *marker, *selection]
+    workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+    return [sys.executable, "-m", "pytest", *workers, "--durations", "25", *marker, *selection]
 
 
 def _run(name: str, command: list[str]) -> bool:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,19 +70,33 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.fixture(scope="module")
-def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Installed]:
-    """Makes an environment that holds the wheel with the extras named, as in ``build,cloud``."""
+def pip_install(env: Path, requirement: str) -> None:
+    """Into an environment; what is imported later is compiled then, the rest never."""
+    pip = [sys.executable, "-m", "pip", "--python", str(env / "bin/python"), "install", "-q", "--no-compile"]
+    subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), requirement], timeout=480, check=True)
 
-    def make(extras: str) -> Installed:
+
+@pytest.fixture(scope="module")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment that holds the wheel and what it needs without any extra."""
+    env = tmp_path_factory.mktemp("bare") / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", env], timeout=HANG_S, check=True)
+    pip_install(env, f"tinyfleet @ {wheel.as_uri()}")
+    return env
+
+
+@pytest.fixture(scope="module")
+def install(wheel: Path, bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Installed]:
+    """Gives an environment that holds the wheel with one extra."""
+
+    @cache
+    def make(extra: str) -> Installed:
         place = tmp_path_factory.mktemp("installed")
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "env"], timeout=HANG_S, check=True)
-        python = place / "env" / "bin" / "python"
-        requirement = f"tinyfleet[{extras}] @ {wheel.as_uri()}"
-        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "-c", str(ROOT / "constraints.txt"), requirement]
-        subprocess.run(pip, timeout=480, check=True)
+        # What all share is installed once; pip replaces files and writes into none, so they may be the same.
+        shutil.copytree(bare, place / "env", symlinks=True, copy_function=os.link)
+        pip_install(place / "env", f"tinyfleet[{extra}] @ {wheel.as_uri()}")
         (place / "empty").mkdir()
-        return Installed(python, place / "empty")
+        return Installed(place / "env/bin/python", place / "empty")
 
     return make
 

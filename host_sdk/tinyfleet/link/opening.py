@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyfleet.link.link import ConsoleLink, Link
-from tinyfleet.link.memory import MemoryPipe
 from tinyfleet.link.pipe import BytePipe
 from tinyfleet.link.serial import DEFAULT_BAUD, SerialPipe
 from tinyfleet.link.serial_ports import USB, path_of
@@ -114,6 +113,8 @@ async def _open_memory(url: _DeviceUrl, _timeout_s: float, stack: AsyncExitStack
     model_dir = url.option_path("model")
     if model_dir is None:
         raise UsageError(f"{url.text} names no model", hint="memory://?model=DIR with the DIR that tinyfleet compile wrote")
+    from tinyfleet.link.memory import MemoryPipe  # noqa: PLC0415 - other links need no compiler
+
     return await asyncio.to_thread(MemoryPipe.open, model_dir, url.option_path("nvm"), stack)
 
 

@@ -11,7 +11,9 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, model_validator
 from smp import error, message
 
-_TOLERANT = ConfigDict(extra="ignore", frozen=True, serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
+_TOLERANT = ConfigDict(
+    extra="ignore", frozen=True, serialize_by_alias=True, validate_by_name=True, validate_by_alias=True, defer_build=True
+)
 
 ReplyT = TypeVar("ReplyT", bound="message.ReadResponse | message.WriteResponse")
 
