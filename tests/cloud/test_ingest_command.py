@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,18 @@ async def test_files_are_imported_by_a_command_that_ends(tmp_path: Path) -> None
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=HANG_S) as client:
         assert (await client.get("/v1/summary")).json()["stored"] == 20
     assert await cloud.stop() == 0
+
+
+@pytest.mark.timeout(HANG_S)
+def test_brokers_that_are_not_there_are_named_while_it_tries(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    command = [sys.executable, "-m", "tinyfleet", "cloud", "ingest", "--from", f"kafka://127.0.0.1:{port}"]
+    with (tmp_path / "out").open("wb") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True) as ingest:
+        assert ingest.stderr is not None
+        said = ingest.stderr.readline()
+        ingest.terminate()
+    assert f"ingest interrupted broker=kafka://127.0.0.1:{port} error=" in said, said
 
 
 @pytest.mark.parametrize(

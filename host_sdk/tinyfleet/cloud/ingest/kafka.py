@@ -42,8 +42,17 @@ async def ingest_kafka(url: str, credentials: Credentials, forwarder: Forwarder,
         username=credentials.username,
         password=credentials.password,
     )
+    said: set[int] = set()
+
+    def complain(error: Any) -> None:
+        # librdkafka repeats itself with each attempt; again only after something arrived.
+        if error.code() not in said:
+            said.add(error.code())
+            log.warning("ingest interrupted broker=%s error=%s", url, error.str())
+
     consumer = confluent_kafka.Consumer(
         options
+        | {"error_cb": complain}
         | {"group.id": GROUP, "enable.auto.commit": False, "auto.offset.reset": "earliest", "topic.metadata.refresh.interval.ms": 1000}
     )
     try:
@@ -52,6 +61,8 @@ async def ingest_kafka(url: str, credentials: Credentials, forwarder: Forwarder,
         while True:
             messages = await asyncio.to_thread(consumer.consume, BATCH_EVENTS, WAIT_S)
             values = [m for m in messages if m.error() is None]
+            if values:
+                said.clear()
             for message in messages:
                 if message.error() is not None:
                     log.warning("kafka says error=%s", message.error())
