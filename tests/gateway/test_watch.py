@@ -151,6 +151,8 @@ def test_promtool_accepts_configuration_and_rules_and_every_alert_fires_when_it_
         "TinyfleetSinkDown": ("tinyfleet_sink_up", "0x40", "1x40"),
         "TinyfleetOutboxFilling": ("tinyfleet_outbox_used_bytes", "90x40", "70x40"),
         "TinyfleetOutboxOld": ("tinyfleet_outbox_oldest_seconds", "901x40", "899x40"),
+        "TinyfleetActionsNotDone": ('tinyfleet_actions_dropped_total{target="fall/webhook"}', "0+1x40", "7x40"),
+        "TinyfleetActionsWaiting": ('tinyfleet_actions_waiting{target="fall/webhook"}', "3x40", "0x40"),
         "TinyfleetRecordsDropped": ("tinyfleet_outbox_dropped_total", "0+1x40", "7x40"),
         "TinyfleetRecordsLost": ("tinyfleet_records_lost_total", "0+1x40", "7x40"),
         "TinyfleetRecordsRefused": ("tinyfleet_outbox_refused", "1x40", "0x40"),

@@ -122,7 +122,7 @@ def load_config(path: Path) -> GatewayConfig:
     try:
         config = GatewayConfig.model_validate(data | ({"sink": sinks} if sinks or lines else {}))
     except ValidationError as error:
-        lines += [_explain(e) for e in error.errors() if not (lines and e["loc"] == ("sink",))]
+        lines += [_explain(e) for e in _deepest(error.errors()) if not (lines and e["loc"] == ("sink",))]
     else:
         lines += _contradictions(config)
     if lines:
@@ -146,7 +146,7 @@ def _sinks(tables: Any) -> tuple[list[SinkSettings], list[str]]:
         try:
             sinks.append(settings.model_validate(table))
         except ValidationError as error:
-            lines += [_explain(e, prefix=("sink", index), tables={"sink": settings}) for e in error.errors()]
+            lines += [_explain(e, prefix=("sink", index), tables={"sink": settings}) for e in _deepest(error.errors())]
     return sinks, lines
 
 
@@ -180,12 +180,19 @@ def _contradictions(config: GatewayConfig) -> list[str]:
     return lines
 
 
+def _deepest(errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Without what follows from another: of a list with a wrong element, the element."""
+    return [e for e in errors if not any(o["loc"][: len(e["loc"])] == e["loc"] and len(o["loc"]) > len(e["loc"]) for o in errors)]
+
+
 def _explain(error: ErrorDetails, *, prefix: tuple[int | str, ...] = (), tables: Mapping[str, type[BaseModel]] | None = None) -> str:
     """One line: key, value, what is allowed."""
     location = prefix + error["loc"]
     key = _key(location)
     table = _table_at(location[:-1], tables or _TABLES)
-    field = table.model_fields.get(str(location[-1])) if table and isinstance(location[-1], str) else None
+    # One of a list is allowed what the list's key says.
+    name = next((part for part in reversed(location) if isinstance(part, str)), "")
+    field = table.model_fields.get(name) if table else None
     if error["type"] == "extra_forbidden":
         names = list(table.model_fields) if table else []
         close = difflib.get_close_matches(str(location[-1]), names, n=1)

@@ -67,7 +67,8 @@ class PolicySettings(Table):
 
 def _webhook(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+    # A wrong port raises ValueError when it is asked for.
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password or parts.port == 0:
         raise ValueError("not such a URL")
     return url
 

@@ -37,7 +37,8 @@ GZIP_LEVEL = 1
 
 def _http_url(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+    # A wrong port raises ValueError when it is asked for.
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password or parts.port == 0:
         raise ValueError("not such a URL")
     return url.rstrip("/")
 
