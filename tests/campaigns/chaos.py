@@ -25,7 +25,8 @@ from pathlib import Path
 
 from tests.campaigns.campaign import Campaign, campaign_parser, start_campaign
 from tests.campaigns.chaos_boards import BOARD, ChaosBoard
-from tests.campaigns.chaos_disk import SmallDisk, find_faketime
+from tests.campaigns.chaos_disk import KINDS, SmallDisk, find_faketime
+from tests.campaigns.chaos_kafka import missing_in, records_in
 from tests.campaigns.chaos_lines import BoardLine, CloudLine, Trouble
 from tests.campaigns.chaos_mutants import MUTANTS
 from tests.campaigns.chaos_relay import Relay, Service
@@ -35,6 +36,7 @@ from tinyfleet.demo.broker import Broker
 from tinyfleet.platformio_build import build_firmware
 from tinyfleet_codegen.errors import TinyfleetError
 
+ROUTES = ("http", "mqtt", "kafka")
 BOARDS = 2
 PERIOD_MS = 100
 RING_BYTES = 65536
@@ -50,8 +52,8 @@ EDGES = (
 )
 """What a reload chooses from: all records, some filtered, some or all covered by windows."""
 WINDOWS_CLOSE_S = 120.0
-"""In which windows that are open when a board rests must be delivered."""
-_START_TIMEOUT_S = 90.0
+"""In which windows that are open when all is pulled must be delivered, and what brokers hold."""
+_START_TIMEOUT_S = 300.0
 Fault = Callable[[random.Random], Awaitable[bool]]
 """Happens, or says that it could not now."""
 
@@ -78,8 +80,9 @@ class Chaos:
         self._restarts: dict[str, asyncio.Task[None]] = {}
         self._effects: set[asyncio.Task[None]] = set()
         self._gateway_disk, self._cloud_disk = disks
-        self._clock = folder / "clock"
-        self._clock.write_text("+0\n", encoding="ascii")
+        self._clocks = {whose: folder / f"clock of {whose}" for whose in ("gateway", "cloud")}
+        for clock in self._clocks.values():
+            clock.write_text("+0\n", encoding="ascii")
         self._verdict = Verdict()
         self._unpulled: dict[tuple[bytes, int], int] = {}
         elf = _build(folder)
@@ -110,15 +113,21 @@ class Chaos:
             faults["broker restarted"] = (3, lambda _: self._break_broker(Broker.stop))
             faults["broker's link cut"] = (4, self._cut_broker)
             faults["broker's link stalled"] = (2, self._stall_broker)
-            faults["ingest killed"] = (3, lambda _: self._kill(self._the_ingest()))
-            faults["ingest stopped"] = (1, lambda _: self._stop(self._the_ingest()))
-            faults["ingest frozen"] = (1, lambda rng: self._freeze(self._the_ingest(), rng))
+        if "kafka" in self._routes:
+            faults["kafka killed"] = (2, lambda _: self._kill_cluster())
+            faults["kafka frozen"] = (3, self._freeze_cluster)
+        for route in self._routes:
+            if route != "http":
+                faults[f"{route} ingest killed"] = (3, lambda _, route=route: self._kill(self._relay.ingests[route]))
+                faults[f"{route} ingest stopped"] = (1, lambda _, route=route: self._stop(self._relay.ingests[route]))
+                faults[f"{route} ingest frozen"] = (1, lambda rng, route=route: self._freeze(self._relay.ingests[route], rng))
         if self._gateway_disk.is_bounded:
             faults["gateway's disk full"] = (2, lambda rng: self._fill(self._gateway_disk, rng))
         if self._cloud_disk.is_bounded:
             faults["cloud's disk full"] = (2, lambda rng: self._fill(self._cloud_disk, rng))
         if find_faketime() is not None:
-            faults["clock jumps"] = (3, self._jump)
+            faults["gateway's clock jumps"] = (3, lambda rng: self._jump("gateway", rng))
+            faults["clouds' clock jumps"] = (2, lambda rng: self._jump("cloud", rng))
         return faults
 
     async def run(self, most_faults: int | None) -> None:
@@ -154,10 +163,10 @@ class Chaos:
         for board in self._boards:
             await board.line.open()
         faketime = find_faketime()
-        clock = {} if faketime is None else {
-            "LD_PRELOAD": str(faketime), "FAKETIME_TIMESTAMP_FILE": str(self._clock), "FAKETIME_NO_CACHE": "1",
+        clocks = {whose: {} if faketime is None else {
+            "LD_PRELOAD": str(faketime), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }  # fmt: skip
+        } for whose, clock in self._clocks.items()}  # fmt: skip
         self._relay = Relay(
             self._folder,
             [board.line.url for board in self._boards],
@@ -165,7 +174,8 @@ class Chaos:
             cloud_dir=self._cloud_disk.folder / "data",
             routes=self._routes,
             mutant=self._mutant,
-            gateway_env=clock,
+            gateway_env=clocks["gateway"],
+            cloud_env=clocks["cloud"],
         )
         await self._line.open()
         await self._relay.start_clouds()
@@ -180,8 +190,12 @@ class Chaos:
         await self._relay.until_known(board.device_id for board in self._boards)
 
     def _sinks(self) -> str:
-        http = self._relay.http_sink(self._line.port) if "http" in self._routes else ""
-        return http + (self._relay.mqtt_sink(int(self._broker_line.url.rpartition(":")[2])) if "mqtt" in self._routes else "")
+        tables = {
+            "http": lambda: self._relay.http_sink(self._line.port),
+            "mqtt": lambda: self._relay.mqtt_sink(int(self._broker_line.url.rpartition(":")[2])),
+            "kafka": self._relay.kafka_sink,
+        }
+        return "".join(tables[route]() for route in self._routes)
 
     async def _tear_down(self) -> None:
         for task in [*self._restarts.values(), *self._effects]:
@@ -229,9 +243,7 @@ class Chaos:
     async def _freeze(self, service: Service, rng: random.Random) -> bool:
         if self._is_busy(service.name) or service.process is None:
             return False
-        process = service.process
-        process.freeze()
-        self._later(process.thaw, rng.uniform(0.2, 2.0))
+        self._later(service.freeze(), rng.uniform(0.2, 2.0))
         return True
 
     async def _reload(self, rng: random.Random) -> bool:
@@ -262,9 +274,29 @@ class Chaos:
     def _some_cloud(self, rng: random.Random) -> Service:
         return rng.choice(list(self._relay.clouds.values()))
 
-    def _the_ingest(self) -> Service:
-        assert self._relay.ingest is not None
-        return self._relay.ingest
+    async def _kill_cluster(self) -> bool:
+        """With all that is in it; first its reader, whose place in the topic goes with it."""
+        gateway, ingest, cluster = self._relay.gateway, self._relay.ingests["kafka"], self._relay.cluster
+        assert cluster is not None
+        if any(map(self._is_busy, ("kafka", gateway.name, ingest.name))) or gateway.process is None:
+            return False
+        await ingest.kill()
+        thaw = gateway.freeze()
+        try:
+            has_ended = await cluster.kill(self._relay.clouds["kafka"].on_disk)
+        finally:
+            thaw()
+        if has_ended:
+            self._restart("kafka", cluster.start, 0.2)
+        self._restart(ingest.name, ingest.start, 0.0)
+        return has_ended
+
+    async def _freeze_cluster(self, rng: random.Random) -> bool:
+        if self._is_busy("kafka"):
+            return False
+        assert self._relay.cluster is not None
+        self._later(self._relay.cluster.freeze(), rng.uniform(0.2, 5.0))
+        return True
 
     async def _break_broker(self, end: Callable[[Broker], None]) -> bool:
         broker = self._relay.broker
@@ -303,8 +335,8 @@ class Chaos:
         self._later(disk.free, rng.uniform(0.3, 3.0))
         return True
 
-    async def _jump(self, rng: random.Random) -> bool:
-        self._clock.write_text(f"{rng.choice((-86400, -3600, -2, 2, 3600, 30 * 86400)):+d}\n", encoding="ascii")
+    async def _jump(self, whose: str, rng: random.Random) -> bool:
+        self._clocks[whose].write_text(f"{rng.choice((-86400, -3600, -2, 2, 3600, 30 * 86400)):+d}\n", encoding="ascii")
         return True
 
     def _later(self, what: Callable[[], None], seconds: float) -> None:
@@ -334,18 +366,21 @@ class Chaos:
         for device_id, trace in traces.items():
             boot = max((boot for boot, _ in trace.records), default=0)
             cursors[device_id, boot] = trace.produced(boot)
-        deadline = time.monotonic() + WINDOWS_CLOSE_S
+        deadline: float | None = None
         while True:
             try:
                 await self._relay.until_drained(cursors)
+                deadline = deadline or time.monotonic() + WINDOWS_CLOSE_S
                 holdings = {route: await cloud.holdings() for route, cloud in self._relay.clouds.items()}
             except (TimeoutError, OSError) as error:
                 self._campaign.found(str(error))
                 return
             self._verdict = Verdict()
             for route, held in holdings.items():
-                self._verdict.add(judge(traces, held, ring_records=ring_records(RING_BYTES), unpulled=self._unpulled), route)
-            # An open window still stands for records that nobody has yet.
+                cluster = self._relay.cluster if route == "kafka" else None
+                gone = None if cluster is None else missing_in(cluster.gone, held)
+                self._verdict.add(judge(traces, held, ring_records=ring_records(RING_BYTES), unpulled=self._unpulled, gone=gone), route)
+            # An open window still stands for records that nobody has yet; what a broker has may still be on its way to its cloud.
             if not self._verdict.lost or time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.5)
@@ -362,8 +397,10 @@ class Chaos:
         return {
             "boards": f"{BOARDS} {BOARD}",
             "routes": "+".join(self._routes),
+            "disk": self._gateway_disk.kind if self._gateway_disk.is_bounded else "a folder",
             "faults": self._happened.total(),
             **self._verdict.facts(),
+            "most_with_broker": records_in(self._relay.cluster.gone) if self._relay.cluster is not None else 0,
             "torn": sum(board.trace().torn for board in self._boards),
             "kinds": {kind: self._happened[kind] for kind in kinds},
             "not_tried": missing + ([] if self._gateway_disk.is_bounded else ["disk full"]),
@@ -381,7 +418,10 @@ def main() -> int:
     parser.add_argument("what", choices=["gateway"], help="what is tried")
     parser.add_argument("--faults", type=int, help="stop after that many")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), help="bring in a seeded bug, to see it found")
-    parser.add_argument("--routes", default="http,mqtt", help="ways to a cloud of their own: http, mqtt or http,mqtt (default)")
+    parser.add_argument(
+        "--routes", default=",".join(ROUTES), help=f"ways to a cloud of their own, some of {','.join(ROUTES)} (default: all)"
+    )
+    parser.add_argument("--disk", choices=KINDS, default=KINDS[0], help="what the gateway and the clouds write on (default tmpfs)")
     parser.add_argument("--keep", type=Path, help="work in this new folder and keep it: logs, traces, databases")
     options = parser.parse_args()
     campaign = start_campaign("chaos", options)
@@ -391,7 +431,10 @@ def main() -> int:
         else:
             folder = options.keep.resolve()
             folder.mkdir()
-        disks = (SmallDisk(folder / "gateway_disk", GATEWAY_DISK_MB), SmallDisk(folder / "cloud_disk", CLOUD_DISK_MB))
+        disks = (
+            SmallDisk(folder / "gateway_disk", GATEWAY_DISK_MB, options.disk),
+            SmallDisk(folder / "cloud_disk", CLOUD_DISK_MB, options.disk),
+        )
         for disk in disks:
             stack.callback(disk.close)
         asyncio.run(Chaos(campaign, folder, disks, mutant=options.mutant, routes=tuple(options.routes.split(","))).run(options.faults))

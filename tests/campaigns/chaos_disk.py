@@ -1,4 +1,4 @@
-"""A small disk that can be filled: a tmpfs where this process may mount one."""
+"""A small disk that can be filled, where this process may mount one: a tmpfs, or an ext4, on which fsync means something."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 _FILLER = "filler"
 _BLOCK = bytes(2**16)
+KINDS = ("tmpfs", "ext4")
 
 
 class SmallDisk:
@@ -17,16 +18,24 @@ class SmallDisk:
     Args:
         folder: The mount point; made.
         megabytes: Its size.
+        kind: One of :data:`KINDS`; ext4 lies in a file beside the folder.
 
     Attributes:
         is_bounded: Whether it could be mounted; else it is a plain folder that never fills.
     """
 
-    def __init__(self, folder: Path, megabytes: int) -> None:
+    def __init__(self, folder: Path, megabytes: int, kind: str = "tmpfs") -> None:
         self.folder = folder
+        self.kind = kind
+        self._image = folder.with_suffix(".img")
         folder.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "tmpfs", str(folder)]
-        self.is_bounded = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+        if kind == "ext4":
+            with self._image.open("wb") as image:
+                image.truncate(megabytes * 2**20)
+            made = _works(["mkfs.ext4", "-q", "-m", "0", str(self._image)])
+            self.is_bounded = made and _works(["mount", "-o", "loop", str(self._image), str(folder)])
+        else:
+            self.is_bounded = _works(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "tmpfs", str(folder)])
 
     def fill(self) -> None:
         """Take all room that is left."""
@@ -47,6 +56,14 @@ class SmallDisk:
         if self.is_bounded:
             subprocess.run(["umount", "-l", str(self.folder)], capture_output=True, check=False)
             self.is_bounded = False
+        self._image.unlink(missing_ok=True)
+
+
+def _works(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def find_faketime() -> Path | None:

@@ -7,11 +7,12 @@ import contextlib
 import json
 import sqlite3
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import httpx
 
+from tests.campaigns.chaos_kafka import Cluster
 from tests.campaigns.chaos_mutants import MUTANTS
 from tests.support.no_loss import Holdings, read_holdings
 from tinyfleet.cloud.store import CLOUD_FILE
@@ -41,6 +42,7 @@ class Service:
         self.env = dict(env or {})
         self.process: Process | None = None
         self.starts = 0
+        self._freezes = 0
         self._log = logs / f"{name}.log"
         mutate = [] if mutant is None or not name.startswith(MUTANTS[mutant][0]) else ["-m", "tests.campaigns.chaos_mutants", mutant]
         self._program = [sys.executable, *(mutate or ["-m", "tinyfleet"])]
@@ -48,12 +50,29 @@ class Service:
     async def start(self) -> None:
         """Start it; returns when it is ready."""
         self.starts += 1
+        self._freezes = 0
         self.process = await asyncio.to_thread(Process.start, self.name, self.words, self._log, program=self._program, env=self.env)
 
     @property
     def is_running(self) -> bool:
         """Whether it lives."""
         return self.process is not None and self.process.is_running()
+
+    def freeze(self) -> Callable[[], None]:
+        """SIGSTOP; undone when everybody who froze it has called what this returned."""
+        process = self.process
+        assert process is not None
+        self._freezes += 1
+        process.freeze()
+
+        def thaw() -> None:
+            if process is self.process:
+                self._freezes -= 1
+                if self._freezes:
+                    return
+            process.thaw()
+
+        return thaw
 
     async def kill(self) -> None:
         """SIGKILL."""
@@ -84,24 +103,30 @@ class Cloud(Service):
         # A mutant commits late; it is asked first, so that only what a kill took is missing.
         async with httpx.AsyncClient(trust_env=False, timeout=120.0) as client:
             await client.get(f"http://127.0.0.1:{self.port}/v1/summary")
-        return await asyncio.to_thread(read_holdings, self._data_dir / CLOUD_FILE)
+        return await asyncio.to_thread(self.on_disk)
+
+    def on_disk(self) -> Holdings:
+        """What its database has now, whether it runs or not."""
+        return read_holdings(self._data_dir / CLOUD_FILE)
 
 
 class Relay:
-    """Gateway and cloud; for MQTT also a broker, what brings events from there into a cloud, and that cloud.
+    """Gateway and cloud; for MQTT and Kafka also a broker, what brings events from there into a cloud, and that cloud.
 
     Args:
         folder: Gets their folders, logs and configuration.
         device_urls: What the gateway pulls.
-        routes: ``http``, ``mqtt``: ways from the gateway to a cloud of their own.
+        routes: ``http``, ``mqtt``, ``kafka``: ways from the gateway to a cloud of their own.
         gateway_dir: The gateway's data folder, when it is not in ``folder``.
         cloud_dir: Folder for those of the clouds.
         mutant: See :class:`Service`.
         dies: File that makes a mutant die in its window.
         gateway_env: Added to the gateway's environment.
+        cloud_env: Added to the clouds'.
 
     Attributes:
         clouds: One per route.
+        ingests: What reads a broker, per route.
     """
 
     def __init__(
@@ -115,6 +140,7 @@ class Relay:
         mutant: str | None = None,
         dies: Path | None = None,
         gateway_env: Mapping[str, str] | None = None,
+        cloud_env: Mapping[str, str] | None = None,
     ) -> None:
         self.gateway_dir = gateway_dir or folder / "gateway"
         self.config = folder / "gateway.toml"
@@ -122,13 +148,16 @@ class Relay:
         self._folder = folder
         logs = folder / "logs"
         env = {"PYTHONPATH": str(Path(__file__).parents[2])} | ({} if dies is None else {"TINYFLEET_MUTANT_DIES": str(dies)})
+        self._mutant, self._env = mutant, env
         self.clouds = {
-            route: Cloud(f"cloud_{route}", (cloud_dir or folder) / f"cloud_{route}", logs, mutant=mutant, env=env) for route in routes
+            route: Cloud(f"cloud_{route}", (cloud_dir or folder) / f"cloud_{route}", logs, mutant=mutant, env=env | dict(cloud_env or {}))
+            for route in routes
         }
         words = ["gateway", "run", str(self.config)]
         self.gateway = Service("gateway", words, logs, mutant=mutant, env=env | dict(gateway_env or {}))
         self.broker: Broker | None = None
-        self.ingest: Service | None = None
+        self.cluster: Cluster | None = None
+        self.ingests: dict[str, Service] = {}
 
     @property
     def cloud(self) -> Cloud:
@@ -141,9 +170,16 @@ class Relay:
             await cloud.start()
         if "mqtt" in self.clouds:
             self.broker = await asyncio.to_thread(Broker, self._folder / "broker")
-            words = ["cloud", "ingest", "--from", self.broker.url, "--to", f"http://127.0.0.1:{self.clouds['mqtt'].port}"]
-            self.ingest = Service("ingest", words, self._folder / "logs")
-            await self.ingest.start()
+            await self._start_ingest("mqtt", self.broker.url)
+        if "kafka" in self.clouds:
+            self.cluster = Cluster(self._folder / "logs")
+            await self.cluster.open()
+            await self._start_ingest("kafka", self.cluster.url)
+
+    async def _start_ingest(self, route: str, source: str) -> None:
+        words = ["cloud", "ingest", "--from", source, "--to", f"http://127.0.0.1:{self.clouds[route].port}"]
+        self.ingests[route] = Service(f"ingest_{route}", words, self._folder / "logs", mutant=self._mutant, env=self._env)
+        await self.ingests[route].start()
 
     def configure(self, sinks: str, *, outbox: str = "", edge: str = "", max_records: int = 64, poll_s: float = 0.05) -> None:
         """Write the gateway's configuration."""
@@ -164,6 +200,12 @@ class Relay:
         assert self.broker is not None
         url = f"mqtt://127.0.0.1:{port or self.broker.port}"
         return f'[[sink]]\ntype = "mqtt"\nurl = "{url}"\ntimeout_s = 4.0\nretry_max_s = 0.5\nbatch_records = 100\n\n'
+
+    def kafka_sink(self) -> str:
+        """A ``[[sink]]`` table for the cluster. An entry is kept until the cluster has it: then its end alone can lose some."""
+        assert self.cluster is not None
+        keys = f'url = "{self.cluster.url}"\nhold = true\ntimeout_s = 4.0\nretry_max_s = 0.5\nbatch_records = 100'
+        return f'[[sink]]\ntype = "kafka"\n{keys}\n\n'
 
     def cursor(self, device_id: bytes, boot_id: int) -> int | None:
         """The gateway's committed cursor; None: the outbox cannot be read now."""
@@ -212,7 +254,9 @@ class Relay:
 
     async def close(self) -> None:
         """End all."""
-        for service in (self.gateway, *([self.ingest] if self.ingest else []), *self.clouds.values()):
+        for service in (self.gateway, *self.ingests.values(), *self.clouds.values()):
             await service.kill()
         if self.broker is not None:
             await asyncio.to_thread(self.broker.kill)
+        if self.cluster is not None:
+            await self.cluster.close()

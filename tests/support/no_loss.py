@@ -59,9 +59,11 @@ class Holdings:
 
 @dataclass(slots=True)
 class Verdict:
-    """``produced == stored + covered + filtered + dropped + lost``; ``dropped`` is declared: by outbox, by ring, or with a killed board.
+    """``produced == stored + covered + filtered + dropped + lost``; ``dropped`` is declared: by outbox, by ring, or with a killed board,
+    or was in a broker that was killed with all that it held.
 
     Attributes:
+        most_with_board: What could have gone with the killed boards: the sum of their bounds.
         findings: What is not as it must be; empty: the property holds.
     """
 
@@ -73,6 +75,8 @@ class Verdict:
     dropped_by_outbox: int = 0
     dropped_by_ring: int = 0
     dropped_with_board: int = 0
+    most_with_board: int = 0
+    dropped_with_broker: int = 0
     gaps: int = 0
     lost: int = 0
     duplicated: int = 0
@@ -91,7 +95,14 @@ class Verdict:
         return facts
 
 
-def judge(traces: Mapping[bytes, Trace], cloud: Holdings, *, ring_records: int, unpulled: Mapping[Boot, int] | None = None) -> Verdict:
+def judge(
+    traces: Mapping[bytes, Trace],
+    cloud: Holdings,
+    *,
+    ring_records: int,
+    unpulled: Mapping[Boot, int] | None = None,
+    gone: Holdings | None = None,
+) -> Verdict:
     """Compare what boards made with what a cloud holds.
 
     Args:
@@ -99,6 +110,7 @@ def judge(traces: Mapping[bytes, Trace], cloud: Holdings, *, ring_records: int, 
         cloud: Once everything was delivered.
         ring_records: What a board's ring holds at most: a killed board may lose no more.
         unpulled: Per boot that was killed, what the gateway had not committed then, where that is known: it may lose no more than that.
+        gone: What was seen in a broker when it was killed, and is not in the cloud: a broker's word was asked for, so that is lost.
     """
     verdict = Verdict(duplicated=cloud.duplicated)
     if cloud.duplicated:
@@ -111,11 +123,28 @@ def judge(traces: Mapping[bytes, Trace], cloud: Holdings, *, ring_records: int, 
         for (boot_id, seq), crc in trace.records.items():
             made[device_id, boot_id][seq] = crc
     last_boot = {device_id: max((boot for boot, _ in trace.records), default=0) for device_id, trace in traces.items()}
-    for boot in sorted(made.keys() | cloud.records.keys() | cloud.declared.keys() | cloud.ranges.keys()):
+    known = made.keys() | cloud.records.keys() | cloud.declared.keys() | cloud.ranges.keys()
+    for boot in sorted(known if gone is None else known | gone.records.keys() | gone.ranges.keys()):
         is_ended = boot[1] < last_boot.get(boot[0], 0)
         most = min(ring_records, (unpulled or {}).get(boot, ring_records)) if is_ended else 0
-        _judge_boot(verdict, boot, made.get(boot, {}), cloud, most)
+        _judge_boot(verdict, boot, made.get(boot, {}), cloud if gone is None else _together(boot, cloud, gone), most)
+        if gone is not None:
+            stored = len(gone.records.get(boot, {}).keys() & made.get(boot, {}).keys())
+            covered = sum(r.count for r in gone.ranges.get(boot, ()) if r.kind != "gap")
+            verdict.stored -= stored
+            verdict.covered -= covered
+            verdict.dropped += stored + covered
+            verdict.dropped_with_broker += stored + covered
     return verdict
+
+
+def _together(boot: Boot, cloud: Holdings, gone: Holdings) -> Holdings:
+    """What is known of one boot from both."""
+    return Holdings(
+        {boot: {**gone.records.get(boot, {}), **cloud.records.get(boot, {})}},
+        {boot: gone.declared.get(boot) or cloud.declared.get(boot, Declared())},
+        {boot: [*cloud.ranges.get(boot, ()), *gone.ranges.get(boot, ())]},
+    )
 
 
 def _judge_boot(verdict: Verdict, boot: Boot, made: Mapping[int, int], cloud: Holdings, most_with_board: int) -> None:
@@ -159,6 +188,7 @@ def _judge_boot(verdict: Verdict, boot: Boot, made: Mapping[int, int], cloud: Ho
     verdict.dropped_by_outbox += declared.dropped
     verdict.dropped_by_ring += declared.lost
     verdict.dropped_with_board += len(tail)
+    verdict.most_with_board += most_with_board
     verdict.dropped += declared.dropped + declared.lost + len(tail)
     verdict.gaps += len(gaps)
     verdict.lost += max(0, unexplained)
