@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from tinyfleet.own_thread import in_own_thread
 from tinyfleet_codegen.errors import SetupError, SinkError
 
 try:
@@ -134,12 +135,17 @@ class MqttConnection:
         e = self._endpoint
         try:
             async with asyncio.timeout(e.timeout_s):
-                # The name is looked up and TLS is negotiated in here.
-                await asyncio.to_thread(self._client.connect, e.host, e.port, e.keepalive_s)
+                # The name is looked up and TLS is negotiated in here; nobody waits for it once it is given up.
+                await in_own_thread(lambda: self._reach(e))
                 self._client.loop_start()
                 await self._unless_lost(self._connected)
         except (OSError, ValueError) as error:  # TimeoutError and ssl.SSLError are OSErrors
-            raise SinkError(f"cannot connect to {e}: {error or type(error).__name__}", retryable=True) from error
+            raise SinkError(f"cannot connect to {e}: {str(error) or type(error).__name__}", retryable=True) from error
+
+    def _reach(self, e: MqttEndpoint) -> None:
+        self._client.connect(e.host, e.port, e.keepalive_s)
+        if self._lost.done() and (socket := self._client.socket()) is not None:
+            socket.close()
 
     async def publish(
         self, topic: str, payload: bytes, *, retain: bool = False, properties: Mapping[str, str] = MappingProxyType({})

@@ -193,18 +193,18 @@ class Relay:
     def http_sink(self, port: int | None = None) -> str:
         """A ``[[sink]]`` table for the first cloud, or for what stands before it."""
         url = f"http://127.0.0.1:{port or self.cloud.port}"
-        return f'[[sink]]\ntype = "http"\nurl = "{url}"\ntimeout_s = 4.0\nretry_max_s = 0.5\nbatch_records = 100\n\n'
+        return f'[[sink]]\ntype = "http"\nurl = "{url}"\ntimeout_s = 8.0\nretry_max_s = 0.5\nbatch_records = 100\n\n'
 
     def mqtt_sink(self, port: int | None = None) -> str:
         """A ``[[sink]]`` table for the broker, or for what stands before it."""
         assert self.broker is not None
         url = f"mqtt://127.0.0.1:{port or self.broker.port}"
-        return f'[[sink]]\ntype = "mqtt"\nurl = "{url}"\ntimeout_s = 4.0\nretry_max_s = 0.5\nbatch_records = 100\n\n'
+        return f'[[sink]]\ntype = "mqtt"\nurl = "{url}"\ntimeout_s = 8.0\nretry_max_s = 0.5\nbatch_records = 100\n\n'
 
     def kafka_sink(self) -> str:
         """A ``[[sink]]`` table for the cluster. An entry is kept until the cluster has it: then its end alone can lose some."""
         assert self.cluster is not None
-        keys = f'url = "{self.cluster.url}"\nhold = true\ntimeout_s = 4.0\nretry_max_s = 0.5\nbatch_records = 100'
+        keys = f'url = "{self.cluster.url}"\nhold = true\ntimeout_s = 8.0\nretry_max_s = 0.5\nbatch_records = 100'
         return f'[[sink]]\ntype = "kafka"\n{keys}\n\n'
 
     def cursor(self, device_id: bytes, boot_id: int) -> int | None:

@@ -79,6 +79,26 @@ def test_wrong_value_is_named_with_what_is_allowed(tmp_path: Path, old: str, new
     assert refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("http://127.0.0.1:8080/", "http://user:s3cret@host"),
+        ("http://127.0.0.1:8080/", "ftp://s3cret@host"),
+        ("http://127.0.0.1:8080/", "https://host/?token=s3cret"),
+        ("http://127.0.0.1:8080/", "https://host/#s3cret"),
+        ('type = "http"\nurl = "http://127.0.0.1:8080/"', 'type = "mqtt"\nurl = "mqtt://u:s3cret@host"'),
+        ('type = "http"\nurl = "http://127.0.0.1:8080/"', 'type = "kafka"\nurl = "kafka://u:s3cret@host:1"'),
+        ("[[sink]]", '[[sink]]\npassword = "s3cret"'),
+        ("[[sink]]", '[[sink]]\ntoken = "s3cret"'),
+    ],
+)
+def test_secret_in_the_wrong_place_is_refused_and_not_repeated(tmp_path: Path, old: str, new: str) -> None:
+    assert old in GOOD
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, GOOD.replace(old, new, 1))
+    assert "s3cret" not in str(refused.value) and "sink[0]" in str(refused.value)
+
+
 def test_all_wrong_values_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         load(tmp_path, GOOD.replace("gw-1", "").replace("tcp:", "udp:"))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import select
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +22,9 @@ from tinyfleet.cli.output import JsonFlag, print_facts, print_json
 
 if TYPE_CHECKING:
     from tinyfleet.gateway.config import GatewayConfig
+
+LEAVE_S = 1.0
+"""How long a gateway that has stopped may still take to end."""
 
 group = typer.Typer(help="The relay from devices to the cloud.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -55,10 +62,11 @@ def run(
 
     config = load_config(config_path)
     logging.getLogger("tinyfleet").setLevel(min(logging.INFO, logging.getLogger().level))
-    asyncio.run(_run(config, lambda: load_config(config_path), json))
+    with _ends_in_time() as stopped:
+        asyncio.run(_run(config, lambda: load_config(config_path), json, stopped))
 
 
-async def _run(config: GatewayConfig, reread: Callable[[], GatewayConfig], json: bool) -> None:
+async def _run(config: GatewayConfig, reread: Callable[[], GatewayConfig], json: bool, stopped: Callable[[], None]) -> None:
     from tinyfleet.gateway.proxy import open_port  # noqa: PLC0415
     from tinyfleet.gateway.service import Gateway  # noqa: PLC0415
 
@@ -78,6 +86,22 @@ async def _run(config: GatewayConfig, reread: Callable[[], GatewayConfig], json:
         announce(facts, json)
 
     await gateway.run(on_ready)
+    stopped()
+
+
+@contextlib.contextmanager
+def _ends_in_time() -> Iterator[Callable[[], None]]:
+    """Once the gateway has stopped, the process ends, whoever holds a thread of it: a name server that is silent, for one."""
+    reading, writing = os.pipe()
+
+    def leave() -> None:
+        if not select.select([reading], [], [], LEAVE_S)[0]:
+            os._exit(0)  # all that must be kept is on the disk
+
+    try:
+        yield threading.Thread(target=leave, name="leave", daemon=True).start
+    finally:
+        os.close(writing)
 
 
 @group.command(epilog="Example: tinyfleet gateway check gateway.toml")

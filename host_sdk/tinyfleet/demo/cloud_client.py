@@ -26,7 +26,7 @@ class CloudClient:
         try:
             response = self._client.request(method, path, **options)
         except httpx.HTTPError as error:
-            raise SinkError(f"{self.url}{path} does not answer: {error or type(error).__name__}", retryable=True) from error
+            raise SinkError(f"{self.url}{path} does not answer: {str(error) or type(error).__name__}", retryable=True) from error
         if response.status_code != 200:
             raise ProtocolError(f"{self.url}{path} answered {response.status_code}: {response.text[:200]}")
         return dict(response.json())

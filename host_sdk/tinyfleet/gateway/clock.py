@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LATEST_UTC_US = 253_402_300_799_999_999
+"""The last microsecond of the year 9999; no calendar has a later one."""
+LARGEST_ERROR_US = 2**62
+
 
 @dataclass(frozen=True, slots=True)
 class ClockSample:
@@ -52,9 +56,15 @@ class DeviceClock:
         self._sample = sample
 
     def to_utc(self, uptime_us: int) -> tuple[int, int] | None:
-        """``(time_utc_us, time_error_us)`` of a moment on the device's clock; None before the first sample."""
+        """``(time_utc_us, time_error_us)`` of a moment on the device's clock.
+
+        None before the first sample, and where the device says what cannot be: a time that no calendar has would stop who writes it.
+        """
         if self._sample is None:
             return None
         distance = uptime_us - self._sample.uptime_us
         error = self._sample.error_us + abs(distance) * max(self._drift, self._observed)
-        return self._sample.utc_us + distance, round(error)
+        time_utc_us = self._sample.utc_us + distance
+        if not (0 <= time_utc_us <= LATEST_UTC_US and error < LARGEST_ERROR_US):
+            return None
+        return time_utc_us, round(error)

@@ -6,6 +6,7 @@ Each field's ``description`` says what is allowed; it is what an error shows and
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -211,7 +212,8 @@ def _key(location: Sequence[int | str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    """Without what may be a password: before the host of a URL, and after its path."""
+    text = re.sub(r"(?<=://)[^/\s'\"]*@|(?<=[?#])[^\s'\"]+", "...", repr(value)) if "://" in repr(value) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 

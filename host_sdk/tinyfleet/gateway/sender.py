@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 BATCH_BYTES = 256 * 1024
 """Record bytes in one delivery, at most."""
 RETRY_FIRST_S = 0.25
+CHOKES = 3
+"""A record that a sink cannot even be given, so many times in a row, is put aside: those behind it must not wait for ever."""
 
 
 class Sender:
@@ -40,6 +42,7 @@ class Sender:
         self._status = status
         self._batch_records = batch_records
         self._limit = batch_records
+        self._chokes = 0
         self._backoff = Backoff(min(RETRY_FIRST_S, retry_max_s), retry_max_s)
         self._work = asyncio.Event()
         self._stop = asyncio.Event()
@@ -101,6 +104,13 @@ class Sender:
         except BatchTooLarge:
             await self._shrink_batch(batch)
             return True
+        except (SinkError, RetryLater):
+            self._chokes = 0
+            raise
+        except Exception as error:
+            await self._isolate(batch, error)
+            raise
+        self._chokes = 0
         if batch.envelopes and not delivery.accepted and not delivery.refused:
             raise SinkError(f"{self._sink.name} answered, but named none of {len(batch.envelopes)} records", retryable=True)
         await self._store.call(
@@ -115,6 +125,20 @@ class Sender:
         for entry, reason in delivery.refused:
             log.error("record refused, kept in the outbox entry=%d reason=%s", entry, reason)
         return True
+
+    async def _isolate(self, batch: Batch, error: Exception) -> None:
+        """Not the other end but the sink itself failed: perhaps one record is what it cannot write."""
+        if len(batch.envelopes) > 1:
+            self._limit = max(1, len(batch.envelopes) // 2)
+            return
+        self._chokes += 1
+        if batch.envelopes and self._chokes >= CHOKES:
+            self._chokes = 0
+            reason = f"cannot be delivered: {type(error).__name__}: {error}"[:200]
+            log.error("record that the sink cannot write, kept in the outbox entry=%d reason=%s", batch.envelopes[0].entry, reason)
+            entry = batch.envelopes[0].entry
+            await self._store.call(lambda outbox: outbox.acknowledge(self._name, (), refused=[(entry, reason)]))
+            self._status.refused += 1
 
     async def _shrink_batch(self, batch: Batch) -> None:
         """The sink takes less at once than was offered."""

@@ -7,10 +7,10 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from tinyfleet.data_dir import held_data_dir
 from tinyfleet.database import sync_folder
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 STATUS_INTERVAL_S = 1.0
 FINISH_S = 3.0
 """How long a delivery that has begun may take when the gateway is asked to stop."""
+CLOSE_S = 2.0
+"""How long a sink may take to say goodbye."""
 
 
 _Targets = dict[str, tuple[Target, float]]
@@ -76,6 +78,7 @@ class Gateway:
         self._is_stopping = False
         self._is_reloading = False
         self._damage: StoreDamaged | None = None
+        self._failure: BaseException | None = None
         self._status = GatewayStatus(config.gateway.id)
         self._sendings: dict[str, _Sending] = {}
         self._pullings: dict[str, _Pulling] = {}
@@ -107,7 +110,7 @@ class Gateway:
         """
         data_dir = self._config.data_dir
         with held_data_dir(data_dir, what="gateway"):
-            writing = asyncio.create_task(_write_status(self._status, data_dir), name="status")
+            writing = self._watched_task(_write_status(self._status, data_dir), "status")
             try:
                 while not self._is_stopping:
                     await self._relay(on_ready)
@@ -118,6 +121,21 @@ class Gateway:
                 with contextlib.suppress(OSError):
                     self._status.write(data_dir)
                 log.info("gateway stopped id=%s", self._config.gateway.id)
+        if self._failure is not None:
+            raise self._failure
+
+    def _watched_task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """A task that runs for ever; one that ends by a bug ends the gateway, which is better started again than half alive."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.critical("the gateway ends task=%s", name, exc_info=error)
+                self._failure = error
+                self.stop()
+
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(ended)
+        return task
 
     async def _relay(self, on_ready: Callable[[], None] | None) -> None:
         """Relay until asked to stop, or until the outbox is damaged."""
@@ -130,10 +148,10 @@ class Gateway:
         self._damage = None
         store = StoreThread(outbox, on_damage)
         self._closer = WindowCloser(store, lambda: self._edge, self._wake)
-        closing = asyncio.create_task(self._closer.run(), name="windows")
+        closing = self._watched_task(self._closer.run(), "windows")
         try:
             targets = self._open_targets(self._config, outbox)
-            await self._start_sinks(self._config, self._open_sinks(self._config, outbox), store)
+            await self._start_sinks(self._config, await self._open_sinks(self._config, outbox), store)
             self._start_actions(targets, store)
             await self._start_devices(self._config, store)
             log.info("gateway started id=%s devices=%d sinks=%s", self._config.gateway.id, len(self._pullings), ",".join(self._sendings))
@@ -182,19 +200,16 @@ class Gateway:
             config = self._reread()
             _refuse_fixed(self._config, config)
             edge = open_edge(config)
-            sinks = self._open_sinks(config, outbox)
+            sinks = await self._open_sinks(config, outbox)
             targets = self._open_targets(config, outbox)
             await self._stop_sinks()
             await self._stop_actions()
             await store.call(lambda o: o.configure(sink_places(config), targets=target_ages(config), **_bounds(config)))
         except TinyfleetError as error:
             log.error("configuration not reloaded, the old one goes on error=%s hint=%s", error, error.hint or "-")
-            for sink in sinks.values():
-                await sink.close()
-            for target, _ in targets.values():
-                await target.close()
+            await _close([*sinks.values(), *(target for target, _ in targets.values())])
             if not self._sendings:
-                await self._start_sinks(self._config, self._open_sinks(self._config, outbox), store)
+                await self._start_sinks(self._config, await self._open_sinks(self._config, outbox), store)
             if self._actions is None:
                 self._start_actions(self._open_targets(self._config, outbox), store)
             return
@@ -220,9 +235,9 @@ class Gateway:
 
         return SinkContext(config.gateway.id, outbox.outbox_id, config.folder, history, devices)
 
-    def _open_sinks(self, config: GatewayConfig, outbox: Outbox) -> dict[str, Sink]:
-        context = self._context(config, outbox)
-        return {settings.label: settings.open(context) for settings in config.sink}
+    async def _open_sinks(self, config: GatewayConfig, outbox: Outbox) -> dict[str, Sink]:
+        sinks = await _opened(config, self._context(config, outbox))
+        return {settings.label: sink for settings, sink in zip(config.sink, sinks, strict=True)}
 
     def _open_targets(self, config: GatewayConfig, outbox: Outbox) -> _Targets:
         context = self._context(config, outbox)
@@ -265,9 +280,9 @@ class Gateway:
         if self._sendings:
             await asyncio.wait([s.task for s in self._sendings.values()], timeout=FINISH_S)
         await _cancel([s.task for s in self._sendings.values()])
-        for sending in self._sendings.values():
-            await sending.sink.close()
+        sinks = [sending.sink for sending in self._sendings.values()]
         self._sendings.clear()
+        await _close(sinks)
 
     def _committed(self) -> None:
         self._wake()
@@ -444,12 +459,9 @@ async def check_sinks(config: GatewayConfig) -> None:
         SetupError: a sink needs a package that is not installed.
     """
     context = SinkContext(config.gateway.id, bytes(16), config.folder, _no_history)
-    for settings in config.sink:
-        sink = settings.open(context)
-        await sink.close()
+    await _close(await _opened(config, context))
     for rule in config.rule:
-        for target in open_targets(rule, config.gateway.id, context).values():
-            await target.close()
+        await _close(open_targets(rule, config.gateway.id, context).values())
 
 
 def describe_sinks(config: GatewayConfig) -> list[str]:
@@ -478,6 +490,32 @@ async def _write_status(status: GatewayStatus, data_dir: Path) -> None:
                 log.warning("cannot write the status file: %s", error)
             failed = True
         await asyncio.sleep(STATUS_INTERVAL_S)
+
+
+async def _opened(config: GatewayConfig, context: SinkContext) -> list[Sink]:
+    """Every sink, or none: when one cannot be opened the others are closed again."""
+    sinks: list[Sink] = []
+    try:
+        for settings in config.sink:
+            sinks.append(settings.open(context))
+    except BaseException:
+        await _close(sinks)
+        raise
+    return sinks
+
+
+async def _close(ends: Iterable[Sink | Target]) -> None:
+    """Close all at once; one that fails or hangs keeps nobody else from it."""
+    closing = {asyncio.create_task(end.close(), name=f"close {type(end).__name__}") for end in ends}
+    if not closing:
+        return
+    done, hanging = await asyncio.wait(closing, timeout=CLOSE_S)
+    for task in hanging:
+        log.warning("given up task=%s: not done within %g s", task.get_name(), CLOSE_S)
+        task.cancel()
+    for task in done:
+        if (error := task.exception()) is not None:
+            log.error("failed task=%s", task.get_name(), exc_info=error)
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

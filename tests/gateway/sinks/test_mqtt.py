@@ -172,6 +172,19 @@ async def test_forged_and_foreign_acknowledgements_are_ignored(rig: MqttRig) -> 
     await sink.close()
 
 
+async def test_acknowledgement_that_nobody_can_read_does_not_end_the_reading(rig: MqttRig) -> None:
+    source = Source(GATEWAY)
+    sink = rig.open()
+    assert len((await sink.deliver(source.batch(1))).accepted) == 1
+    cloud = await reader(rig)
+    for payload in (b"[" * 100_000, b"\xff", b"", b"[1, 2]", b'{"message": [[]]}', b'{"message": 5}'):
+        await cloud.publish(ack_topic(GATEWAY), payload)
+    await cloud.close()
+    batch = source.batch(5)
+    assert await sink.deliver(batch) == Delivered(entries(batch))
+    await sink.close()
+
+
 async def test_ingest_survives_what_is_no_batch(rig: MqttRig) -> None:
     client = await reader(rig)
     for payload in (b"", b"{", b"[", b"\x81" * 5000, b"[1, 2]", b"\x80", b"[]"):

@@ -20,7 +20,7 @@ from tests.gateway.sinks.rigs import IMPATIENCE_S
 from tests.gateway.sinks.test_contract import until_given_up
 from tests.support.patience import HANG_S
 from tinyfleet import sparkplug
-from tinyfleet.cloud_events import Encoding, decode_events, read_event
+from tinyfleet.cloud_events import Encoding, LossEvent, decode_events, read_event
 from tinyfleet.demo.broker import Broker
 from tinyfleet.gateway.sinks.aws_iot import AwsIotSinkSettings
 from tinyfleet.gateway.sinks.azure_iot import AzureIotSinkSettings, shared_access_signature
@@ -124,6 +124,71 @@ async def test_aws_shadow_that_is_rejected_or_silent_is_a_failure(plain_broker: 
     silent = opened(AwsIotSinkSettings, plain_broker, tmp_path, type="aws_iot", timeout_s=IMPATIENCE_S)
     await until_given_up(silent, Source(GATEWAY).batch(1), "did not answer an update of a shadow")
     await silent.close()
+
+
+async def test_aws_has_no_more_updates_of_shadows_under_way_than_the_service_allows(plain_broker: Broker, tmp_path: Path) -> None:
+    held: list[tuple[str, bytes]] = []
+    most = 0
+
+    def hold(topic: str, payload: bytes) -> None:
+        held.append((f"{topic}/accepted", json.dumps({"clientToken": json.loads(payload)["clientToken"]}).encode()))
+
+    async with service(plain_broker, "$aws/things/+/shadow/name/+/update", answer=hold) as aws:
+        sink = opened(AwsIotSinkSettings, plain_broker, tmp_path, type="aws_iot")
+        delivering = asyncio.create_task(sink.deliver(Source(GATEWAY, devices=25).batch(25)))
+        while not delivering.done():
+            await asyncio.sleep(0.2)
+            most = max(most, len(held))
+            answers, held[:] = list(held), []
+            for answer in answers:
+                await aws.connection.publish(*answer)
+        await delivering
+        await sink.close()
+    assert 1 < most <= 10
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"thing": "a.b"},
+        {"topic": "a/b/c/d/e/f/g"},
+        {"topic": "\N{GREEK SMALL LETTER ALPHA}" * 101, "thing": "t" * 128},
+        {"keepalive_s": 1201},
+        {"keepalive_s": 5},
+    ],
+)
+def test_what_aws_would_not_take_is_refused_by_the_configuration(table: dict[str, Any], tmp_path: Path) -> None:
+    good = {"type": "aws_iot", "url": "mqtts://x.example", "cert_file": "c", "key_file": "k"}
+    assert AwsIotSinkSettings.model_validate(good).problem() is None
+    try:
+        problem = AwsIotSinkSettings.model_validate(good | table).problem()
+    except ValueError as error:
+        problem = str(error)
+    assert problem is not None and next(iter(table)) in problem
+
+
+def test_gateway_whose_id_is_no_name_of_a_thing_must_name_one(tmp_path: Path) -> None:
+    settings = AwsIotSinkSettings.model_validate({"type": "aws_iot", "url": "mqtt://x.example"})
+    with pytest.raises(ConfigError, match="thing"):
+        settings.open(context(tmp_path, "hall.3"))
+
+
+async def test_losses_reach_services_that_have_a_place_for_events(plain_broker: Broker, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(base64.b64encode(b"0123456789abcdef").decode(), encoding="utf-8")
+    sinks: list[tuple[type[SinkSettings], dict[str, Any]]] = [
+        (AwsIotSinkSettings, {"type": "aws_iot", "shadow": False}),
+        (AzureIotSinkSettings, {"type": "azure_iot", "key_base64_file": "key", "hub": "h.example"}),
+    ]
+    for kind, table in sinks:
+        source = Source(GATEWAY)
+        async with service(plain_broker, "dt/#", "devices/#") as seen:
+            sink = opened(kind, plain_broker, tmp_path, **table)
+            await sink.deliver(source.batch(2, reports=[source.report(7)]))
+            await sink.deliver(source.batch(0, reports=[source.report(9)]))
+            payloads = [payload for _, payload in await seen.until(2)]
+            await sink.close()
+        events = [read_event(e, Encoding.JSON) for payload in payloads for e in decode_events(payload, Encoding.JSON)]
+        assert [e.report.lost for e in events if isinstance(e, LossEvent)] == [7, 9], table["type"]
 
 
 async def test_azure_speaks_as_a_device_of_a_hub(plain_broker: Broker, tmp_path: Path) -> None:

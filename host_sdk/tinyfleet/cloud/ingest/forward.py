@@ -62,7 +62,7 @@ class Forwarder:
             response = await self._client.post("/v1/records", content=gzip.compress(body, GZIP_LEVEL), headers=headers, params=query)
             answer = response.json() if response.status_code in (200, 422) else None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise SinkError(f"cannot deliver to {self.url}: {error or type(error).__name__}", retryable=True) from error
+            raise SinkError(f"cannot deliver to {self.url}: {str(error) or type(error).__name__}", retryable=True) from error
         except ValueError as error:
             raise SinkError(f"{self.url} does not answer in JSON", retryable=True, hint="is it a tinyfleet cloud?") from error
         if response.status_code == 413:

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 GROUP = "tinyfleet-cloud"
 BATCH_EVENTS = 1000
 WAIT_S = 0.2
+SESSION_MS = 10_000
+"""After this silence others read what an ingest that was killed had of the topic."""
 
 
 async def ingest_kafka(url: str, credentials: Credentials, forwarder: Forwarder, on_ready: Callable[[], None]) -> None:
@@ -53,7 +55,13 @@ async def ingest_kafka(url: str, credentials: Credentials, forwarder: Forwarder,
     consumer = confluent_kafka.Consumer(
         options
         | {"error_cb": complain}
-        | {"group.id": GROUP, "enable.auto.commit": False, "auto.offset.reset": "earliest", "topic.metadata.refresh.interval.ms": 1000}
+        | {
+            "group.id": GROUP,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "topic.metadata.refresh.interval.ms": 1000,
+            "session.timeout.ms": SESSION_MS,
+        }
     )
     try:
         consumer.subscribe([topic])

@@ -62,7 +62,7 @@ async def _take(connection: MqttConnection, forwarder: Forwarder, topic: str, pa
     try:
         answer = await forwarder.post(payload, encoding, gateway_id=gateway_id)
     except (SinkError, ProtocolError, TooLarge) as error:
-        log.warning("message not taken topic=%s bytes=%d error=%s", topic, len(payload), error or type(error).__name__)
+        log.warning("message not taken topic=%s bytes=%d error=%s", topic, len(payload), str(error) or type(error).__name__)
         return
     acknowledgement = {"message": hashlib.sha256(payload).hexdigest()} | answer
     await connection.publish(ack_topic(gateway_id), json.dumps(acknowledgement).encode())

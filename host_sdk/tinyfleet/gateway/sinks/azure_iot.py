@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from tinyfleet.cloud_events import Encoding, encode_events, envelope_event
-from tinyfleet.gateway.sinks.broker_mqtt import BrokerMqttSettings, by_device
+from tinyfleet.cloud_events import Encoding
+from tinyfleet.gateway.sinks.broker_mqtt import BrokerMqttSettings, payloads_by_device
 from tinyfleet.gateway.sinks.mqtt_session import MqttSession
 from tinyfleet.gateway.sinks.sink import BatchTooLarge, Delivered, SinkContext
 from tinyfleet.mqtt_topics import mqtt_address
@@ -38,6 +38,9 @@ class AzureIotSinkSettings(BrokerMqttSettings):
     hub: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.-]{1,255}$", description="the hub's host name; default: the host of url")
     device: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="the device's id in the hub; default: the gateway's id"
+    )
+    keepalive_s: int = Field(
+        default=30, ge=1, le=1767, description="seconds of silence after which the service is asked, 1 to 1767 (it takes no more)"
     )
     key_base64_file: str | None = Field(
         default=None, min_length=1, description="a file with the device's symmetric key (base64), where there is no certificate"
@@ -94,10 +97,10 @@ class AzureIotSink:
         """See :class:`tinyfleet.gateway.sinks.sink.Sink`."""
         properties = {"$.ct": Encoding.JSON.batch_type, "$.ce": "utf-8"}
         messages = []
-        for device_id, held in by_device(batch).items():
+        for device_id, payload in payloads_by_device(batch):
             bag = properties | {"source": "gateway" if device_id is None else device_id.hex()}
             topic = self._topic + "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in bag.items())
-            messages.append((topic, encode_events([envelope_event(e, Encoding.JSON) for e in held], Encoding.JSON)))
+            messages.append((topic, payload))
         if any(len(payload) + len(topic) > MAX_PAYLOAD_BYTES for topic, payload in messages):
             raise BatchTooLarge
         connection = await self._session.connected()

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
+from tinyfleet.cloud_events import Encoding, LossEvent, encode_events, envelope_event, loss_event
 from tinyfleet.gateway.sinks.sink import Delivery, SinkContext
 from tinyfleet.gateway.sinks.tls import TlsSinkSettings
 from tinyfleet.mqtt_topics import mqtt_address
@@ -64,6 +65,18 @@ class BrokerMqttSettings(TlsSinkSettings):
             return MqttEndpoint(host, port, tls, username, password(), is_v5, self.keepalive_s, self.timeout_s)
 
         return make
+
+
+def payloads_by_device(batch: Batch) -> list[tuple[bytes | None, bytes]]:
+    """What is said about each device as a batch of events in JSON; losses in one of their own: no record is too large because of them."""
+    payloads: list[tuple[bytes | None, bytes]] = [
+        (device_id, encode_events([envelope_event(e, Encoding.JSON) for e in held], Encoding.JSON))
+        for device_id, held in by_device(batch).items()
+    ]
+    losses: dict[bytes, list[dict[str, Any]]] = {}
+    for report in batch.reports:
+        losses.setdefault(report.device_id, []).append(loss_event(LossEvent(report, batch.gateway_id, batch.outbox_id)))
+    return payloads + [(device_id, encode_events(events, Encoding.JSON)) for device_id, events in losses.items()]
 
 
 def by_device(batch: Batch) -> dict[bytes | None, list[Envelope | DerivedEnvelope]]:

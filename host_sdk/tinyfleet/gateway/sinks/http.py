@@ -38,7 +38,8 @@ GZIP_LEVEL = 1
 def _http_url(url: str) -> str:
     parts = urlsplit(url)
     # A wrong port raises ValueError when it is asked for.
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password or parts.port == 0:
+    is_ours = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    if not is_ours or "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError("not such a URL")
     return url.rstrip("/")
 
@@ -138,7 +139,7 @@ class HttpSink:
                             f"{self.name} answered with more than {ANSWER_LIMIT_BYTES} bytes", retryable=True, hint=_WRONG_SERVER
                         )
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            raise SinkError(f"cannot deliver to {self.name}: {error or type(error).__name__}", retryable=True) from error
+            raise SinkError(f"cannot deliver to {self.name}: {str(error) or type(error).__name__}", retryable=True) from error
         return self._read(response, content, batch)
 
     def _read(self, response: httpx.Response, content: bytes, batch: Batch) -> Delivered:

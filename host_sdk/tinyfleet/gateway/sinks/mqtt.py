@@ -168,7 +168,7 @@ class MqttSink:
                 async with asyncio.timeout(1.0):
                     await connection.publish(status_topic(self._gateway_id), _status("offline"), retain=True)
             except (SinkError, TimeoutError) as error:
-                log.info("could not say goodbye sink=%s error=%s", self.name, error or type(error).__name__)
+                log.info("could not say goodbye sink=%s error=%s", self.name, str(error) or type(error).__name__)
         await self._session.disconnect()
 
 

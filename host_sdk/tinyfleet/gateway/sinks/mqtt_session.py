@@ -77,7 +77,12 @@ class MqttSession:
 
     async def _read(self, connection: MqttConnection) -> None:
         while True:
-            self._take(*await connection.receive())
+            topic, payload = await connection.receive()
+            try:
+                self._take(topic, payload)
+            except Exception:
+                # Whatever somebody publishes, what comes after it is still read.
+                log.exception("message cannot be read sink=%s topic=%s bytes=%d", self._name, topic, len(payload))
 
     async def unless_lost(self, wanted: asyncio.Future[T]) -> T:
         """Wait for something that a message will bring.
@@ -96,6 +101,7 @@ class MqttSession:
                 return wanted.result()
         finally:
             wanted.cancel()
+            wanted.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         reader.result()  # raises why it ended
         raise SinkError(f"no connection to {self._name}", retryable=True)
 

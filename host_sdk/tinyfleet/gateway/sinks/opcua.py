@@ -198,7 +198,7 @@ class OpcUaSink:
             with contextlib.suppress(Exception):
                 await server.stop()
             raise SinkError(
-                f"cannot serve on {settings.url}: {error or type(error).__name__}",
+                f"cannot serve on {settings.url}: {str(error) or type(error).__name__}",
                 retryable=True,
                 hint="is the port free, the key an RSA key?",
             ) from error
