@@ -23,7 +23,7 @@ from tests.support.ble_peripheral import (
 )
 from tests.support.patience import with_patience
 from tinyfleet.emulator.air import Air
-from tinyfleet.emulator.bleak_air import air_backend
+from tinyfleet.emulator.bleak_air import air_backend, kept
 
 TIMEOUT_S = 30.0
 
@@ -215,3 +215,23 @@ async def test_the_end_of_the_air_is_a_disconnection(air: Air, peripheral: Refer
     with pytest.raises(BleakError):
         await client.read_gatt_char(TICKER)
     await client.disconnect()
+
+
+async def test_a_deadline_that_passes_together_with_an_answer_is_not_lost() -> None:
+    """Python 3.11's wait_for, within which Bumble asks, took such a cancellation for nothing: a search for a board had no end."""
+    answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    went_on = False
+
+    async def ask() -> None:
+        nonlocal went_on
+        await kept(asyncio.wait_for(answered, TIMEOUT_S))
+        went_on = True
+
+    asking = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    answered.set_result("late")
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert not went_on

@@ -73,6 +73,21 @@ def air_backend(address: str) -> AirBackend:
     return AirBackend(type("AirClient", (_Client,), {"air": address}), type("AirScanner", (_Scanner,), {"air": address}))
 
 
+async def kept(answer: Awaitable[_T]) -> _T:
+    """What Bumble answers, unless this task was cancelled meanwhile.
+
+    Bumble waits by ``asyncio.wait_for``, which before Python 3.12 forgets a cancellation that comes together with the answer: on a
+    machine that stood still a deadline passed unseen, and what came after it was waited for without end.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    try:
+        return await answer
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
+
+
 async def _open_adapter(address: str) -> tuple[Device, Transport]:
     """A host with a controller on the air.
 
@@ -84,7 +99,7 @@ async def _open_adapter(address: str) -> tuple[Device, Transport]:
             transport = await open_tcp_client_transport(address)
             try:
                 device = Device.with_hci("host", hci.Address.generate_static_address(), transport.source, transport.sink)
-                await device.power_on()
+                await kept(device.power_on())
             except BaseException:
                 await transport.close()
                 raise
@@ -113,7 +128,7 @@ class _Scanner(BaseBleakScanner):
         device, self._transport = await _open_adapter(self.air)
         device.on(device.EVENT_ADVERTISEMENT, self._on_advertisement)
         try:
-            await device.start_scanning(active=self._is_active, filter_duplicates=False)
+            await kept(device.start_scanning(active=self._is_active, filter_duplicates=False))
         except BaseException:
             await self.stop()
             raise
@@ -270,7 +285,7 @@ class _Client(BaseBleakClient):
         if self._connection is not None:
             with contextlib.suppress(TimeoutError, core.BaseBumbleError):
                 async with asyncio.timeout(_DISCONNECT_S):
-                    await self._connection.disconnect()
+                    await kept(self._connection.disconnect())
                     await self._gone.wait()
         await self._close()
 
@@ -302,7 +317,7 @@ class _Client(BaseBleakClient):
 
     async def _guard(self, answer: Awaitable[_T]) -> _T:
         try:
-            return await answer
+            return await kept(answer)
         except att.ATT_Error as error:
             raise BleakGATTProtocolError(int(error.error_code)) from error
         except core.BaseBumbleError as error:
