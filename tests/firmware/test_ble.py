@@ -246,6 +246,12 @@ def test_strangers_that_come_again_and_again_stay_shorter(linked: BleBench) -> N
         linked.connect()
         seen.append(seconds_until_dropped(linked))
     assert seen == [10, 4, 4, 4]
+    linked.connect()
+    linked.wait(1.0)  # one that asked and left by itself
+    linked.disconnect()
+    linked.complete(LE_SET_ADVERTISING)
+    linked.connect()
+    assert seconds_until_dropped(linked) == 10
 
 
 def test_patience_is_the_same_when_the_clock_wraps(bench: BleBench) -> None:

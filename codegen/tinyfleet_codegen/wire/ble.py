@@ -21,7 +21,7 @@ NAME_DIGITS = 5
 UNTRUSTED_S = 10
 """A link without a session for so long is ended by the board."""
 UNTRUSTED_AGAIN_S = 4
-"""The same, when the link before it ended without a session: who comes again and again leaves others more turns."""
+"""The same, when the link before it was without one for so long: who comes again and again leaves others more turns."""
 MESSAGE_GAP_S = 2
 """A pause for so long within a message ends it: what follows begins another one."""
 

@@ -114,8 +114,8 @@ static struct {
     uint16_t credits;               /* of them free */
 
     bool is_linked;
-    bool was_trusted; /* this link, at any time */
-    bool is_wary;     /* the link before never was */
+    bool stays_stranger; /* this link, for longer than one that means well needs */
+    bool is_wary;        /* the link before did */
     uint16_t handle;
     uint32_t trusted_us;
 } hci;
@@ -124,8 +124,8 @@ const tyf_ble_application *tyf_ble_the_application;
 
 static void set_link(bool is_up) {
     const bool is_news = hci.is_linked != is_up;
-    hci.is_wary = hci.is_linked ? !hci.was_trusted : hci.is_wary;
-    hci.was_trusted = false;
+    hci.is_wary = hci.is_linked ? hci.stays_stranger : hci.is_wary;
+    hci.stays_stranger = false;
     hci.is_linked = is_up;
     hci.credits = hci.packets;
     hci.wanted &= (uint8_t)~(DROP | REFUSE_KEY | ACCEPT_PARAMETERS);
@@ -538,11 +538,14 @@ static void watch(void) {
         hci.wanted |= KEEP_ALIVE;
         hci.heard_us = hci.now_us;
     }
-    const bool is_trusted = hci.is_linked && tyf_ble_the_application->is_trusted();
-    hci.was_trusted = hci.was_trusted || is_trusted;
-    if (!hci.is_linked || is_trusted) {
+    const uint32_t stranger_us = hci.now_us - hci.trusted_us;
+    if (!hci.is_linked || tyf_ble_the_application->is_trusted()) {
         hci.trusted_us = hci.now_us;
-    } else if (hci.now_us - hci.trusted_us >= (hci.is_wary ? UNTRUSTED_AGAIN_US : UNTRUSTED_US)) {
+        hci.stays_stranger = false;
+        return;
+    }
+    hci.stays_stranger = hci.stays_stranger || stranger_us >= UNTRUSTED_AGAIN_US;
+    if (stranger_us >= (hci.is_wary ? UNTRUSTED_AGAIN_US : UNTRUSTED_US)) {
         hci.trusted_us = hci.now_us;
         hci.wanted |= DROP;
     }
