@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from hil_tests.conftest import StartBoard
 from hil_tests.test_identity import WINDOWS, produce
 from tests.support import mlperf, standins
 from tinyfleet.device import connect
 from tinyfleet.verify import verify
+from tinyfleet_codegen.errors import DeviceError
 from tinyfleet_codegen.package import ModelPackage, load_package
 from tinyfleet_codegen.wire.nvm import read_boot_id
 
@@ -30,6 +33,8 @@ def test_boots_are_counted_in_a_file_whose_name_needs_care(start_board: StartBoa
         board = start_board(board=BOARD, nvm="my, board's nvm")
         with connect(board.url) as device:
             seen |= produce(device)
+            with pytest.raises(DeviceError, match="MGMT_ERR_ENOTSUP"):  # no memory to keep windows in
+                device.window(device.hello().boot_id, 0)
             device.reset()
             seen |= produce(device)
         # As a power cut: what was promised durable must be.

@@ -33,6 +33,7 @@ from tinyfleet.smp import requests
 from tinyfleet.smp.client import DeviceClient
 from tinyfleet.smp.upload import Progress, UploadReport, upload
 from tinyfleet.sync_device import RESTART_TIMEOUT_S, SyncDevice, connect
+from tinyfleet.window import WindowFetch, WindowPiece
 from tinyfleet_codegen.errors import DeviceError, LinkLost, LinkTimeout, ProtocolError, SessionLost, UsageError
 from tinyfleet_codegen.wire.crash import CrashRecord, decode_crash
 from tinyfleet_codegen.wire.events import FILE as EVENTS_FILE
@@ -64,6 +65,13 @@ MOST_BEGINS = 4
 _RESTART_POLL_S = 0.1
 _SLICE_OF_DEADLINE = 0.25
 """Share of the deadline that one request for several inferences should take."""
+
+_NO_WINDOW = {
+    "TYF_ERR_GONE": "newer ones have taken its place, or the device has restarted since: fetch it sooner, or build with a larger "
+    "TYF_CFG_CAPTURE_BYTES",
+    "TYF_ERR_ARG": "there was no such record: device results lists them",
+    "MGMT_ERR_ENOTSUP": "this firmware keeps no windows: build it with a TYF_CFG_CAPTURE_BYTES that holds at least one",
+}
 
 ReportT = TypeVar("ReportT", Hello, ModelInfo, Sampling, SessionStatus, Stats)
 
@@ -300,6 +308,42 @@ class Device:
         reply = await self._client.ask(requests.ResultsRequest(since=since, max=max_records), repeatable=True)
         records = tuple(split_records(reply.records))
         return Results(boot_id=reply.boot_id, device_id=reply.device_id, next=reply.next, lost=reply.lost, records=records)
+
+    async def window(self, boot_id: int, seq: int) -> npt.NDArray[Any]:
+        """What the answer of a record was made from, as long as the device still keeps it.
+
+        Run through the same model it gives the record's output again, bit for bit, unless the model remembers earlier inputs.
+
+        Returns:
+            int16 ``[samples, channels]`` in raw units where the model was fed with samples, else its input: ``[samples, channels]``, or
+            ``[values]`` where the device does not know the channels.
+
+        Raises:
+            DeviceError: newer windows have taken its place (``TYF_ERR_GONE``), there was no such record (``TYF_ERR_ARG``), or this
+                firmware keeps none (``MGMT_ERR_ENOTSUP``).
+        """
+        fetch = WindowFetch(boot_id, seq)
+        while not fetch.is_complete:
+            fetch.take(await self.window_piece(boot_id, seq, fetch.next_off))
+        return fetch.window().array()
+
+    async def window_piece(self, boot_id: int, seq: int, off: int) -> WindowPiece:
+        """One request of :meth:`window`: what fits into a reply, from byte ``off`` on."""
+        try:
+            reply = await self._client.ask(requests.WindowRequest(boot_id=boot_id, seq=seq, off=off), repeatable=True)
+        except DeviceError as error:
+            if error.status in _NO_WINDOW:
+                raise DeviceError(
+                    f"{self.url} has no window of record {boot_id}/{seq}: {error.status}",
+                    status=error.status,
+                    hint=_NO_WINDOW[error.status],
+                ) from error
+            raise
+        try:
+            dtype = DType(reply.dtype)
+        except ValueError as error:
+            raise ProtocolError(f"{self.url} keeps windows of an unknown type: {error}", hint="update tinyfleet on this host") from error
+        return WindowPiece(reply.off, reply.data, reply.len, dtype, reply.channels, bool(reply.state))
 
     async def replay(self, stream: int, samples: npt.NDArray[np.int16], *, start: int = 0) -> None:
         """Feed recorded samples as if a sensor had measured them.

@@ -93,6 +93,10 @@ class SyncDevice:
         """See :meth:`tinyfleet.device.Device.results`."""
         return _run(self._device.results(since, max_records))
 
+    def window(self, boot_id: int, seq: int) -> npt.NDArray[Any]:
+        """See :meth:`tinyfleet.device.Device.window`."""
+        return _run(self._device.window(boot_id, seq))
+
     def replay(self, stream: int, samples: npt.NDArray[np.int16], *, start: int = 0) -> None:
         """See :meth:`tinyfleet.device.Device.replay`."""
         _run(self._device.replay(stream, samples, start=start))

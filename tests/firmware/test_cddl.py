@@ -65,6 +65,7 @@ SESSION: list[tuple[str, dict[str, Any]]] = [
     ("self_infer", {"seed": 1, "first": 0, "layers": True, "from": 0}),
     ("replay", {"stream": 1, "off": 0, "data": bytes(6 * 20)}),
     ("results", {"since": 0, "max": 10}),
+    ("window", {"boot_id": 1, "seq": 1, "off": 5}),
     ("stats", {}),
     ("sampling", {"period_ms": 0, "seed": 1}),
     ("sampling_state", {}),

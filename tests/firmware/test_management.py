@@ -62,7 +62,7 @@ def test_a_file_that_is_not_there_is_not_found(board: FirmwareProgram) -> None:
 
 def test_memory_pools_have_the_fields_of_the_protocol(board: FirmwareProgram) -> None:
     pools = board.command(READ, GROUP_OS, 3, {})
-    assert set(pools) == {"arena", "telemetry"}
+    assert set(pools) == {"arena", "telemetry", "windows"}
     assert all(set(pool) == {"blksiz", "nblks", "nfree", "min"} for pool in pools.values())
     assert pools["telemetry"]["nfree"] == pools["telemetry"]["nblks"] > 0
 

@@ -117,6 +117,10 @@ class HostBoard(FlashLibrary):
         assert isinstance(answer, dict)
         return answer
 
+    def advance_us(self, us: int) -> None:
+        """Let the board's clock go on, and its own sensor with it."""
+        self.c.tyf_host_advance_us(ctypes.c_uint64(us))
+
     def _take(self) -> bytes:
         buffer = ctypes.create_string_buffer(_TAKE_BYTES)
         count = self.c.tyf_host_take(buffer, _TAKE_BYTES)

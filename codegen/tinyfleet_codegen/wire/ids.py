@@ -33,6 +33,7 @@ class Status(IntEnum):
     ERR_BASE = -17  # a delta of other bytes than the device holds
     ERR_DISAGREES = -18  # beside the live model it gave other answers too often
     ERR_UNHEALTHY = -19  # live, it gave the same answer again and again
+    ERR_GONE = -20  # it was there, and newer ones have taken its place
 
     @property
     def c_name(self) -> str:
@@ -70,6 +71,7 @@ class Command(IntEnum):
     MODEL_CONFIRM = 11
     MODEL_REVERT = 12
     MODEL_ERASE = 13
+    WINDOW = 14
 
 
 class OsError(IntEnum):

@@ -495,6 +495,19 @@ TINYFLEET = (
         "Answers so far, those that were due and left out, and the longest time between two answers.",
         reply=_SAMPLING,
     ),
+    Message(
+        "window",
+        SmpGroup.TINYFLEET,
+        Command.WINDOW,
+        Op.READ,
+        "A piece from byte `off` of what the answer of a record was made from, `len` bytes of `dtype`: of a model with a front end the "
+        "samples that it was given, else the input tensor. `channels`: values of one sample, interleaved; 0: not known. `state`: the model "
+        "remembers inputs, so that this one alone does not give the record. ERR_GONE: newer ones have taken its place, or the board has "
+        "restarted since; ERR_ARG: there was no such record, or `off` is beyond the end; 8: no windows are kept here.",
+        request=(uint("boot_id"), uint("seq"), uint("off")),
+        reply=(uint("off"), data("data"), uint("len"), uint("dtype"), uint("channels"), flag("state").maybe()),
+        needs_session=True,
+    ),
 )
 
 SESSION = (

@@ -13,6 +13,8 @@ from tinyfleet.cli.output import JsonFlag, print_facts, print_json
 from tinyfleet_codegen.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from tinyfleet.device import ModelInfo
 
 UrlArgument = Annotated[
@@ -33,6 +35,7 @@ def register(app: typer.Typer) -> None:
     group.command("tasks", epilog="Example: tinyfleet device tasks tcp://127.0.0.1:5555 --json")(tasks_command)
     group.command("logs", epilog="Example: tinyfleet device logs tcp://127.0.0.1:5555 --json")(logs_command)
     group.command("results", epilog="Example: tinyfleet device results tcp://127.0.0.1:5555 --since 100 --max 10")(results_command)
+    group.command("window", epilog="Example: tinyfleet device window tcp://127.0.0.1:5555 --seq 120 -o window.npy")(window_command)
     group.command("infer", epilog="Example: tinyfleet device infer tcp://127.0.0.1:5555 --input window.npy")(infer_command)
     group.command("sample", epilog="Example: tinyfleet device sample tcp://127.0.0.1:5555 --period-ms 10 --seed 1 --count 100")(
         sample_command
@@ -130,6 +133,36 @@ def results_command(
     print_facts(
         (f"{record.seq}", f"stream {record.stream} sample {record.sample_index}  top {record.top}  {record.output[:16].hex()}")
         for record in records
+    )
+
+
+def window_command(
+    url: UrlArgument,
+    seq: Annotated[int, typer.Option(help="Sequence number of the record.", min=0, max=2**32 - 1)],
+    boot: Annotated[int | None, typer.Option(help="Its boot; default: the one that the device is in.", min=0, max=2**32 - 1)] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it there: .npy, or its raw bytes.")] = None,
+    timeout: TimeoutOption = 5.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """What the answer of a record was made from: raw samples, or the model's input."""
+    from tinyfleet.device import connect  # noqa: PLC0415
+
+    with connect(url, timeout_s=timeout) as device:
+        boot_id = device.hello().boot_id if boot is None else boot
+        window = device.window(boot_id, seq)
+    if output is not None:
+        _write_tensor(output, window)
+    if as_json:
+        facts = {"boot_id": boot_id, "seq": seq, "dtype": str(window.dtype), "shape": list(window.shape), "data": window.tobytes()}
+        print_json({"url": url, **facts})
+        return
+    shown = window.reshape(-1)[:12].tolist()
+    print_facts(
+        [
+            ("record", f"{boot_id}/{seq}"),
+            ("window", f"{window.dtype} {list(window.shape)}, {window.nbytes} bytes"),
+            ("begins", " ".join(map(str, shown)) + (" ..." if window.size > len(shown) else "")),
+        ]
     )
 
 
@@ -291,3 +324,15 @@ def _read_tensor(path: Path) -> bytes:
         return np.load(path, allow_pickle=False).tobytes() if path.suffix == ".npy" else path.read_bytes()
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
+
+
+def _write_tensor(path: Path, tensor: npt.NDArray[Any]) -> None:
+    import numpy as np  # noqa: PLC0415
+
+    try:
+        if path.suffix == ".npy":
+            np.save(path, tensor)
+        else:
+            path.write_bytes(tensor.tobytes())
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error

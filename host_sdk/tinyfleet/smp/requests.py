@@ -809,6 +809,28 @@ class SamplingStateRequest(message.ReadRequest, Asks[SamplingStateReply]):
     _ErrorV2 = TinyfleetGroupError
 
 
+class WindowReply(ReadReply):
+    _GROUP_ID = 64
+    _COMMAND_ID = 14
+    off: int
+    data: bytes
+    len: int
+    dtype: int
+    channels: int
+    state: bool | None = None
+
+
+class WindowRequest(message.ReadRequest, Asks[WindowReply]):
+    _GROUP_ID = 64
+    _COMMAND_ID = 14
+    _Response = WindowReply
+    _ErrorV1 = TinyfleetGenericError
+    _ErrorV2 = TinyfleetGroupError
+    boot_id: int
+    seq: int
+    off: int
+
+
 class ModelsSlot0(Part):
     phase: int
     status: int

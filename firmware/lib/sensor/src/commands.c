@@ -19,6 +19,7 @@ static const tyf_smp_command commands[] = {
     {TYF_MESSAGE_STATS, .handler = tyf_sensor_stats},
     {TYF_MESSAGE_SAMPLING, .handler = tyf_sensor_sample},
     {TYF_MESSAGE_SAMPLING_STATE, .handler = tyf_sensor_sampling_state},
+    {TYF_MESSAGE_WINDOW, .handler = tyf_sensor_read_window},
 #if TYF_CFG_MODEL_ARENA_BYTES > 0
     TYF_MODEL_STORE_COMMANDS,
 #endif
@@ -78,13 +79,20 @@ const tyf_smp_registry tyf_sensor_registry = {
 
 /* What the standard groups show of this application. */
 
-enum { POOL_ARENA, POOL_TELEMETRY, POOL_COUNT };
+enum {
+    POOL_ARENA,
+    POOL_TELEMETRY,
+#if TYF_CFG_CAPTURE_BYTES > 0
+    POOL_WINDOWS,
+#endif
+    POOL_COUNT
+};
 
 static void fill_pool(uint32_t index, tyf_management_pool *pool) {
     const tyf_sensor *s = &tyf_sensor_state;
     if (index == POOL_ARENA) {
         *pool = (tyf_management_pool){.name = "arena", .block_bytes = s->live->model->arena_bytes, .blocks = 1};
-    } else {
+    } else if (index == POOL_TELEMETRY) {
         const uint32_t free_bytes = s->ring.capacity - s->ring.used;
         *pool = (tyf_management_pool){.name = "telemetry",
                                       .block_bytes = 1,
@@ -92,6 +100,16 @@ static void fill_pool(uint32_t index, tyf_management_pool *pool) {
                                       .free_blocks = free_bytes,
                                       .fewest_free = free_bytes}; /* it only grows until it is full */
     }
+#if TYF_CFG_CAPTURE_BYTES > 0
+    else {
+        const uint32_t free_places = s->windows.places - tyf_telemetry_windows_held(&s->windows);
+        *pool = (tyf_management_pool){.name = "windows",
+                                      .block_bytes = s->windows.layout.bytes,
+                                      .blocks = s->windows.places,
+                                      .free_blocks = free_places,
+                                      .fewest_free = free_places};
+    }
+#endif
 }
 
 static const tyf_management_file files[] = {{"crash", tyf_crash_read}, {"events", tyf_events_read}};

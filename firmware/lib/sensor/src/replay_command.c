@@ -7,15 +7,19 @@
 #include "tyf/port/live.h"
 #include "tyf/port/system.h"
 
-static int16_t window[TYF_CFG_WINDOW_BYTES / sizeof(int16_t)];
+static _Alignas(4) int16_t window[TYF_CFG_WINDOW_BYTES / sizeof(int16_t)];
 
 static void answer_window(void *context) {
     (void)context;
     const tyf_sensor_replay *replay = &tyf_sensor_state.replay;
     const tyf_live_model *live = tyf_sensor_state.live;
-    tyf_frontend_apply(live->model->frontend, window, (int8_t *)(live->arena + live->model->input_offset));
+    const tyf_frontend *frontend = live->model->frontend;
+    /* The samples, not what the front end makes of them: a later model may see more in them. */
+    tyf_sensor_keep_window(live, TYF_DTYPE_INT16, window,
+                           (uint32_t)frontend->window_samples * frontend->channels * sizeof window[0]);
+    tyf_frontend_apply(frontend, window, (int8_t *)(live->arena + live->model->input_offset));
     const uint32_t latency_us = tyf_sensor_infer(live, NULL, NULL);
-    tyf_sensor_record(live, replay->stream, replay->taken - live->model->frontend->window_samples, latency_us);
+    tyf_sensor_record(live, replay->stream, replay->taken - frontend->window_samples, latency_us);
 }
 
 /* The window is full: infer, record, and keep what the next window shares with it. */

@@ -34,6 +34,7 @@ static void answer_sample(void *context) {
     }
     const uint32_t answers = sampling.answers;
     tyf_seeded_input(sampling.seed, answers, model->input_dtype, live->arena + model->input_offset, model->input_bytes);
+    tyf_sensor_keep_window(live, model->input_dtype, live->arena + model->input_offset, model->input_bytes);
     const uint32_t latency_us = tyf_sensor_infer(live, NULL, NULL);
     s->tensor = (tyf_sensor_tensor){0}; /* it is no output of a host's tensor */
     tyf_sensor_record(live, TYF_SENSOR_OWN_STREAM, answers, latency_us);

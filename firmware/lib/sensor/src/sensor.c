@@ -106,6 +106,7 @@ void tyf_sensor_start(const tyf_model *model, uint8_t *arena, uint8_t *spare) {
 #endif
     tyf_sensor_stop_sampling();
     tyf_telemetry_ring_init(&tyf_sensor_state.ring, ring_memory, sizeof ring_memory);
+    tyf_sensor_start_windows();
     tyf_smp_server_init(&tyf_sensor_state.server, &tyf_sensor_registry, TYF_SMP_TRUST_OPEN, transmit, NULL);
     /* Without identity or a durable boot the board answers management and produces no records: boot_id stays 0. */
     (void)tyf_identity_start(&tyf_sensor_state.identity);

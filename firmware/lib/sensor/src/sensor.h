@@ -11,6 +11,7 @@
 #include "tyf/model_store/store.h"
 #include "tyf/smp/server.h"
 #include "tyf/telemetry/ring.h"
+#include "tyf/telemetry/windows.h"
 
 typedef struct {
     uint32_t inferences;
@@ -36,13 +37,17 @@ typedef struct {
 #define TYF_SENSOR_OWN_STREAM 0u
 
 /*
- * Management writes live, replay and tensor; live inference writes counts, the ring, and tensor at the end of an
- * answer. The ring's readers know that it may preempt them. All else is read by both and written while neither looks.
+ * Management writes live, replay and tensor; live inference writes counts, the ring, the windows, and tensor at the end
+ * of an answer. Readers of ring and windows know that it may preempt them. All else is read by both and written while
+ * neither looks.
  */
 typedef struct {
     const tyf_live_model *volatile live; /* the model that answers: each answer reads it once, at its start */
     tyf_identity identity;
     tyf_telemetry_ring ring;
+#if TYF_CFG_CAPTURE_BYTES > 0
+    tyf_telemetry_windows windows;
+#endif
     tyf_smp_server server;
     tyf_sensor_counts counts;
     tyf_sensor_replay replay;
@@ -59,6 +64,12 @@ uint32_t tyf_sensor_infer(const tyf_live_model *live, tyf_trace_fn trace, void *
 
 /* In live inference: append a record of the last inference. */
 void tyf_sensor_record(const tyf_live_model *live, uint32_t stream, uint32_t sample_index, uint32_t latency_us);
+
+/* Start with no windows. */
+void tyf_sensor_start_windows(void);
+
+/* In live inference: keep what the next record will be made from. Before the model runs: it overwrites its input. */
+void tyf_sensor_keep_window(const tyf_live_model *live, tyf_dtype dtype, const void *data, uint32_t bytes);
 
 /* Let the model that answers forget earlier inputs. */
 void tyf_sensor_forget_inputs(void);
@@ -89,6 +100,7 @@ int tyf_sensor_replay_samples(tyf_smp_exchange *exchange);
 int tyf_sensor_stats(tyf_smp_exchange *exchange);
 int tyf_sensor_sample(tyf_smp_exchange *exchange);
 int tyf_sensor_sampling_state(tyf_smp_exchange *exchange);
+int tyf_sensor_read_window(tyf_smp_exchange *exchange);
 
 /* The counters since boot, as stats and the statistics group tell them. */
 void tyf_sensor_add_stats(tyf_cbor_writer *fields);

@@ -120,6 +120,12 @@ const tyf_smp_field tyf_sampling_fields[3] = {
     {"count", UINT32_MAX, 0, TYF_SMP_FIELD_UINT | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_sampling_request, count)},
 };
 
+const tyf_smp_field tyf_window_fields[3] = {
+    {"boot_id", UINT32_MAX, 0, TYF_SMP_FIELD_UINT, offsetof(tyf_window_request, boot_id)},
+    {"seq", UINT32_MAX, 0, TYF_SMP_FIELD_UINT, offsetof(tyf_window_request, seq)},
+    {"off", UINT32_MAX, 0, TYF_SMP_FIELD_UINT, offsetof(tyf_window_request, off)},
+};
+
 const tyf_smp_field tyf_models_fields[1] = {
     {"kernels", UINT32_MAX, 0, TYF_SMP_FIELD_FLAG | TYF_SMP_FIELD_OPTIONAL, offsetof(tyf_models_request, kernels)},
 };

@@ -40,6 +40,20 @@
 #error "TYF_CFG_TELEMETRY_BYTES must be in 2048 .. 16777216 bytes"
 #endif
 
+/**
+ * Windows that the last records were made from, for a host to fetch. 0: none are kept. Bytes, 0 .. 16 MiB.
+ */
+#ifndef TYF_CFG_CAPTURE_BYTES
+#if __has_include("tyf/host_board_facts.h")
+#define TYF_CFG_CAPTURE_BYTES 16384
+#else
+#define TYF_CFG_CAPTURE_BYTES 0
+#endif
+#endif
+#if TYF_CFG_CAPTURE_BYTES < 0 || TYF_CFG_CAPTURE_BYTES > 16777216
+#error "TYF_CFG_CAPTURE_BYTES must be in 0 .. 16777216 bytes"
+#endif
+
 /** Samples that the front end collects before an inference, all channels. Bytes, 256 .. 1 MiB. */
 #ifndef TYF_CFG_WINDOW_BYTES
 #define TYF_CFG_WINDOW_BYTES 16384

@@ -25,6 +25,7 @@ typedef enum {
     TYF_ERR_BASE = -17,
     TYF_ERR_DISAGREES = -18,
     TYF_ERR_UNHEALTHY = -19,
+    TYF_ERR_GONE = -20,
 } tyf_status;
 
 typedef enum {
@@ -90,6 +91,7 @@ typedef enum {
     TYF_COMMAND_MODEL_CONFIRM = 11,
     TYF_COMMAND_MODEL_REVERT = 12,
     TYF_COMMAND_MODEL_ERASE = 13,
+    TYF_COMMAND_WINDOW = 14,
 } tyf_command;
 
 typedef enum {

@@ -304,6 +304,16 @@ extern const tyf_smp_field tyf_sampling_fields[3];
 #define TYF_MESSAGE_SAMPLING_STATE .id = 7, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_WIRE
 
 typedef struct {
+    uint32_t boot_id;
+    uint32_t seq;
+    uint32_t off;
+} tyf_window_request;
+
+extern const tyf_smp_field tyf_window_fields[3];
+
+#define TYF_MESSAGE_WINDOW .id = 14, .op = TYF_SMP_OP_READ, .access = TYF_SMP_ACCESS_SESSION, .field_count = 3, .fields = tyf_window_fields
+
+typedef struct {
     bool kernels;
 } tyf_models_request;
 
@@ -404,6 +414,7 @@ typedef union {
     tyf_results_request results;
     tyf_replay_request replay;
     tyf_sampling_request sampling;
+    tyf_window_request window;
     tyf_models_request models;
     tyf_model_upload_request model_upload;
     tyf_model_test_request model_test;
