@@ -150,6 +150,7 @@ def status(config_path: ConfigArgument, json: JsonFlag = False) -> None:
         facts.append(
             ("device", f"{device['url']}  {device['state']}, {device['pulled']} pulled{_ago(device['last_pull_s'])}{_error(device)}")
         )
+    facts += [("windows", f"{w['device_id'][:8]}  {_windows_line(w)}") for w in outbox["windows"]]
     live = {sink["name"]: sink for sink in found["sinks"]}
     for place in outbox["sinks"]:
         facts.append(("sink", _sink_line(place, live.get(place["name"]))))
@@ -182,6 +183,13 @@ def monitoring(
         print_json({"files": [str(path) for path in files]})
     else:
         print_facts([("wrote", str(path)) for path in files])
+
+
+def _windows_line(windows: dict[str, Any]) -> str:
+    """What became of the windows that were wanted of a device."""
+    ends = ("gone", "over_budget", "not_kept", "given_up", "waiting")
+    others = [f"{windows[end]} {end.replace('_', ' ')}" for end in ends if windows[end]]
+    return ", ".join([f"{windows['fetched']} of {windows['wanted']} fetched ({windows['bytes']} bytes)", *others])
 
 
 def _sink_line(place: dict[str, Any], live: dict[str, Any] | None) -> str:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, BaseModel, Field, SerializeAsAny, ValidationError
 from pydantic_core import ErrorDetails
 
-from tinyfleet.gateway.edge import FilterSettings, PolicySettings, RuleSettings, Visibility, WindowSettings
+from tinyfleet.gateway.edge import CaptureSettings, FilterSettings, PolicySettings, RuleSettings, Visibility, WindowSettings
 from tinyfleet.gateway.outbox import WhenFull
 from tinyfleet.gateway.seal import KeySource
 from tinyfleet.gateway.sinks import SINKS
@@ -87,6 +87,7 @@ class GatewayConfig(Table):
     outbox: OutboxSettings = Field(default=OutboxSettings(), description="an [outbox] table")
     filter: FilterSettings | None = Field(default=None, description="a [filter] table")
     window: WindowSettings | None = Field(default=None, description="a [window] table")
+    capture: CaptureSettings | None = Field(default=None, description="a [capture] table")
     policy: PolicySettings = Field(default=PolicySettings(), description="a [policy] table")
     rule: tuple[RuleSettings, ...] = Field(default=(), strict=False, description="[[rule]] tables")
 
@@ -169,8 +170,11 @@ def _contradictions(config: GatewayConfig) -> list[str]:
         lines.append("version = 1: allowed: 2 where there is more than one sink")
     lines += [f"rule[{index}].{problem}" for index, rule in enumerate(config.rule) if (problem := rule.problem())]
     lines += [f"rule[{i}].{problem}" for i, rule in enumerate(config.rule) if (problem := rule.conflict(config.policy))]
-    if config.policy.output is Visibility.SUMMARY:
-        lines.append("policy.output = 'summary': allowed: 'raw' or 'never'; a tensor has no summary")
+    if config.capture is not None and (problem := config.capture.problem()):
+        lines.append(f"capture.{problem}")
+    for name in ("output", "samples"):
+        if getattr(config.policy, name) is Visibility.SUMMARY:
+            lines.append(f"policy.{name} = 'summary': allowed: 'raw' or 'never'; a tensor has no summary")
     names = (
         ("device[{}].url", [d.url for d in config.device]),
         ("sink[{}].name", [s.label for s in config.sink]),
@@ -223,6 +227,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "outbox": OutboxSettings,
     "filter": FilterSettings,
     "window": WindowSettings,
+    "capture": CaptureSettings,
     "policy": PolicySettings,
     "rule": RuleSettings,
 }

@@ -12,6 +12,8 @@ from prometheus_client.metrics_core import Metric
 from tinyfleet import __version__
 from tinyfleet.gateway.histogram import Histogram
 from tinyfleet.gateway.outbox import OutboxState
+from tinyfleet.gateway.outbox_captures import DAY_S, Outcome
+from tinyfleet.gateway.outbox_schema import CaptureTotals
 from tinyfleet.gateway.status import GatewayStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -65,6 +67,7 @@ def _metrics(status: GatewayStatus, outbox: OutboxState, max_bytes: int) -> Iter
     yield _counter("tinyfleet_records_pulled", "Records pulled from devices.", [({}, outbox.pulled)])
     yield _counter("tinyfleet_records_lost", "Records that devices overwrote before they were pulled.", [({}, outbox.lost)])
     yield _counter("tinyfleet_records_filtered", "Records left out on purpose.", [({}, outbox.filtered)])
+    yield from _capture_metrics(outbox.depth.captures)
 
     devices = [({"url": d.url, "device_id": "" if d.device_id is None else d.device_id.hex()}, d) for d in status.devices]
     yield _gauge("tinyfleet_device_up", "1 while the device is connected.", [(n, d.state == "connected") for n, d in devices])
@@ -86,6 +89,18 @@ def _metrics(status: GatewayStatus, outbox: OutboxState, max_bytes: int) -> Iter
     yield _histogram(
         "tinyfleet_delivery_seconds", "From the offer to the acknowledgement.", [({"sink": s.name}, s.deliveries) for s in status.sinks]
     )
+
+
+def _capture_metrics(captures: Iterable[CaptureTotals]) -> Iterator[Metric]:
+    of = [({"device_id": c.device_id.hex()}, c) for c in captures]
+    today = int(time.time() // DAY_S)
+    yield _counter("tinyfleet_windows_wanted", "Windows that were to be fetched from devices.", [(n, c.wanted) for n, c in of])
+    ended = [(n | {"outcome": outcome.value}, getattr(c, outcome.value)) for n, c in of for outcome in Outcome]
+    yield _counter("tinyfleet_windows_ended", "What became of them: fetched, or why not.", ended)
+    yield _gauge("tinyfleet_windows_waiting", "Windows to be fetched.", [(n, c.waiting) for n, c in of])
+    yield _counter("tinyfleet_windows_bytes", "Bytes of windows that were fetched.", [(n, c.bytes) for n, c in of])
+    spent = [(n, c.day_bytes if c.day == today else 0) for n, c in of]
+    yield _gauge("tinyfleet_windows_spent_bytes", "Of them, those of today (UTC): what the budget applies to.", spent)
 
 
 Labelled = Iterable[tuple[dict[str, str], float]]

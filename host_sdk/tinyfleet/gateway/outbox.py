@@ -4,7 +4,7 @@ Every call commits before it returns, so that the process may be killed anywhere
 Calls are synchronous and belong to one thread at a time (:class:`tinyfleet.gateway.store_thread.StoreThread` has one for them).
 Tables and what goes in and out are in ``outbox_schema``; where sinks are in the queue in ``outbox_places``, what they will never get and
 how they are told in ``outbox_losses``, what goes at the bounds in ``outbox_bounds``, what the edge remembers in ``outbox_edge``, what rules
-want done in ``outbox_actions``.
+want done in ``outbox_actions``, windows that are wanted of devices in ``outbox_captures``.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from tinyfleet.database import (
 )
 from tinyfleet.gateway.outbox_actions import ActionQueue
 from tinyfleet.gateway.outbox_bounds import Bounds
+from tinyfleet.gateway.outbox_captures import Captures
 from tinyfleet.gateway.outbox_edge import EdgeStates
 from tinyfleet.gateway.outbox_entries import first_of, identity_of, identity_text, select_entries
 from tinyfleet.gateway.outbox_inspect import boots_of, depth_of, inspect_outbox
@@ -53,6 +54,7 @@ from tinyfleet.gateway.outbox_schema import (
     PulledRecord,
     SinkDepth,
     SinkPlace,
+    WantedWindow,
     WhenFull,
     lane_of,
     lane_start,
@@ -63,7 +65,7 @@ from tinyfleet_codegen.errors import StoreError, StoreFull
 
 __all__ = [
     "OUTBOX_FILE", "BootState", "CursorMoved", "Depth", "NewDerived", "Outbox", "OutboxFull", "OutboxState", "PulledRecord", "SinkDepth",
-    "SinkPlace", "WhenFull", "boot_time_s", "inspect_outbox",
+    "SinkPlace", "WantedWindow", "WhenFull", "boot_time_s", "inspect_outbox",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -112,6 +114,7 @@ class Outbox:
     Attributes:
         edges: What the edge remembers.
         actions: What rules want done.
+        captures: Windows that are wanted of devices.
 
     Raises:
         StoreError: see :func:`tinyfleet.database.open_database`; all methods raise it when the disk fails or is full, and
@@ -153,6 +156,7 @@ class Outbox:
             path, self._db, committed=self._committed, now_s=self._age_clock_s, seal=lambda: self._seal,
             declare=lambda derived: self._insert(None, (), derived, None),
         )  # fmt: skip
+        self.captures = Captures(path, self._db, committed=self._committed, queue=self._queue, model=self._model)
         begin = functools.partial(self._begin, sinks, max_bytes, max_age_s, when_full, targets)
         try:
             try:
@@ -332,6 +336,7 @@ class Outbox:
         derived: Sequence[NewDerived] = (),
         region: str | None = None,
         edge: EdgeChange | None = None,
+        wanted: Sequence[WantedWindow] = (),
     ) -> int:
         """Commit records, what was made of others, the cursor and the count of lost ones together.
 
@@ -348,6 +353,7 @@ class Outbox:
             region: All of it goes only to sinks of this region; None: to all.
             edge: What the edge remembers of the boot; None: as it was. Records in it that nothing in this call stands for come to the
                 totals with the derived record that does.
+            wanted: Records between whose windows are to be fetched.
 
         Returns:
             How many older entries were dropped to make room.
@@ -357,8 +363,8 @@ class Outbox:
             OutboxFull: at the bound with ``stop_pulling``; nothing was committed.
         """
         with self._committed():
-            if (records or derived) and self._when_full is WhenFull.STOP_PULLING and used_bytes(self._db) >= self._max_bytes:
-                raise OutboxFull
+            if records or derived:
+                self._refuse_when_full()
             made = self._db.execute("INSERT OR IGNORE INTO boot (device_id, boot_id) VALUES (?, ?)", (device_id, boot_id)).rowcount
             pulled = len(records) + filtered + sum(d.count for d in derived)
             moved = self._db.execute(
@@ -374,12 +380,25 @@ class Outbox:
             if lost or filtered:
                 self._places.expect_reports()
             self._insert(moved[0], records, [*gaps, *derived], region)
-            dropped = 0
-            if self._max_age_s is not None:
-                dropped += self._bounds.drop_older(self._lanes, self._age_clock_s() - self._max_age_s)
-            if self._when_full is WhenFull.DROP_OLDEST:
-                dropped += self._bounds.make_room(self._lanes, self._max_bytes)
-            return dropped
+            self.captures.add(moved[0], wanted)
+            return self._keep_bounds()
+
+    def _refuse_when_full(self) -> None:
+        if self._when_full is WhenFull.STOP_PULLING and used_bytes(self._db) >= self._max_bytes:
+            raise OutboxFull
+
+    def _keep_bounds(self) -> int:
+        dropped = 0
+        if self._max_age_s is not None:
+            dropped += self._bounds.drop_older(self._lanes, self._age_clock_s() - self._max_age_s)
+        if self._when_full is WhenFull.DROP_OLDEST:
+            dropped += self._bounds.make_room(self._lanes, self._max_bytes)
+        return dropped
+
+    def _queue(self, boot: int, derived: Sequence[NewDerived], region: str | None) -> None:
+        self._refuse_when_full()
+        self._insert(boot, (), derived, region)
+        self._keep_bounds()
 
     def add(self, derived: Sequence[NewDerived]) -> None:
         """Commit derived records that are about the gateway itself."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tinyfleet.database import explained, file_version, open_read_only, used_bytes
 from tinyfleet.gateway.outbox_actions import target_totals
+from tinyfleet.gateway.outbox_captures import capture_totals
 from tinyfleet.gateway.outbox_edge import states_put_aside
 from tinyfleet.gateway.outbox_schema import MIGRATIONS, BootState, Depth, SinkDepth
 
@@ -29,7 +30,8 @@ def inspect_outbox(path: Path) -> tuple[Depth, list[BootState]]:
 
 def depth_of(db: sqlite3.Connection) -> Depth:
     """How many entries and actions wait, and how much room they take."""
-    return replace(_depth_of_v2(db), targets=tuple(target_totals(db)), edges_put_aside=states_put_aside(db))
+    captures = tuple(capture_totals(db))
+    return replace(_depth_of_v2(db), targets=tuple(target_totals(db)), captures=captures, edges_put_aside=states_put_aside(db))
 
 
 def _depth_of_v2(db: sqlite3.Connection) -> Depth:

@@ -129,6 +129,21 @@ MIGRATIONS = (
         done INTEGER NOT NULL DEFAULT 0,
         given_up INTEGER NOT NULL DEFAULT 0,
         dropped INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    CREATE TABLE capture (
+        boot INTEGER NOT NULL, seq INTEGER NOT NULL, time_utc_us INTEGER, time_error_us INTEGER, model INTEGER, PRIMARY KEY (boot, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE captured (
+        device_id BLOB PRIMARY KEY,
+        wanted INTEGER NOT NULL DEFAULT 0,
+        fetched INTEGER NOT NULL DEFAULT 0,
+        gone INTEGER NOT NULL DEFAULT 0,
+        over_budget INTEGER NOT NULL DEFAULT 0,
+        not_kept INTEGER NOT NULL DEFAULT 0,
+        given_up INTEGER NOT NULL DEFAULT 0,
+        bytes INTEGER NOT NULL DEFAULT 0,
+        day INTEGER NOT NULL DEFAULT 0,
+        day_bytes INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID
     """,
 )
@@ -137,7 +152,8 @@ own record. ``sink``: a place in the queue and its totals, in entries; the first
 up to it is delivered, dropped, withheld, or in ``aside``: not answered (no reason, offered again) or refused. ``account``: what a sink will
 never get of a boot, in records, and how much of that it was told. ``edge``: what the edge remembers of a boot, records of an open window
 among it, which are in no total until it closes; ``is_open``: there is such a window. ``action``: what rules want done and is not done yet,
-``number`` being that of the detection. ``target``: who does it, and its totals."""
+``number`` being that of the detection. ``target``: who does it, and its totals. ``capture``: windows that are wanted of devices and are not
+fetched yet. ``captured``: what became of such wishes, and the bytes of the last day on which one was fetched."""
 
 LANES = 8
 """Priorities are 0 to 7; 0 is normal and the first to be dropped."""
@@ -215,6 +231,16 @@ class NewDerived:
 
 
 @dataclass(frozen=True, slots=True)
+class WantedWindow:
+    """A record whose window is to be fetched, with what the gateway knows about the record."""
+
+    seq: int
+    time_utc_us: int | None
+    time_error_us: int | None
+    model_id: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeChange:
     """What the edge remembers of a boot, before and after some records; None: nothing.
 
@@ -287,6 +313,38 @@ class TargetTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureTotals:
+    """What became of the windows that were wanted of one device. Those that are in no other number wait: ``waiting``.
+
+    Attributes:
+        fetched: In the queue, or on from there.
+        gone: The device no longer had them.
+        over_budget: The day's bytes were spent.
+        not_kept: The device's firmware keeps none.
+        given_up: Too many waited, or too large, or not handed out, or no longer wanted.
+        bytes: Of windows that were fetched.
+        day: The last day on which one was, counted from 1970 in UTC.
+        day_bytes: Of those of that day.
+    """
+
+    device_id: bytes
+    wanted: int
+    fetched: int
+    gone: int
+    over_budget: int
+    not_kept: int
+    given_up: int
+    bytes: int
+    day: int
+    day_bytes: int
+
+    @property
+    def waiting(self) -> int:
+        """To be fetched."""
+        return self.wanted - self.fetched - self.gone - self.over_budget - self.not_kept - self.given_up
+
+
+@dataclass(frozen=True, slots=True)
 class Depth:
     """How full the outbox is.
 
@@ -296,6 +354,7 @@ class Depth:
         used_bytes: Bytes in use in the database, what the bound applies to.
         sinks: Each sink's place.
         targets: What rules want done.
+        captures: Windows that were wanted of devices.
         edges_put_aside: States of the edge that were damaged.
     """
 
@@ -304,6 +363,7 @@ class Depth:
     used_bytes: int
     sinks: tuple[SinkDepth, ...] = ()
     targets: tuple[TargetTotals, ...] = ()
+    captures: tuple[CaptureTotals, ...] = ()
     edges_put_aside: int = 0
 
 

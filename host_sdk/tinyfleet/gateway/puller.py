@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -17,8 +17,9 @@ from tinyfleet.device import Device, Hello, Results
 from tinyfleet.gateway.backoff import Backoff
 from tinyfleet.gateway.clock import ClockSample, DeviceClock
 from tinyfleet.gateway.config import DeviceSettings
-from tinyfleet.gateway.edge import Edge, Processed
-from tinyfleet.gateway.outbox import CursorMoved, Outbox, OutboxFull, PulledRecord
+from tinyfleet.gateway.edge import CaptureSettings, Edge, Processed
+from tinyfleet.gateway.edge.capture import WindowFetcher, wanted_windows
+from tinyfleet.gateway.outbox import CursorMoved, Outbox, OutboxFull, PulledRecord, WantedWindow
 from tinyfleet.gateway.outbox_actions import COMMAND
 from tinyfleet.gateway.proxy import shared
 from tinyfleet.gateway.status import DeviceStatus
@@ -70,6 +71,7 @@ class Puller:
         status: Kept up to date.
         edge: Decides what becomes of records; None: all are delivered.
         on_action: Called with the names of targets when rules act, after that is committed.
+        capture: Of which records windows are fetched; None: of none.
     """
 
     def __init__(
@@ -83,7 +85,10 @@ class Puller:
         status: DeviceStatus,
         edge: Edge | None = None,
         on_action: Callable[[Iterable[str]], None] = lambda _names: None,
+        capture: CaptureSettings | None = None,
     ) -> None:
+        self._capture = capture
+        self._windows = WindowFetcher(capture, store=store, region=settings.region, on_commit=on_commit)
         self._edge = edge or Edge()
         self._on_action = on_action
         self._settings = settings
@@ -145,15 +150,19 @@ class Puller:
             if records or results.lost:
                 pulled = await self._envelop(device, boot, records, results)
                 processed = self._edge.process(boot.edge_state, pulled, records, boot.dtypes)
-                if not await self._commit(boot, processed, since=since, next_seq=results.next, lost=results.lost):
+                wanted = [] if self._capture is None else wanted_windows(self._capture, pulled, records, boot.dtypes)
+                if not await self._commit(boot, processed, since=since, next_seq=results.next, lost=results.lost, wanted=wanted):
                     since = await self._cursor(boot)
                     continue
                 since = results.next
+                self._windows.want(wanted)
             await self._obey(device, boot)
             self._status.state = "connected"
             self._status.last_pull_s = time.time()
             self._backoff.reset()
-            if not records:
+            if self._windows.is_waiting:
+                await self._windows.step(device)
+            elif not records:
                 await asyncio.sleep(self._settings.poll_s)
 
     async def _obey(self, device: Device, boot: _Boot) -> None:
@@ -234,9 +243,12 @@ class Puller:
             return outbox.cursor(boot.device_id, boot.boot_id), outbox.edges.of(boot.device_id, boot.boot_id)
 
         cursor, boot.edge_state = await self._store.call(read)
+        await self._windows.begin(boot.device_id, boot.boot_id)
         return cursor
 
-    async def _commit(self, boot: _Boot, made: Processed, *, since: int, next_seq: int, lost: int) -> bool:
+    async def _commit(
+        self, boot: _Boot, made: Processed, *, since: int, next_seq: int, lost: int, wanted: Sequence[WantedWindow] = ()
+    ) -> bool:
         """Put what was made of records, and the cursor, into the outbox; False when the cursor must be read again."""
         try:
             dropped = await self._store.call(
@@ -251,6 +263,7 @@ class Puller:
                     filtered=made.filtered,
                     derived=made.derived,
                     edge=made.change,
+                    wanted=wanted,
                 )
             )
         except CursorMoved:

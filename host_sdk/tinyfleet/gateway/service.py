@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 from tinyfleet.data_dir import held_data_dir
 from tinyfleet.database import sync_folder
 from tinyfleet.gateway.config import DeviceSettings, GatewayConfig
-from tinyfleet.gateway.edge import Edge, Visibility, check_state
+from tinyfleet.gateway.edge import Edge, Visibility, capture, check_state
 from tinyfleet.gateway.edge.actions import Actions
 from tinyfleet.gateway.edge.closing import WindowCloser
 from tinyfleet.gateway.edge.targets import Target, open_targets
@@ -300,6 +300,7 @@ class Gateway:
                 puller = Puller(
                     settings, opener=self._opener, store=store, on_commit=self._committed, claims=self._claims, status=status,
                     edge=self._edge, on_action=self._act,
+                    capture=config.capture if capture.is_on(config.capture, config.policy) else None,
                 )  # fmt: skip
                 task = asyncio.create_task(puller.run(), name=f"puller {settings.url}")
                 self._pullings[settings.url] = _Pulling(settings, status, task)
@@ -310,7 +311,7 @@ class Gateway:
 
 
 def _edge_tables(config: GatewayConfig) -> tuple[object, ...]:
-    return config.filter, config.window, config.policy, config.rule
+    return config.filter, config.window, config.capture, config.policy, config.rule
 
 
 def open_edge(config: GatewayConfig) -> Edge:
@@ -337,6 +338,14 @@ def describe_edge(config: GatewayConfig) -> list[str]:
         )
     elif config.filter is not None or not lets_out:
         lines.append("the others are counted as filtered" if lets_out else "all are counted as filtered")
+    if config.capture is not None:
+        budget = f"{config.capture.budget_bytes_per_day} bytes a day of each device"
+        wanted = config.capture.model_dump(exclude_none=True, exclude={"budget_bytes_per_day"})
+        of = " or ".join(f"{key} {_plain(value)}" for key, value in wanted.items())
+        is_on = capture.is_on(config.capture, config.policy)
+        lines.append(
+            f"windows of records with {of} are fetched, {budget}" if is_on else "no window is fetched: [policy] keeps what is in it"
+        )
     stays = [name for name, value in config.policy if value is Visibility.NEVER]
     summed = [name for name, value in config.policy if value is Visibility.SUMMARY]
     if stays:

@@ -189,6 +189,7 @@ def read_status(data_dir: Path) -> dict[str, Any]:
             "sinks": [asdict(s) for s in depth.sinks],
             "targets": [asdict(t) for t in depth.targets],
             "edges_put_aside": depth.edges_put_aside,
+            "windows": [{**asdict(c), "device_id": c.device_id.hex(), "waiting": c.waiting} for c in depth.captures],
         },
         "boots": [asdict(b) for b in boots],
         "devices": live.get("devices", []),

@@ -7,6 +7,16 @@ cursor: a record is delivered, covered by a window, or counted as filtered, exac
 from __future__ import annotations
 
 from tinyfleet.gateway.edge.edge import Edge, Processed, check_state
-from tinyfleet.gateway.edge.settings import FilterSettings, PolicySettings, RuleSettings, Visibility, WindowSettings
+from tinyfleet.gateway.edge.settings import CaptureSettings, FilterSettings, PolicySettings, RuleSettings, Visibility, WindowSettings
 
-__all__ = ["Edge", "FilterSettings", "PolicySettings", "Processed", "RuleSettings", "Visibility", "WindowSettings", "check_state"]
+__all__ = [
+    "CaptureSettings",
+    "Edge",
+    "FilterSettings",
+    "PolicySettings",
+    "Processed",
+    "RuleSettings",
+    "Visibility",
+    "WindowSettings",
+    "check_state",
+]

@@ -38,6 +38,26 @@ class WindowSettings(Table):
     )
 
 
+class CaptureSettings(Table):
+    """``[capture]``: of which records the window is fetched from the device and sent after them; one condition that holds is enough."""
+
+    below_confidence: Confidence | None = Field(
+        default=None, description="confidence below which a record's window is fetched, 0 to 1: the share that the best output element has"
+    )
+    classes: tuple[Class, ...] | None = Field(
+        default=None, min_length=1, strict=False, description="numbers of classes whose windows are fetched in any case, each 0 to 254"
+    )
+    budget_bytes_per_day: int = Field(
+        default=2**20, ge=1, le=2**40, description="bytes of windows of each device in a day of UTC, 1 to 2**40 (1 TiB)"
+    )
+
+    def problem(self) -> str | None:
+        """What is wrong between keys that are each right."""
+        if self.below_confidence is None and self.classes is None:
+            return "below_confidence: missing; allowed: this, or classes, or both"
+        return None
+
+
 class Visibility(enum.StrEnum):
     """How far what a record says may go."""
 
@@ -53,16 +73,26 @@ _Visible = Annotated[Visibility, Field(strict=False)]
 
 
 class PolicySettings(Table):
-    """``[policy]``: what may leave the gateway. A device's record holds all of these, so it leaves only where each is ``raw``."""
+    """``[policy]``: what may leave the gateway. A device's record holds all of these but the samples, so it leaves only where each of the
+    others is ``raw``; a window leaves only where everything is that could be computed from it."""
 
     output: _Visible = Field(default=Visibility.RAW, description="the output tensor: 'raw' or 'never'")
     classes: _Visible = Field(default=Visibility.RAW, description="the best class: 'raw', 'summary' or 'never'")
     confidence: _Visible = Field(default=Visibility.RAW, description="how sure the model was: 'raw', 'summary' or 'never'")
     latency: _Visible = Field(default=Visibility.RAW, description="how long an inference took: 'raw', 'summary' or 'never'")
 
+    samples: _Visible = Field(default=Visibility.RAW, description="what an answer was made from: 'raw' or 'never'")
+
     def lets_records_out(self) -> bool:
         """Whether a record may be delivered as it is."""
-        return all(getattr(self, name) is Visibility.RAW for name in PolicySettings.model_fields)
+        return self._lets_out("output", "classes", "confidence", "latency")
+
+    def lets_windows_out(self) -> bool:
+        """Whether a window of samples may be delivered, and so be fetched."""
+        return self._lets_out("samples", "output", "classes", "confidence")
+
+    def _lets_out(self, *names: str) -> bool:
+        return all(getattr(self, name) is Visibility.RAW for name in names)
 
 
 def _webhook(url: str) -> str:
