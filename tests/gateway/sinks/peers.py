@@ -181,6 +181,13 @@ async def local_cloud(folder: Path, tls: tuple[Identity, Path] | None = None) ->
         store.close()
 
 
+async def stored(cloud: LocalCloud, count: int) -> None:
+    """Wait until it has so many records."""
+    async with asyncio.timeout(HANG_S):
+        while cloud.store.totals()["stored"] < count:  # noqa: ASYNC110 - a database changes
+            await asyncio.sleep(0.02)
+
+
 @asynccontextmanager
 async def mqtt_ingest(broker: Broker, fleet: Fleet, cloud: LocalCloud) -> AsyncIterator[None]:
     """What brings a broker's messages into a cloud."""

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Producer
 
 from tests.gateway.sinks.batches import Source, context, entries
-from tests.gateway.sinks.peers import GATEWAY, Fleet, LocalCloud, local_cloud
+from tests.gateway.sinks.peers import GATEWAY, Fleet, LocalCloud, local_cloud, stored
 from tests.gateway.sinks.rigs import Bench, KafkaRig, nothing
 from tests.gateway.sinks.test_contract import identities, per_device
 from tests.support.patience import HANG_S
@@ -42,12 +42,6 @@ async def ingest(url: str, cloud: LocalCloud) -> AsyncIterator[None]:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-
-async def stored(cloud: LocalCloud, count: int) -> None:
-    async with asyncio.timeout(HANG_S):
-        while cloud.store.totals()["stored"] < count:  # noqa: ASYNC110 - a database changes
-            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("encoding", list(Encoding))

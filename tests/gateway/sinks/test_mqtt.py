@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.sinks.batches import Source, entries
-from tests.gateway.sinks.peers import GATEWAY, OTHER_GATEWAY, Fleet
+from tests.gateway.sinks.peers import GATEWAY, OTHER_GATEWAY, Fleet, stored
 from tests.gateway.sinks.rigs import IMPATIENCE_S, Bench, MqttRig, mqtt_rig, nothing
 from tests.gateway.sinks.test_contract import identities, until_delivered, until_given_up
 from tests.support.patience import HANG_S
@@ -163,6 +163,7 @@ async def test_forged_and_foreign_acknowledgements_are_ignored(rig: MqttRig) -> 
     sink = rig.open()
     batch = Source(GATEWAY).batch(5)
     delivering = asyncio.create_task(sink.deliver(batch))
+    await stored(rig.cloud, 5)  # so the sink listens for the answer
     for payload in (b"", b"null", b"[]", b'{"message": 7}', json.dumps({"message": "00" * 32, "version": 1, "acknowledged": []}).encode()):
         await forger.publish(ack_topic(GATEWAY), payload)
     assert not delivering.done()

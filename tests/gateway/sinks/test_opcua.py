@@ -12,9 +12,8 @@ from asyncua import Client, ua
 
 from tests.gateway.sinks.batches import Source, context, entries
 from tests.gateway.sinks.opcua_peer import UaFleet, history, ua_client
-from tests.gateway.sinks.peers import GATEWAY, local_cloud
+from tests.gateway.sinks.peers import GATEWAY, local_cloud, stored
 from tests.gateway.sinks.test_contract import identities
-from tests.gateway.sinks.test_kafka import stored
 from tests.support.patience import HANG_S
 from tinyfleet.cloud.ingest.forward import Forwarder
 from tinyfleet.cloud.ingest.opcua import ingest_opcua
