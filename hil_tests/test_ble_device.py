@@ -165,7 +165,7 @@ async def test_verify_goes_on_where_the_link_was_lost(site: Site, tmp_path: Path
     """Sequences that a model could remember begin again; nothing else is told of it."""
     model, inputs = tmp_path / "built_in.tflite", tmp_path / "x.npy"
     BUILT_IN.save(model)
-    np.save(inputs, np.stack([np.frombuffer(some_input(seed), np.int8) for seed in range(12)]))
+    np.save(inputs, np.stack([np.frombuffer(some_input(seed), np.int8).reshape(WINDOW_SAMPLES, CHANNELS) for seed in range(12)]))
     for more in (["-n", "60"], ["-n", "60", "--outputs-only"], ["--inputs", str(inputs), "-n", "12"]):
         planned = [1_500, 2_500, 3_500]  # finding the services takes some hundred
         site.air.faults = AirFaults(link_loss_after_bytes=list(planned))
