@@ -164,7 +164,7 @@ class AwsIotSink:
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._session.disconnect()
+        await self._session.close()
 
 
 def _newest(envelope: Envelope) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class AzureIotSink:
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._session.disconnect()
+        await self._session.close()
 
 
 def shared_access_signature(hub: str, device: str, key: bytes, *, expiry_s: int) -> str:

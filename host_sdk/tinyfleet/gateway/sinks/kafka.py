@@ -121,6 +121,7 @@ class KafkaSink:
         }
         self._producer: Any = None
         self._turn = asyncio.Lock()
+        self._is_closed = False
         try:
             self._open()
         except (self._kafka.KafkaException, ValueError) as error:
@@ -166,7 +167,7 @@ class KafkaSink:
             except (self._kafka.KafkaException, BufferError) as error:
                 on_delivery(index, error)
         deadline = time.monotonic() + self._settings.timeout_s + 1.0
-        while waiting and time.monotonic() < deadline:
+        while waiting and time.monotonic() < deadline and not self._is_closed:
             self._producer.poll(POLL_S)
         return self._judge(batch, fates)
 
@@ -189,9 +190,10 @@ class KafkaSink:
 
     async def close(self) -> None:
         """Give up what is under way; it is offered again."""
-        if self._producer is not None:
-            self._producer.purge()
+        self._is_closed = True  # who waits for answers in a thread sees it
         async with self._turn:
+            if self._producer is not None:
+                self._producer.purge()
             self._producer = None
 
 

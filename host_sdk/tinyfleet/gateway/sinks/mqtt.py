@@ -169,7 +169,7 @@ class MqttSink:
                     await connection.publish(status_topic(self._gateway_id), _status("offline"), retain=True)
             except (SinkError, TimeoutError) as error:
                 log.info("could not say goodbye sink=%s error=%s", self.name, str(error) or type(error).__name__)
-        await self._session.disconnect()
+        await self._session.close()
 
 
 def _messages(batch: Batch, encoding: Encoding) -> list[_Message]:

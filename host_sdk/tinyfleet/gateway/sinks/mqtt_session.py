@@ -47,6 +47,7 @@ class MqttSession:
         self._take = take
         self._connection: MqttConnection | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     @property
     def connection(self) -> MqttConnection | None:
@@ -57,7 +58,7 @@ class MqttSession:
         """The connection, made and greeted if there is none.
 
         Raises:
-            SinkError: see :func:`tinyfleet.mqtt.connect`.
+            SinkError: see :func:`tinyfleet.mqtt.connect`; or it was closed meanwhile.
         """
         from tinyfleet.mqtt import connect  # noqa: PLC0415 (an optional extra)
 
@@ -67,6 +68,8 @@ class MqttSession:
         connection = await connect(self._endpoint(), client_id=self._client_id, will=self._will())
         self._connection = connection
         try:
+            if self._is_closed:
+                raise SinkError(f"{self._name} is closed", retryable=True)
             await self._greet(connection)
         except BaseException:
             await self.disconnect()
@@ -114,3 +117,8 @@ class MqttSession:
             await asyncio.gather(reader, return_exceptions=True)
         if connection is not None:
             await connection.close()
+
+    async def close(self) -> None:
+        """Drop the connection, also one that is being made now."""
+        self._is_closed = True
+        await self.disconnect()

@@ -181,4 +181,4 @@ class SparkplugSink:
                 await connection.publish(self._wire.topic(self._settings.group, "NDEATH", self._node), self._death())
             except SinkError as error:
                 log.info("could not say goodbye sink=%s error=%s", self.name, error)
-        await self._session.disconnect()
+        await self._session.close()
