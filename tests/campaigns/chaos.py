@@ -49,8 +49,9 @@ EDGES = (
     "[filter]\nmax_per_s = 3.0\n\n",
     "[filter]\non_change = true\n\n[window]\nseconds = 2.0\n\n",
     '[window]\nseconds = 5.0\n\n[policy]\noutput = "never"\n\n',
+    "[capture]\nbelow_confidence = 0.9\nbudget_bytes_per_day = 1_000_000_000\n\n[filter]\nmax_per_s = 8.0\n\n",
 )
-"""What a reload chooses from: all records, some filtered, some or all covered by windows."""
+"""What a reload chooses from: all records, some filtered, some or all covered by windows, windows of those that are unsure."""
 WINDOWS_CLOSE_S = 120.0
 """In which windows that are open when all is pulled must be delivered, and what brokers hold."""
 _START_TIMEOUT_S = 300.0

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import itertools
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,21 @@ from tests.gateway.processes import wait_until
 from tests.gateway.test_puller import Bench, bench_in
 from tests.host.peer import tcp_peer
 from tests.support.mutate import mutate_text
+from tests.support.no_loss import Holdings, Range, Verdict, judge
+from tests.support.witness import Trace
 from tinyfleet.device import open_device
 from tinyfleet.gateway.config import DeviceSettings, load_config
 from tinyfleet.gateway.edge import CaptureSettings, PolicySettings, Visibility
 from tinyfleet.gateway.edge.capture import MOST_ATTEMPTS, WindowFetcher, is_on
 from tinyfleet.gateway.edge.edge import confidence
+from tinyfleet.gateway.metrics import exposition
 from tinyfleet.gateway.outbox import NewDerived, Outbox, OutboxFull, PulledRecord, SinkPlace, WantedWindow, WhenFull
-from tinyfleet.gateway.outbox_captures import MOST_WAITING, Captures, Outcome
+from tinyfleet.gateway.outbox_captures import DAY_S, MOST_WAITING, Captures, Outcome
 from tinyfleet.gateway.outbox_inspect import inspect_outbox
-from tinyfleet.gateway.outbox_schema import CaptureTotals
+from tinyfleet.gateway.outbox_schema import CaptureTotals, Depth, OutboxState
 from tinyfleet.gateway.puller import Puller
 from tinyfleet.gateway.service import describe_edge
-from tinyfleet.gateway.status import DeviceStatus
+from tinyfleet.gateway.status import DeviceStatus, GatewayStatus
 from tinyfleet.telemetry import DerivedEnvelope, Envelope
 from tinyfleet_codegen.errors import ConfigError
 from tinyfleet_codegen.wire.ids import Command, DType, SmpGroup, Status
@@ -331,6 +335,37 @@ def test_the_configuration_is_checked_and_shown(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=expected):
             load_config(config(tmp_path, text + "\n"))
+
+
+def test_the_judge_of_the_campaign_counts_windows_apart_from_records_and_sees_wrong_ones() -> None:
+    boot = (b"d" * 16, 1)
+    trace = Trace({(1, seq): seq for seq in range(4)})
+
+    def judged(*captured: int) -> Verdict:
+        ranges = [Range("capture", seq, seq, 0) for seq in captured]
+        return judge({boot[0]: trace}, Holdings({boot: {seq: seq for seq in range(4)}}, {}, {boot: ranges}), ring_records=10)
+
+    good = judged(0, 3)
+    assert (good.findings, good.captured, good.stored, good.covered, good.lost) == ([], 2, 4, 0, 0)
+    assert any("never made" in finding for finding in judged(0, 4).findings)
+    assert any("more than once" in finding for finding in judged(2, 2).findings)
+
+
+def test_metrics_tell_what_became_of_windows_and_what_the_day_has_cost() -> None:
+    today = int(time.time() // DAY_S)
+    of_two = (CaptureTotals(b"a" * 16, 9, 4, 1, 2, 0, 0, 400, today, 100), CaptureTotals(b"b" * 16, 1, 1, 0, 0, 0, 0, 50, today - 1, 50))
+    text = exposition(GatewayStatus("g"), OutboxState(Depth(0, 0, 0, captures=of_two), 0.0, 0, 0, 0), 1).decode()
+    device = f'device_id="{(b"a" * 16).hex()}"'
+    for line in (
+        f"tinyfleet_windows_wanted_total{{{device}}} 9.0",
+        f'tinyfleet_windows_ended_total{{{device},outcome="over_budget"}} 2.0',
+        f'tinyfleet_windows_ended_total{{{device},outcome="fetched"}} 4.0',
+        f"tinyfleet_windows_waiting{{{device}}} 2.0",
+        f"tinyfleet_windows_bytes_total{{{device}}} 400.0",
+        f"tinyfleet_windows_spent_bytes{{{device}}} 100.0",
+        f'tinyfleet_windows_spent_bytes{{device_id="{(b"b" * 16).hex()}"}} 0.0',
+    ):
+        assert line in text.splitlines()
 
 
 # The outbox: each wish ends once, whatever is killed.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -64,6 +64,7 @@ class Verdict:
 
     Attributes:
         most_with_board: What could have gone with the killed boards: the sum of their bounds.
+        captured: Records whose windows are there as well; they are in no other number.
         findings: What is not as it must be; empty: the property holds.
     """
 
@@ -80,6 +81,7 @@ class Verdict:
     gaps: int = 0
     lost: int = 0
     duplicated: int = 0
+    captured: int = 0
     findings: list[str] = field(default_factory=list)
 
     def add(self, other: Verdict, name: str) -> None:
@@ -160,6 +162,13 @@ def _judge_boot(verdict: Verdict, boot: Boot, made: Mapping[int, int], cloud: Ho
     for gap in gaps:
         if present := [seq for seq in stored if gap.first <= seq and (gap.last is None or seq <= gap.last)]:
             verdict.findings.append(f"{name}: a gap from {gap.first} to {gap.last} holds {len(present)} stored records")
+    # A window is of one record, and stands for none: it is another thing that must come once.
+    captured = Counter(r.first for r in ranges if r.kind == "capture")
+    if foreign := sorted(captured.keys() - made.keys()):
+        verdict.findings.append(f"{name}: {len(foreign)} windows of records that were never made, first {foreign[0]}")
+    if twice := sorted(seq for seq, times in captured.items() if times > 1):
+        verdict.findings.append(f"{name}: the windows of {len(twice)} records came more than once, first {twice[0]}")
+    verdict.captured += len(captured)
     covered = 0
     for r in ranges:
         if r.kind != "gap" and r.count:
