@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.support.images import key, pem
 from tests.support.model_swap import swap_model_dir
+from tests.support.once import once_a_run
 from tests.support.tflite_builder import TfliteBuilder
 from tinyfleet.emulator import EmulatedBoard
 from tinyfleet.emulator.air import ThreadedAir, serve_air
@@ -53,7 +55,20 @@ def firmware(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
     @cache
     def build(board: str) -> FirmwareBuild:
-        return build_firmware(board, model_dir, tmp_path_factory.mktemp(board))
+        return once_a_run(tmp_path_factory, f"small-{board}", partial(build_firmware, board, model_dir))
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def swap_firmware(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FirmwareBuild]:
+    """The sensor app that takes models, a test build, per board."""
+
+    @cache
+    def build(board: str) -> FirmwareBuild:
+        return once_a_run(
+            tmp_path_factory, f"swap-{board}", lambda folder: build_firmware(board, swap_model_dir(folder / "model", board), folder / "out")
+        )
 
     return build
 
@@ -74,27 +89,51 @@ def start_board(firmware: Callable[[str], FirmwareBuild], tmp_path: Path) -> Ite
 
 @dataclass(frozen=True, slots=True)
 class Updatable:
-    """Firmware behind the bootloader that takes models, for both slots of ``BOARD``, and what signs more of it."""
+    """Firmware behind the bootloader that takes models, for both slots of a board, and what signs more of it.
 
+    Attributes:
+        folder: As ``tinyfleet build --signed`` leaves it; of all processes of a run, and not to be written to.
+    """
+
+    board: str
     folder: Path
     keys: SigningKeys
     signed: SignedBuild
 
     def image(self, slot: int, version: str) -> bytes:
         """The firmware for a slot, under any version."""
-        signed = self.folder / "image.bin"
-        sign_firmware(self.signed.programs[slot].image, signed, ImageFacts(BOARD, slot, version), self.keys.firmware)
-        return signed.read_bytes()
+        return self.sign(self.signed.programs[slot].image.read_bytes(), slot, version)
+
+    def sign(self, program: bytes, slot: int, version: str, *, key: Path | None = None) -> bytes:
+        """An image of any program, by default with the key that the bootloader has."""
+        with TemporaryDirectory() as name:
+            raw, signed = Path(name) / "raw.bin", Path(name) / "signed.bin"
+            raw.write_bytes(program)
+            sign_firmware(raw, signed, ImageFacts(self.board, slot, version), key or self.keys.firmware)
+            return signed.read_bytes()
 
 
 @pytest.fixture(scope="session")
-def updatable(tmp_path_factory: pytest.TempPathFactory) -> Updatable:
-    """Built once a run."""
-    folder = tmp_path_factory.mktemp("updatable")
-    keys = SigningKeys(folder / "firmware.pem", folder / "model.pem")
-    for path in (keys.firmware, keys.model):
-        path.write_bytes(pem(key(path.stem)))
-    return Updatable(folder, keys, build_signed(BOARD, swap_model_dir(folder / "model", BOARD), folder, keys))
+def updatable_board(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Updatable]:
+    """Built once a run, per board."""
+
+    def make(board: str, folder: Path) -> Updatable:
+        keys = SigningKeys(folder / "firmware.pem", folder / "model.pem")
+        for path in (keys.firmware, keys.model):
+            path.write_bytes(pem(key(path.stem)))
+        return Updatable(board, folder, keys, build_signed(board, swap_model_dir(folder / "model", board), folder, keys))
+
+    @cache
+    def build(board: str) -> Updatable:
+        return once_a_run(tmp_path_factory, f"updatable-{board}", partial(make, board))
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def updatable(updatable_board: Callable[[str], Updatable]) -> Updatable:
+    """That of ``BOARD``."""
+    return updatable_board(BOARD)
 
 
 @pytest.fixture

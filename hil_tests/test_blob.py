@@ -22,15 +22,21 @@ from tinyfleet_codegen.target import load_target
 BOARD = "mps2_an386"
 
 
+@pytest.fixture(scope="module")
+def work_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared, so that what a model does not change is compiled once."""
+    return tmp_path_factory.mktemp("blob")
+
+
 @pytest.mark.parametrize(
     "package", [ModelPackage("kws", standins.kws()), ModelPackage("stream", keyword_case("stream").tflite)], ids=["kws", "stream"]
 )
-def test_blob_on_board_equals_the_oracle_in_every_layer(package: ModelPackage, tmp_path: Path) -> None:
-    compile_model(package, BOARD, tmp_path / "model", blob=True)
-    assert (tmp_path / "model/model.tfm").read_bytes()[:4] == b"TYFM"
-    firmware = build_firmware(BOARD, tmp_path / "model", tmp_path / "firmware")
+def test_blob_on_board_equals_the_oracle_in_every_layer(package: ModelPackage, work_dir: Path) -> None:
+    compile_model(package, BOARD, work_dir / "model", blob=True)
+    assert (work_dir / "model/model.tfm").read_bytes()[:4] == b"TYFM"
+    firmware = build_firmware(BOARD, work_dir / "model", work_dir / "firmware")
     model = compile_graph(package, load_target(BOARD))
-    with EmulatedBoard.start(BOARD, firmware.elf, tmp_path / "nvm.bin") as board, connect(board.url, timeout_s=60) as device:
+    with EmulatedBoard.start(BOARD, firmware.elf, work_dir / "nvm.bin") as board, connect(board.url, timeout_s=60) as device:
         assert device.model_info().model_id == package.model_id
         result = compare(
             DeviceRunner(device, board.url), model, open_oracle(package.tflite, package.name), Cases(model, 11), count=4, per_layer=True

@@ -6,19 +6,20 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hil_tests.conftest import CHANNELS, WINDOW_SAMPLES, StartBoard
-from tests.support.model_swap import BUILT_IN, TRIGGER, Bad, good_package, swap_model_dir, with_bad_kernel, write_key
+from tests.support.model_swap import BUILT_IN, TRIGGER, Bad, good_package, with_bad_kernel, write_key
 from tests.support.small_models import dense_package
 from tinyfleet.device import Device, connect, open_device
 from tinyfleet.device_models import TestPolicy
 from tinyfleet.emulator import EmulatedBoard
 from tinyfleet.link import open_link
-from tinyfleet.platformio_build import build_firmware
+from tinyfleet.platformio_build import FirmwareBuild
 from tinyfleet.smp.client import DeviceClient
 from tinyfleet_codegen.errors import DeviceError, LinkTimeout
 from tinyfleet_codegen.target import load_target
@@ -87,10 +88,12 @@ async def test_samples_are_answered_on_time_whatever_management_does(board: str,
         assert not (await device.sample(0)).running
 
 
-def test_a_live_model_that_goes_bad_is_given_up_and_its_crash_names_the_place(tmp_path: Path) -> None:
+def test_a_live_model_that_goes_bad_is_given_up_and_its_crash_names_the_place(
+    swap_firmware: Callable[[str], FirmwareBuild], tmp_path: Path
+) -> None:
     """Fault, then hang: each time a reset, the model before it, a record that outlives power, and file and line."""
     key = write_key(tmp_path)
-    elf = build_firmware(BOARD, swap_model_dir(tmp_path / "model", BOARD), tmp_path / "firmware").elf
+    elf = swap_firmware(BOARD).elf
     good = good_package(dense_package("goes bad", 9), BOARD, key)
     cpu_class = load_target(BOARD).cpu_class
     nvm = tmp_path / "board.nvm"

@@ -21,7 +21,7 @@ BOARD = "microbit"
 def test_keyword_spotting_fits_and_equals_the_oracle_in_every_layer(tmp_path: Path) -> None:
     found = [load_package(mlperf.path_of(model)) for model in mlperf.found_models() if model.name == "kws"]
     for package in (ModelPackage("kws", standins.kws()), *found):
-        result = verify(package, [f"emu://{BOARD}"], count=4, seed=11, per_layer=True, work_dir=tmp_path / package.name)
+        result = verify(package, [f"emu://{BOARD}"], count=4, seed=11, per_layer=True, work_dir=tmp_path)
         target = result.targets[0]
         assert result.equal, target.first_difference
         assert target.checked == 4 and target.layers_compared >= 40

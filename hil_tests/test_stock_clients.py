@@ -14,13 +14,10 @@ from typing import Any
 
 import pytest
 
-from hil_tests.conftest import BOARD, StartBoard, small_package
+from hil_tests.conftest import BOARD, StartBoard, Updatable
 from tinyfleet.device import connect
 from tinyfleet.emulator import EmulatedBoard, create_nvm
-from tinyfleet.image import ImageFacts, read_image, sign_firmware, write_factory_slot
-from tinyfleet.platformio_build import build_signed
-from tinyfleet.signing_keys import new_keys
-from tinyfleet_codegen.compile import compile_model
+from tinyfleet.image import read_image, write_factory_slot
 
 VENVS = Path(__file__).parents[1] / ".tinyfleet" / "venvs"
 CLIENTS = Path(__file__).parent / "stock_clients"
@@ -123,17 +120,14 @@ class Firmware:
 
 
 @pytest.fixture(scope="module")
-def firmware_images(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Firmware]:
+def firmware_images(updatable_board: Callable[[str], Updatable], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Firmware]:
     @cache
     def build(board: str) -> Firmware:
-        folder = tmp_path_factory.mktemp(board)
-        keys = new_keys(folder / "keys", is_release=False)
-        compile_model(small_package(), board, folder / "model")
-        built = build_signed(board, folder / "model", folder, keys)
-        firmware = Firmware(board, built.bootloader.elf, folder)
+        built, folder = updatable_board(board), tmp_path_factory.mktemp(board)
+        firmware = Firmware(board, built.signed.bootloader.elf, folder)
         for name, version in (("A", "1.0.0"), ("B", "2.0.0")):
-            for slot, program in enumerate(built.programs):
-                sign_firmware(program.image, firmware.image(name, slot), ImageFacts(board, slot, version), keys.firmware)
+            for slot in (0, 1):
+                firmware.image(name, slot).write_bytes(built.image(slot, version))
         return firmware
 
     return build

@@ -213,7 +213,7 @@ def verify(
         inputs: ``[n, ...]`` in the input's type, or None.
         per_layer: Compare every layer of every input, where the target can show them; a wrong rounding of one value seldom
             reaches the output. False: outputs only.
-        work_dir: Where emulated targets are built; None: a temporary folder.
+        work_dir: Where emulated targets are built; what a model does not change is compiled there once. None: a temporary folder.
         arena_budget_bytes: See :func:`tinyfleet_codegen.compile.compile_graph`.
 
     Raises:
@@ -252,7 +252,7 @@ def _open_runner(
     elif target.startswith(EMULATED):
         with TemporaryDirectory(prefix="tinyfleet-verify-") as scratch:
             board = target.removeprefix(EMULATED)
-            folder = (work_dir or Path(scratch)) / f"{package.name}-{board}"
+            folder = (work_dir or Path(scratch)) / board
             compiled = compile_model(package, board, folder / "model", arena_budget_bytes=arena_budget_bytes)
             firmware = build_firmware(board, folder / "model", folder / "firmware")
             with (

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.firmware.program_process import FirmwareProgram, build_program, nvm_image
+from tests.support.once import once_a_run
 
 
 @pytest.fixture(scope="session")
 def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled program, one for all processes of a run."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "firmware-program"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete").exists():
-            build_program(folder)
-            (folder / "complete").touch()
-    return folder / "program"
+    return once_a_run(tmp_path_factory, "firmware-program", build_program)
 
 
 @pytest.fixture
