@@ -51,25 +51,57 @@ def cursor_first() -> None:
 def freed_before_ack() -> None:
     """The gateway frees what it is about to deliver."""
     from tinyfleet.gateway.sinks.http import HttpSink  # noqa: PLC0415
+
+    _deliver_later(HttpSink)
+
+
+def believes_its_own_queue() -> None:
+    """The gateway takes what it handed to Kafka's library for what brokers have."""
+    from tinyfleet.gateway.sinks.kafka import KafkaSink  # noqa: PLC0415
+
+    _deliver_later(KafkaSink)
+
+
+def _deliver_later(kind: Any) -> None:
     from tinyfleet.gateway.sinks.sink import Delivered  # noqa: PLC0415
     from tinyfleet.telemetry import Batch  # noqa: PLC0415
 
-    intact = HttpSink.deliver
+    intact = kind.deliver
     tasks = set()
 
-    async def late(self: HttpSink, batch: Batch) -> None:
+    async def late(self: Any, batch: Batch) -> None:
         await asyncio.sleep(WINDOW_S)
         if batch.records:
             window()
         await intact(self, batch)
 
-    async def deliver(self: HttpSink, batch: Batch) -> Delivered:
+    async def deliver(self: Any, batch: Batch) -> Delivered:
         task = asyncio.create_task(late(self, batch))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         return Delivered(accepted=frozenset(e.entry for e in batch.envelopes))
 
-    HttpSink.deliver = deliver  # type: ignore[method-assign]
+    kind.deliver = deliver
+
+
+def offsets_first() -> None:
+    """An ingest says that it has read what it has yet to forward."""
+    from tinyfleet.cloud.ingest import kafka  # noqa: PLC0415
+
+    intact = kafka._forward
+    tasks = set()
+
+    async def late(*arguments: Any) -> None:
+        await asyncio.sleep(WINDOW_S)
+        window()
+        await intact(*arguments)
+
+    async def forward(*arguments: Any) -> None:
+        task = asyncio.create_task(late(*arguments))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    kafka._forward = forward  # type: ignore[assignment]
 
 
 def ack_before_commit() -> None:
@@ -104,8 +136,15 @@ MUTANTS: dict[str, tuple[str, Callable[[], None]]] = {
     "cursor_first": ("gateway", cursor_first),
     "freed_before_ack": ("gateway", freed_before_ack),
     "ack_before_commit": ("cloud", ack_before_commit),
+    "believes_its_own_queue": ("gateway", believes_its_own_queue),
+    "offsets_first": ("ingest_kafka", offsets_first),
 }
 """Name -> whose bug it is, and what brings it in."""
+
+
+def route_of(mutant: str | None) -> str:
+    """On which way to a cloud it can be seen."""
+    return "kafka" if mutant in ("believes_its_own_queue", "offsets_first") else "http"
 
 
 def main() -> int:

@@ -42,7 +42,7 @@ class Service:
         self.env = dict(env or {})
         self.process: Process | None = None
         self.starts = 0
-        self._freezes = 0
+        self._frozen: dict[int, int] = {}
         self._log = logs / f"{name}.log"
         mutate = [] if mutant is None or not name.startswith(MUTANTS[mutant][0]) else ["-m", "tests.campaigns.chaos_mutants", mutant]
         self._program = [sys.executable, *(mutate or ["-m", "tinyfleet"])]
@@ -50,7 +50,6 @@ class Service:
     async def start(self) -> None:
         """Start it; returns when it is ready."""
         self.starts += 1
-        self._freezes = 0
         self.process = await asyncio.to_thread(Process.start, self.name, self.words, self._log, program=self._program, env=self.env)
 
     @property
@@ -62,15 +61,13 @@ class Service:
         """SIGSTOP; undone when everybody who froze it has called what this returned."""
         process = self.process
         assert process is not None
-        self._freezes += 1
+        self._frozen[process.pid] = self._frozen.get(process.pid, 0) + 1
         process.freeze()
 
         def thaw() -> None:
-            if process is self.process:
-                self._freezes -= 1
-                if self._freezes:
-                    return
-            process.thaw()
+            self._frozen[process.pid] -= 1
+            if not self._frozen[process.pid]:
+                process.thaw()
 
         return thaw
 
@@ -193,18 +190,18 @@ class Relay:
     def http_sink(self, port: int | None = None) -> str:
         """A ``[[sink]]`` table for the first cloud, or for what stands before it."""
         url = f"http://127.0.0.1:{port or self.cloud.port}"
-        return f'[[sink]]\ntype = "http"\nurl = "{url}"\ntimeout_s = 8.0\nretry_max_s = 0.5\nbatch_records = 100\n\n'
+        return f'[[sink]]\ntype = "http"\nurl = "{url}"\ntimeout_s = 30.0\nretry_max_s = 0.5\nbatch_records = 100\n\n'
 
     def mqtt_sink(self, port: int | None = None) -> str:
         """A ``[[sink]]`` table for the broker, or for what stands before it."""
         assert self.broker is not None
         url = f"mqtt://127.0.0.1:{port or self.broker.port}"
-        return f'[[sink]]\ntype = "mqtt"\nurl = "{url}"\ntimeout_s = 8.0\nretry_max_s = 0.5\nbatch_records = 100\n\n'
+        return f'[[sink]]\ntype = "mqtt"\nurl = "{url}"\ntimeout_s = 30.0\nretry_max_s = 0.5\nbatch_records = 100\n\n'
 
     def kafka_sink(self) -> str:
         """A ``[[sink]]`` table for the cluster. An entry is kept until the cluster has it: then its end alone can lose some."""
         assert self.cluster is not None
-        keys = f'url = "{self.cluster.url}"\nhold = true\ntimeout_s = 8.0\nretry_max_s = 0.5\nbatch_records = 100'
+        keys = f'url = "{self.cluster.url}"\nhold = true\ntimeout_s = 30.0\nretry_max_s = 0.5\nbatch_records = 100'
         return f'[[sink]]\ntype = "kafka"\n{keys}\n\n'
 
     def cursor(self, device_id: bytes, boot_id: int) -> int | None:

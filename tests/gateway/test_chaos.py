@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.campaigns.chaos_mutants import MUTANTS
+from tests.campaigns.chaos_mutants import MUTANTS, route_of
 
 ROOT = Path(__file__).parents[2]
 SEED = int(os.environ.get("TINYFLEET_TEST_SEED", "1127"))
@@ -43,6 +43,6 @@ def test_a_short_campaign_loses_and_doubles_nothing() -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_a_campaign_finds_each_seeded_bug_by_random_kills(mutant: str) -> None:
-    facts = campaign("--seed", str(SEED), "--minutes", "10", "--routes", "http", "--mutant", mutant, timeout_s=880)
+    facts = campaign("--seed", str(SEED), "--minutes", "10", "--routes", route_of(mutant), "--mutant", mutant, timeout_s=880)
     assert any("LOST" in finding for finding in facts["findings"]), facts
     assert facts["lost"] > 0

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
-from tinyfleet.cloud.ingest.forward import Forwarder, TooLarge, until_done
+from tinyfleet.cloud.ingest.forward import Forwarder
 from tinyfleet.cloud.ingest.source import Credentials
 from tinyfleet.cloud_events import Encoding
 from tinyfleet.kafka_options import client_options, kafka_address
-from tinyfleet_codegen.errors import ConfigError, ProtocolError, SetupError
+from tinyfleet_codegen.errors import ConfigError, SetupError
 
 log = logging.getLogger(__name__)
 
@@ -88,30 +88,7 @@ async def ingest_kafka(url: str, credentials: Credentials, forwarder: Forwarder,
 async def _forward(forwarder: Forwarder, messages: list[Any]) -> None:
     """All in their order; returns when the cloud has each, or will never take it."""
     for encoding, run in groupby(messages, _encoding):
-        await _post(forwarder, [m.value() or b"" for m in run], encoding)
-
-
-async def _post(forwarder: Forwarder, values: list[bytes], encoding: Encoding) -> None:
-    body = b"[" + b",".join(values) + b"]" if encoding is Encoding.JSON else b"\x9f" + b"".join(values) + b"\xff"
-
-    async def offer() -> dict[str, Any] | None:
-        try:
-            return await forwarder.post(body, encoding)
-        except (TooLarge, ProtocolError) as error:
-            if len(values) > 1:
-                return None
-            log.error("message left out: bytes=%d error=%s", len(values[0]), error or "too large")
-            return {"refused": []}
-
-    answer = await until_done(offer, "forwarding from kafka")
-    if answer is None:
-        # One of them spoils the batch, or it is too large: halves find out which.
-        middle = len(values) // 2
-        await _post(forwarder, values[:middle], encoding)
-        await _post(forwarder, values[middle:], encoding)
-        return
-    for refusal in answer["refused"][:3]:
-        log.error("event refused reason=%s", refusal["reason"])
+        await forwarder.post_all([m.value() or b"" for m in run], encoding, source="kafka")
 
 
 def _encoding(message: Any) -> Encoding:

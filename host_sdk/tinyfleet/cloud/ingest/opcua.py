@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tinyfleet.cloud.ingest.forward import RETRY_FIRST_S, RETRY_LIMIT_S, Forwarder, TooLarge, until_done
+from tinyfleet.cloud.ingest.forward import RETRY_FIRST_S, RETRY_LIMIT_S, Forwarder
 from tinyfleet.cloud.ingest.source import Credentials
-from tinyfleet.cloud_events import Encoding, encode_events
+from tinyfleet.cloud_events import Encoding
 from tinyfleet.gateway.backoff import Backoff
 from tinyfleet.opcua_trust import is_trusted, load_trusted
-from tinyfleet_codegen.errors import ConfigError, ProtocolError, SetupError
+from tinyfleet_codegen.errors import ConfigError, SetupError
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ APPLICATION = "urn:tinyfleet:ingest"
 BATCH_EVENTS = 500
 PERIOD_MS = 100
 QUEUE_VALUES = 10_000
+WAITING_VALUES = 10_000
+"""What has arrived and waits for a cloud that does not answer, at most; the rest is read from history afterwards."""
 MARGIN = timedelta(minutes=10)
 """How far back history is read again after a connection was lost: clocks are set, and the cloud knows what it has."""
 LOOK_S = 1.0
@@ -105,6 +107,7 @@ class _Reader:
         self._newest: dict[str, datetime] = {}
         self._next: dict[tuple[str, int], int] = {}
         self._arrived: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self._overrun: set[str] = set()
 
     async def run(self, client: Any) -> None:
         """Read until the connection fails."""
@@ -126,13 +129,20 @@ class _Reader:
                         await subscription.subscribe_data_change(seen[name], queuesize=QUEUE_VALUES)
                         await self._catch_up(name, seen[name])
             texts = await self._next_values()
-            for name in await self._forward(texts):
+            holes = await self._forward(texts)
+            if self._arrived.empty():
+                holes |= self._overrun  # history has what there was no room for
+                self._overrun = set()
+            for name in holes:
                 await self._catch_up(name, seen[name])
 
     def datachange_notification(self, node: Any, value: Any, _data: Any) -> None:
         """asyncua calls this for every value."""
-        if value:
-            self._arrived.put_nowait((str(node.nodeid.Identifier).partition("/")[0], value))
+        name = str(node.nodeid.Identifier).partition("/")[0]
+        if value and self._arrived.qsize() < WAITING_VALUES:
+            self._arrived.put_nowait((name, value))
+        elif value:
+            self._overrun.add(name)
 
     async def _next_values(self) -> list[tuple[str, str]]:
         """What has arrived; nothing after a while."""
@@ -148,19 +158,16 @@ class _Reader:
     async def _forward(self, values: list[tuple[str, str]]) -> set[str]:
         """Forward events; returns the devices in whose sequence something is missing before them."""
         holes = set()
-        events = []
         for name, text in values:
-            event = json.loads(text)
-            events.append(event)
-            data = event["data"]
-            if "seq" in data:
-                boot = (name, data["boot_id"])
-                if data["seq"] > self._next.get(boot, 0):
+            place = _place_of(text)
+            if place is not None:
+                boot = (name, place[0])
+                if place[1] > self._next.get(boot, 0):
                     holes.add(name)
                 # Asked for once: what history does not hold now, it will never hold.
-                self._next[boot] = max(self._next.get(boot, 0), data["seq"] + 1)
-        if events:
-            await self._post(events)
+                self._next[boot] = max(self._next.get(boot, 0), place[1] + 1)
+        if values:
+            await self._post([text for _, text in values])
         return holes
 
     async def _catch_up(self, name: str, node: Any) -> None:
@@ -172,23 +179,23 @@ class _Reader:
         log.info("history read device=%s values=%d", name, len(values))
         for first in range(0, len(values), BATCH_EVENTS):
             chunk = values[first : first + BATCH_EVENTS]
-            events = [json.loads(v.Value.Value) for v in chunk]
-            await self._post(events)
-            for event in events:
-                boot = (name, event["data"]["boot_id"])
-                self._next[boot] = max(self._next.get(boot, 0), event["data"]["seq"] + 1)
+            texts = [str(v.Value.Value) for v in chunk]
+            await self._post(texts)
+            for place in filter(None, map(_place_of, texts)):
+                self._next[name, place[0]] = max(self._next.get((name, place[0]), 0), place[1] + 1)
             newest = chunk[-1].SourceTimestamp
             if newest is not None:
                 self._newest[name] = newest if newest.tzinfo is not None else newest.replace(tzinfo=UTC)
 
-    async def _post(self, events: list[Any]) -> None:
-        async def offer() -> None:
-            try:
-                answer = await self._forwarder.post(encode_events(events, Encoding.JSON), Encoding.JSON)
-            except (TooLarge, ProtocolError) as error:
-                log.error("events left out count=%d error=%s", len(events), error or "too large")
-                return
-            for refusal in answer["refused"][:3]:
-                log.error("event refused reason=%s", refusal["reason"])
+    async def _post(self, texts: list[str]) -> None:
+        await self._forwarder.post_all([text.encode() for text in texts], Encoding.JSON, source="opc ua")
 
-        await until_done(offer, "forwarding from opc ua")
+
+def _place_of(text: str) -> tuple[int, int] | None:
+    """boot_id and seq of a record; None: it is none, or nothing that can be read. The cloud decides about that."""
+    try:
+        data = json.loads(text)["data"]
+        place = data["boot_id"], data["seq"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return place if all(isinstance(number, int) for number in place) else None

@@ -131,13 +131,7 @@ class HttpSink:
                 asyncio.timeout(self._settings.timeout_s),
                 self._client.stream("POST", "/v1/records", content=body, headers=headers) as response,
             ):
-                content = b""
-                async for chunk in response.aiter_bytes():
-                    content += chunk
-                    if len(content) > ANSWER_LIMIT_BYTES:
-                        raise SinkError(
-                            f"{self.name} answered with more than {ANSWER_LIMIT_BYTES} bytes", retryable=True, hint=_WRONG_SERVER
-                        )
+                content = await read_bounded(response, whose=self.name)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise SinkError(f"cannot deliver to {self.name}: {str(error) or type(error).__name__}", retryable=True) from error
         return self._read(response, content, batch)
@@ -166,6 +160,20 @@ _HINTS = {
     405: _WRONG_SERVER,
     415: "update the cloud: it does not know this gateway's form of a batch",
 }
+
+
+async def read_bounded(response: httpx.Response, *, whose: str) -> bytes:
+    """The whole body of an answer that is being read.
+
+    Raises:
+        SinkError: it is longer than any answer of a cloud.
+    """
+    content = b""
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > ANSWER_LIMIT_BYTES:
+            raise SinkError(f"{whose} answered with more than {ANSWER_LIMIT_BYTES} bytes", retryable=True, hint=_WRONG_SERVER)
+    return content
 
 
 def _body(batch: Batch, encoding: Encoding, pack: bool) -> bytes:
