@@ -369,3 +369,24 @@ def test_age_is_the_time_in_which_gateways_ran(tmp_path: Path) -> None:
     assert identities(outbox) == [(A, seq) for seq in range(5, 20)]
     assert outbox.unreported_losses("http") == [LossReport(A, 1, 0, 5)]
     outbox.close()
+
+
+def test_history_is_by_time_whatever_the_clock_did_and_can_be_read_on_from_any_page(tmp_path: Path) -> None:
+    # The clock was set back after the second record, and stood still for four of them.
+    times = [500, 600, 100, 200, 300, 300, 300, 300, 400, 700]
+    records = [PulledRecord(seq, b"x" * 42, 1_000_000 + time, 50, None) for seq, time in enumerate(times)]
+    outbox = opened(tmp_path)
+    outbox.append(A, 1, records, since=0, next_seq=len(times), lost=0)
+    append(outbox, B, 0, 5)
+    in_order = [2, 3, 4, 5, 6, 7, 8, 0, 1, 9]
+    for limit in range(1, 12):
+        found: list[int] = []
+        moment = 0
+        while page := outbox.history(A, moment, 2**62, limit):
+            found += [e.identity.seq for e in page]
+            assert page[-1].time_utc_us is not None
+            moment = page[-1].time_utc_us + 1
+        assert found == in_order, limit
+    assert [e.identity.seq for e in outbox.history(A, 2**62, 0, 3)] == [9, 1, 0]
+    assert [e.identity.seq for e in outbox.history(A, 1_000_300, 1_000_500, 100)] == [4, 5, 6, 7, 8, 0]
+    outbox.close()

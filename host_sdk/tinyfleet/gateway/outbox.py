@@ -618,12 +618,25 @@ class Outbox:
     # -- looking at it, and after the file
 
     def history(self, device_id: bytes, first_utc_us: int, last_utc_us: int, limit: int) -> list[Envelope]:
-        """Records of one device that are still here, of a span of time (ends included), oldest first; from any thread."""
+        """Records of one device that are still here, of a span of time (ends included), by their time; from any thread.
+
+        Args:
+            device_id: Whose.
+            first_utc_us: Where to begin.
+            last_utc_us: Where to end; earlier than the first: the latest records come first.
+            limit: So many, and those of the same moment as the last: who goes on with the next moment misses none.
+        """
+        order = "time_utc_us, entry" if first_utc_us <= last_utc_us else "time_utc_us DESC, entry DESC"
         reader = open_read_only(self.path, MIGRATIONS, what="outbox")
         try:
             with explained(self.path, "outbox"):
                 where = "WHERE device_id = ? AND kind IS NULL AND time_utc_us BETWEEN ? AND ?"
-                rows = select_entries(reader, where, (device_id, first_utc_us, last_utc_us, limit))
+                span = min(first_utc_us, last_utc_us), max(first_utc_us, last_utc_us)
+                rows = select_entries(reader, where, (device_id, *span, limit), order=order)
+                if len(rows) == limit:
+                    moment = rows[-1][6]
+                    same = select_entries(reader, where, (device_id, moment, moment, -1), order=order)
+                    rows = [row for row in rows if row[6] != moment] + same
         finally:
             reader.close()
         found: list[Envelope] = []

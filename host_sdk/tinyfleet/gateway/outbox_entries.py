@@ -27,10 +27,10 @@ def first_of(rows: list[Any], limit_bytes: int) -> list[Any]:
     return rows
 
 
-def select_entries(db: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[Any]:
-    """Entries in their order; ``where`` is SQL, the last of ``values`` is how many at most."""
+def select_entries(db: sqlite3.Connection, where: str, values: Sequence[Any], *, order: str = "entry") -> list[Any]:
+    """Entries in an order; ``where`` and ``order`` are SQL, the last of ``values`` is how many at most."""
     return db.execute(
         "SELECT entry, device_id, boot_id, payload, sealed, seq, time_utc_us, time_error_us, model_id, kind, number, last_seq, count"
-        f" FROM queue LEFT JOIN boot ON boot.id = queue.boot LEFT JOIN model ON model.id = queue.model {where} ORDER BY entry LIMIT ?",
+        f" FROM queue LEFT JOIN boot ON boot.id = queue.boot LEFT JOIN model ON model.id = queue.model {where} ORDER BY {order} LIMIT ?",
         values,
     ).fetchall()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,9 @@ class Outbox:
 
     async def history(self, device_id: bytes, first_us: int, last_us: int, limit: int) -> list[Envelope]:
         """See SinkContext."""
-        held = [e for e in self._source.made if e.identity.device_id == device_id and first_us <= (e.time_utc_us or 0) <= last_us]
-        return held[:limit]
+        first, last = sorted((first_us, last_us))
+        held = [e for e in self._source.made if e.identity.device_id == device_id and first <= (e.time_utc_us or 0) <= last]
+        return held[:limit] if first_us <= last_us else held[::-1][:limit]  # no two have the same time
 
     async def devices(self) -> list[bytes]:
         """See SinkContext."""
@@ -86,6 +88,8 @@ async def test_device_has_typed_variables_history_and_detections_for_who_is_trus
         latencies = await client.get_node(f"ns={namespace};s={device}/LatencyUs").read_raw_history()
         assert [v.Value.Value for v in latencies] == [900 + seq for seq in range(10)]
         assert [v.Value.Value for v in await client.get_node(f"ns={namespace};s={device}/Seq").read_raw_history(numvalues=3)] == [0, 1, 2]
+        late, early = datetime(2100, 1, 1, tzinfo=UTC), datetime(2000, 1, 1, tzinfo=UTC)
+        assert [v.Value.Value for v in await node.read_raw_history(late, early, numvalues=2)] == [9, 8]
         with pytest.raises(ua.UaError):
             await node.write_value(ua.Variant(7, ua.VariantType.UInt32))
         subscription = await client.create_subscription(20, Handler())

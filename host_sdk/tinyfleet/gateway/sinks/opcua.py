@@ -324,16 +324,15 @@ class _OutboxHistory:
             return [], None
         device_id, variable = found
         first_us, last_us = _microseconds(start, 0), _microseconds(end, 2**62)
-        is_backwards = first_us > last_us
         limit = min(count or HISTORY_LIMIT, HISTORY_LIMIT)
-        envelopes = await self._history(device_id, min(first_us, last_us), max(first_us, last_us), limit + 1)
-        if is_backwards:
-            return [_data_value(variable, e, decode_record(e.record)) for e in reversed(envelopes[:limit])], None
-        values = [_data_value(variable, e, decode_record(e.record)) for e in envelopes[:limit]]
-        if count or len(envelopes) <= limit:
+        envelopes = await self._history(device_id, first_us, last_us, limit)
+        if count:
+            envelopes = envelopes[:limit]
+        values = [_data_value(variable, e, decode_record(e.record)) for e in envelopes]
+        if count or first_us > last_us or len(envelopes) < limit:
             return values, None
-        further = envelopes[limit].time_utc_us
-        return values, None if further is None else _moment(further)
+        latest_us = envelopes[-1].time_utc_us
+        return values, None if latest_us is None else _moment(latest_us + 1)
 
 
 def _microseconds(moment: datetime | None, otherwise: int) -> int:

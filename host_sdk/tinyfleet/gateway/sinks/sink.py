@@ -90,7 +90,7 @@ class Sink(Protocol):
 
 
 History = Callable[[bytes, int, int, int], Awaitable[list[Envelope]]]
-"""``await history(device_id, first_utc_us, last_utc_us, limit)``: records that are still in the outbox, oldest first."""
+"""``await history(device_id, first_utc_us, last_utc_us, limit)``: see :meth:`tinyfleet.gateway.outbox.Outbox.history`."""
 
 
 async def _no_devices() -> list[bytes]:
