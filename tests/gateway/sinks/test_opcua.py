@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,6 +91,9 @@ async def test_device_has_typed_variables_history_and_detections_for_who_is_trus
         assert [v.Value.Value for v in await client.get_node(f"ns={namespace};s={device}/Seq").read_raw_history(numvalues=3)] == [0, 1, 2]
         late, early = datetime(2100, 1, 1, tzinfo=UTC), datetime(2000, 1, 1, tzinfo=UTC)
         assert [v.Value.Value for v in await node.read_raw_history(late, early, numvalues=2)] == [9, 8]
+        await sink.deliver(source.batch(0, reports=[source.report(3)]))
+        shown = json.loads(await client.get_node(f"ns={namespace};s={device}/Event").read_value())
+        assert (shown["type"], shown["data"]["lost"], shown["data"]["dropped"]) == ("tinyfleet.loss.v1", 3, 1)
         with pytest.raises(ua.UaError):
             await node.write_value(ua.Variant(7, ua.VariantType.UInt32))
         subscription = await client.create_subscription(20, Handler())

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from tinyfleet.cloud_events import Encoding, derived_event, encode_event, record_event
+from tinyfleet.cloud_events import Encoding, LossEvent, derived_event, encode_event, loss_event, record_event
 from tinyfleet.gateway.backoff import Backoff
 from tinyfleet.gateway.sinks.fields import RECORD_FIELDS
 from tinyfleet.gateway.sinks.sink import Delivered, Delivery, History, SinkContext, SinkSettings
 from tinyfleet.opcua_trust import is_trusted, load_trusted
-from tinyfleet.telemetry import Batch, DerivedEnvelope, Envelope
+from tinyfleet.telemetry import Batch, Envelope
 from tinyfleet_codegen.errors import ConfigError, SetupError, SinkError
 from tinyfleet_codegen.wire.record import TOP_NONE, Record, decode_record
 
@@ -157,7 +157,9 @@ class OpcUaSink:
             if isinstance(envelope, Envelope):
                 newest[envelope.identity.device_id] = (envelope, await self._show_event(self._server, envelope))
             else:
-                await self._show_derived(self._server, envelope)
+                await self._show(self._server, envelope.device_id, derived_event(envelope))
+        for report in batch.reports:
+            await self._show(self._server, report.device_id, loss_event(LossEvent(report, batch.gateway_id, batch.outbox_id)))
         # What people look at is the newest record; the event variable has had every one.
         for device_id, (envelope, record) in newest.items():
             for name, variable in _VARIABLES.items():
@@ -250,11 +252,12 @@ class OpcUaSink:
         device.top = record.top
         return record
 
-    async def _show_derived(self, server: Server, envelope: DerivedEnvelope) -> None:
+    async def _show(self, server: Server, device_id: bytes | None, event: dict[str, Any]) -> None:
+        """An event that is no record."""
         from asyncua import ua  # noqa: PLC0415
 
-        device = await self._object(envelope.device_id)
-        text = encode_event(derived_event(envelope), Encoding.JSON).decode()
+        device = await self._object(device_id)
+        text = encode_event(event, Encoding.JSON).decode()
         await server.write_attribute_value(device.variables[EVENT].nodeid, ua.DataValue(ua.Variant(text, ua.VariantType.String)))
 
     async def close(self) -> None:
