@@ -29,7 +29,7 @@ VENDOR = "tinyfleet.invalid"
 SLOTS = ("slot_0", "slot_1")
 WITNESS_MARK = b"tyf-witness-build"
 """Stands in test builds that write a trace of their records (``firmware/lib/telemetry/src/witness.h``)."""
-_TIMEOUT_S = 60
+_TIMEOUT_S = 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ NVM_BYTES = 0x340000
 """Size of the host board's NVM, a flash with the areas of the emulated MPS2 boards."""
 _FIRST_NVM_BYTES = 16384  # before there were areas for updates
 _TAKE_BYTES = 65536
-_COMPILE_TIMEOUT_S = 120
+_COMPILE_TIMEOUT_S = 600
 # What the firmware lacks shall be told here, with its name, not by the loader; macOS does so by itself.
 _LINKER = ("-Wl,--no-undefined",) if sys.platform == "linux" else ()
 # Frames as large as those of emulated boards: this one has room.
