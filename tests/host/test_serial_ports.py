@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +18,7 @@ from tests.gateway.processes import running_cloud, wait_until, write_config
 from tests.gateway.test_no_loss import audit_of
 from tests.host.peer import pty_peer
 from tests.support.mutate import mutate_text
+from tests.support.patience import HANG_S
 from tests.support.usb import UsbPorts
 from tinyfleet.cli.device_scan import scan_command
 from tinyfleet.device import open_device
@@ -172,3 +176,46 @@ async def test_board_that_comes_back_under_another_name_loses_and_doubles_nothin
 async def test_a_port_that_is_looked_up_once_is_seen(usb: UsbPorts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert mutate_text(monkeypatch, path_of, "return found[0].path", "return path_of.__dict__.setdefault(name, found[0].path)")
     assert not await arrives_once_over_replugs(usb, tmp_path, deadline_s=3.0)
+
+
+def usb_tty(sysfs: Path, name: str, serial_number: str | None, *, interfaces: int = 1, interface: int = 0) -> None:
+    """A port as Linux shows it below /sys/class/tty; ports of one device have one serial number."""
+    device = sysfs / "usb" / (serial_number or name)
+    port = device / f"{device.name}:1.{interface}"
+    port.mkdir(parents=True)
+    facts = {"idVendor": "0483", "idProduct": "374b", "product": "Board", "bNumInterfaces": f" {interfaces}", "serial": serial_number}
+    for file, text in facts.items():
+        if text is not None:
+            (device / file).write_text(f"{text}\n", encoding="ascii")
+    (sysfs / "bus" / "usb").mkdir(parents=True, exist_ok=True)
+    (port / "subsystem").symlink_to(sysfs / "bus" / "usb")
+    (sysfs / "tty" / name).mkdir(parents=True)
+    (sysfs / "tty" / name / "device").symlink_to(port)
+
+
+@pytest.mark.full
+def test_ports_of_a_sysfs_tree_are_found_by_their_serial_numbers(tmp_path: Path) -> None:
+    """pyserial's own lister, in a place where /sys/class/tty and /dev are a tree of this test."""
+    assert os.getuid() == 0, "this test needs root: it mounts a tree of its own over /sys/class/tty, for its processes alone"
+    usb_tty(tmp_path, "ttyACM0", "066A")
+    usb_tty(tmp_path, "ttyACM1", "066B", interfaces=4, interface=0)
+    usb_tty(tmp_path, "ttyACM2", "066B", interfaces=4, interface=2)
+    usb_tty(tmp_path, "ttyUSB0", None)
+    enter = """
+        mount --make-rprivate /
+        mount --bind "$1/tty" /sys/class/tty
+        mount -t tmpfs -o mode=755 tmpfs /dev
+        mknod -m 666 /dev/null c 1 3
+        mknod -m 666 /dev/urandom c 1 9
+        for port in "$1"/tty/*; do : >"/dev/${port##*/}"; done
+        exec "$2" -P -m tinyfleet device scan --timeout 0.1 --json
+    """
+    words = ["unshare", "--mount", "sh", "-euc", enter, "enter", str(tmp_path), sys.executable]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=HANG_S, check=True)
+    found = {port["url"]: (port["usb_url"], port["vendor_product"], port["interface"]) for port in json.loads(done.stdout)}
+    assert found == {
+        "serial:///dev/ttyACM0": ("serial://usb:066A", "0483:374b", None),
+        "serial:///dev/ttyACM1": ("serial://usb:066B?interface=0", "0483:374b", 0),
+        "serial:///dev/ttyACM2": ("serial://usb:066B?interface=2", "0483:374b", 2),
+        "serial:///dev/ttyUSB0": (None, "0483:374b", None),
+    }
