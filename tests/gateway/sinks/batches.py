@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cloud.batches import MODEL
 from tests.gateway.fake_board import FakeBoard
+from tinyfleet.cloud_events import DERIVED_LIMIT_BYTES
+from tinyfleet.gateway.edge.capture import MOST_WINDOW_BYTES, capture_body
 from tinyfleet.gateway.sinks.sink import SinkContext
 from tinyfleet.telemetry import Batch, DerivedEnvelope, Envelope, LossReport, RecordIdentity
+from tinyfleet.window import Window
+from tinyfleet_codegen.wire.ids import DType
 
 OUTBOX = bytes.fromhex("5a" * 16)
 TIME_US = 1_767_225_600_000_000
@@ -57,6 +62,14 @@ class Source:
     def report(self, lost: int) -> LossReport:
         """A loss of the first board."""
         return LossReport(self.boards[0].device_id, 1, lost=lost, dropped=1)
+
+
+def largest_window(source: Source) -> Batch:
+    """A window as large as they may be, alone: so a sender offers what was too large with others."""
+    body = capture_body(Window(1, 0, DType.INT16, 3, False, random.Random(5).randbytes(MOST_WINDOW_BYTES)))
+    assert 0.95 * DERIVED_LIMIT_BYTES < len(body) <= DERIVED_LIMIT_BYTES
+    about = (source.boards[0].device_id, 1, 0, 0, 0, body, TIME_US, 250, None)
+    return Batch(source.gateway_id, OUTBOX, (DerivedEnvelope("capture", 1, *about, source.gateway_id, OUTBOX, 1_000_000),))
 
 
 def entries(batch: Batch) -> frozenset[int]:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.gateway.sinks.batches import OUTBOX, TIME_US, Source, entries
+from tests.gateway.sinks.batches import Source, entries, largest_window
 from tests.gateway.sinks.peers import GATEWAY, Fleet
 from tests.gateway.sinks.rigs import RIGS, Bench, Rig
 from tests.support.patience import HANG_S
-from tinyfleet.cloud_events import DERIVED_LIMIT_BYTES
 from tinyfleet.gateway.config import _sink_type, load_config
-from tinyfleet.gateway.edge.capture import MOST_WINDOW_BYTES, capture_body
 from tinyfleet.gateway.service import check_sinks
 from tinyfleet.gateway.sinks import SINKS
 from tinyfleet.gateway.sinks.sink import BatchTooLarge, Delivered, RetryLater, Sink
-from tinyfleet.telemetry import Batch, DerivedEnvelope
-from tinyfleet.window import Window
+from tinyfleet.telemetry import Batch
 from tinyfleet_codegen.errors import SinkError
-from tinyfleet_codegen.wire.ids import DType
 
 
 @pytest.fixture(params=list(RIGS))
@@ -186,11 +181,7 @@ async def test_the_largest_window_is_taken_or_said_to_be_too_large_and_what_foll
     source = Source(GATEWAY)
     sink = rig.open()
     before, after = source.batch(1), source.batch(1)
-    # Alone, as a sender offers what was too large with others.
-    window = capture_body(Window(1, 0, DType.INT16, 3, False, random.Random(5).randbytes(MOST_WINDOW_BYTES)))
-    assert 0.95 * DERIVED_LIMIT_BYTES < len(window) <= DERIVED_LIMIT_BYTES
-    capture = DerivedEnvelope("capture", 1, source.boards[0].device_id, 1, 0, 0, 0, window, TIME_US, 250, None, GATEWAY, OUTBOX, 1000)
-    alone = Batch(GATEWAY, OUTBOX, (capture,))
+    alone = largest_window(source)
     assert await until_delivered(sink, before) == Delivered(entries(before))
     try:
         assert await sink.deliver(alone) == Delivered(entries(alone))

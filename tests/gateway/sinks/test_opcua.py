@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from asyncua import Client, ua
 
-from tests.gateway.sinks.batches import Source, context, entries
+from tests.gateway.sinks.batches import Source, context, entries, largest_window
 from tests.gateway.sinks.opcua_peer import UaFleet, history, ua_client
 from tests.gateway.sinks.peers import GATEWAY, local_cloud, stored
 from tests.gateway.sinks.test_contract import identities
@@ -105,6 +105,11 @@ async def test_device_has_typed_variables_history_and_detections_for_who_is_trus
         assert (await asyncio.wait_for(detections.get(), HANG_S))[0] in names
     events = await history(sink.name, ua_fleet.reader)
     assert sorted((e["data"]["device_id"], e["data"]["seq"]) for e in events) == sorted(identities(source))
+    window = largest_window(source)
+    assert await sink.deliver(window) == Delivered(entries(window))
+    async with ua_client(sink.name, ua_fleet.reader) as client:
+        shown = json.loads(await client.get_node(f"ns={namespace};s={device}/Event").read_value())
+        assert shown["data"]["kind"] == "capture" and len(shown["data"]["body"]["data"]) == 256_000
     # The same entries again are accepted again; a port that is taken is said to be.
     assert await sink.deliver(batch) == Delivered(entries(batch))
     second = open_sink(tmp_path, ua_fleet, source, sink.name)

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.gateway.sinks.batches import Source, context, entries
+from tests.gateway.sinks.batches import Source, context, entries, largest_window
 from tests.gateway.sinks.peers import GATEWAY
 from tests.gateway.sinks.rigs import IMPATIENCE_S
 from tests.gateway.sinks.test_contract import until_given_up
@@ -297,3 +297,24 @@ def test_sparkplug_bytes_are_those_of_the_specification() -> None:
     assert payload.SerializeToString().hex() == "0801120f0a01611803200328" + "0150feffffff0f" + "1802"
     sparkplug.add_metric(payload, "b", sparkplug.DataType.STRING, None, timestamp_ms=None)
     assert payload.metrics[1].is_null
+
+
+@pytest.mark.parametrize("kind", [AwsIotSinkSettings, AzureIotSinkSettings, SparkplugSinkSettings])
+async def test_the_largest_window_is_in_nobodys_way(plain_broker: Broker, tmp_path: Path, kind: type[SinkSettings]) -> None:
+    (tmp_path / "key").write_text(base64.b64encode(b"0123456789abcdef").decode() + "\n", encoding="utf-8")
+    tables: dict[type[SinkSettings], dict[str, Any]] = {
+        AwsIotSinkSettings: {"type": "aws_iot", "shadow": False},
+        AzureIotSinkSettings: {"type": "azure_iot", "key_base64_file": "key", "hub": "h.example"},
+        SparkplugSinkSettings: {"type": "sparkplug_b"},
+    }
+    source = Source(GATEWAY)
+    sink = opened(kind, plain_broker, tmp_path, **tables[kind])
+    window = largest_window(source)
+    if kind is AwsIotSinkSettings:
+        with pytest.raises(BatchTooLarge):
+            await sink.deliver(window)
+    else:  # a hub takes it; Sparkplug has no place for what a gateway derives
+        assert await sink.deliver(window) == Delivered(entries(window))
+    batch = source.batch(3)
+    assert await sink.deliver(batch) == Delivered(entries(batch))
+    await sink.close()
