@@ -17,11 +17,13 @@ from tests.campaigns.chaos_mutants import MUTANTS
 from tests.support.no_loss import Holdings, read_holdings
 from tinyfleet.cloud.store import CLOUD_FILE
 from tinyfleet.demo.broker import Broker
-from tinyfleet.demo.port import ReservedPort
 from tinyfleet.demo.process import Process
+from tinyfleet.demo.reserved_port import ReservedPort
 from tinyfleet.gateway.outbox import OUTBOX_FILE, inspect_outbox
 from tinyfleet_codegen.errors import StoreError
 
+PATIENCE_S = 300.0
+"""What has not happened by then is a finding, however busy the machine is."""
 POLL_S = 0.05
 STOP_TIMEOUT_S = 30.0
 
@@ -212,20 +214,20 @@ class Relay:
             return None
         return next((boot.next_seq for boot in boots if (boot.device_id, boot.boot_id) == (device_id, boot_id)), 0)
 
-    async def until_known(self, device_ids: Iterable[bytes], *, timeout_s: float = 60.0) -> None:
+    async def until_known(self, device_ids: Iterable[bytes]) -> None:
         """Wait until the gateway has pulled records of each.
 
         Raises:
             TimeoutError: it has not.
         """
         waited_for = set(device_ids)
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(PATIENCE_S):
             while waited_for:
                 with contextlib.suppress(StoreError, sqlite3.Error):
                     waited_for -= {boot.device_id for boot in inspect_outbox(self.gateway_dir / OUTBOX_FILE)[1] if boot.next_seq}
                 await asyncio.sleep(POLL_S)
 
-    async def until_drained(self, cursors: Mapping[tuple[bytes, int], int], *, timeout_s: float = 120.0) -> None:
+    async def until_drained(self, cursors: Mapping[tuple[bytes, int], int]) -> None:
         """Wait until the gateway has pulled up to these cursors, and nothing waits in it.
 
         Raises:
@@ -233,7 +235,7 @@ class Relay:
         """
         state = "the outbox cannot be read"
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(PATIENCE_S):
                 while True:
                     try:
                         depth, boots = inspect_outbox(self.gateway_dir / OUTBOX_FILE)
@@ -247,7 +249,7 @@ class Relay:
                         return
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
-            raise TimeoutError(f"not drained within {timeout_s:.0f} s: {state}") from None
+            raise TimeoutError(f"not drained within {PATIENCE_S:g} s: {state}") from None
 
     async def close(self) -> None:
         """End all."""

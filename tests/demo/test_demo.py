@@ -14,7 +14,7 @@ import pytest
 
 from tinyfleet.demo import DemoFigures
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(
@@ -25,7 +25,7 @@ def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("demo with a space")
     link, sink = request.param.split()
     command = [sys.executable, "-m", "tinyfleet", "demo", "--link", link, "--sink", sink, "--json", "-o", str(folder)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=550, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=1500, check=False)
     assert result.returncode == 0, result.stderr
     return folder, json.loads(result.stdout)
 

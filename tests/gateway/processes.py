@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from tests.support.patience import HANG_S
-from tinyfleet.demo.port import ReservedPort
+from tinyfleet.demo.reserved_port import ReservedPort
 
 
 class Service:
@@ -110,11 +110,9 @@ async def running_gateway(config: Path) -> AsyncIterator[Service]:
         await service.kill()
 
 
-def write_config(
-    folder: Path, device_urls: Sequence[str], cloud_url: str, *, outbox: str = "", sink: str = "", max_records: int = 7
-) -> Path:
+def write_config(folder: Path, device_urls: Sequence[str], cloud_url: str, *, outbox: str = "", sink: str = "") -> Path:
     """A gateway configuration that pulls and retries quickly, in small pieces, and gives up nothing because the machine stands still."""
-    devices = "".join(f'[[device]]\nurl = "{url}"\ntimeout_s = 60.0\npoll_s = 0.02\nmax_records = {max_records}\n\n' for url in device_urls)
+    devices = "".join(f'[[device]]\nurl = "{url}"\ntimeout_s = 60.0\npoll_s = 0.02\nmax_records = 7\n\n' for url in device_urls)
     path = folder / "gateway.toml"
     path.write_text(
         f'version = 1\n\n[gateway]\nid = "test-gateway"\ndata_dir = "gateway data"\n\n{devices}'
@@ -125,14 +123,14 @@ def write_config(
     return path
 
 
-async def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = HANG_S) -> None:
+async def wait_until(condition: Callable[[], Any], what: str) -> None:
     """Ask again and again until the condition (plain or awaitable) holds; fails with ``what`` when it never does."""
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(HANG_S):
             while True:
                 value = condition()
                 if await value if asyncio.iscoroutine(value) else value:
                     return
                 await asyncio.sleep(0.02)
     except TimeoutError:
-        raise AssertionError(f"not within {timeout_s} s: {what}") from None
+        raise AssertionError(f"not within {HANG_S:g} s: {what}") from None

@@ -17,7 +17,7 @@ from tests.gateway.processes import running_cloud, running_gateway, wait_until, 
 from tests.gateway.sinks.opcua_peer import UaFleet
 from tests.host.peer import tcp_peer
 from tests.support.patience import HANG_S, with_patience
-from tinyfleet.demo.port import ReservedPort
+from tinyfleet.demo.reserved_port import ReservedPort
 from tinyfleet.gateway import Outbox
 from tinyfleet.gateway.clock import ClockSample, DeviceClock
 from tinyfleet.gateway.outbox import PulledRecord

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tinyfleet.demo.port import ReservedPort
+from tinyfleet.demo.reserved_port import ReservedPort
 from tinyfleet.gateway.outbox import Outbox, PulledRecord
 from tinyfleet.gateway.seal import TPM_FILES, key_from_file, key_from_tpm
 from tinyfleet_codegen.errors import StoreError

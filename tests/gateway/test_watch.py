@@ -18,10 +18,10 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.gateway.fake_board import FakeBoard
-from tests.gateway.processes import Cloud, Service, running_cloud, wait_until, write_config
+from tests.gateway.processes import Cloud, running_cloud, running_gateway, wait_until, write_config
 from tests.host.peer import tcp_peer
 from tests.support.patience import HANG_S
-from tinyfleet.demo.port import ReservedPort
+from tinyfleet.demo.reserved_port import ReservedPort
 from tinyfleet.deploy.dashboards import DASHBOARD, PANELS, dashboard_json
 from tinyfleet.deploy.monitoring import write_monitoring
 from tinyfleet.gateway.histogram import DELIVERY_BUCKETS_S, Histogram
@@ -44,18 +44,8 @@ async def relay(folder: Path, board: FakeBoard) -> AsyncIterator[tuple[Cloud, st
     async with AsyncExitStack() as stack:
         cloud = await stack.enter_async_context(running_cloud(folder / "cloud"))
         url, cut = await stack.enter_async_context(tcp_peer(board))
-        gateway = await stack.enter_async_context(watched_gateway(watched(write_config(folder, [url], cloud.url))))
+        gateway = await stack.enter_async_context(running_gateway(watched(write_config(folder, [url], cloud.url))))
         yield cloud, gateway.facts["metrics"], cut
-
-
-@asynccontextmanager
-async def watched_gateway(config: Path) -> AsyncIterator[Service]:
-    """A gateway process."""
-    service = await Service.start("gateway", "run", str(config))
-    try:
-        yield service
-    finally:
-        await service.kill()
 
 
 async def get(url: str) -> httpx.Response:
@@ -118,7 +108,7 @@ async def test_metrics_say_what_happened_and_health_says_what_is_wrong(tmp_path:
 async def test_a_gateway_without_a_device_is_healthy_and_not_ready(tmp_path: Path) -> None:
     with ReservedPort() as nobody:
         config = watched(write_config(tmp_path, [f"tcp://127.0.0.1:{nobody.number}"], "http://127.0.0.1:9"))
-        async with watched_gateway(config) as gateway:
+        async with running_gateway(config) as gateway:
             base = gateway.facts["metrics"].removesuffix("/metrics")
             assert (await get(f"{base}/healthz")).status_code == 200
             answer = await get(f"{base}/readyz")

@@ -22,7 +22,7 @@ from tests.support import standins
 from tests.support.patience import HANG_S
 from tinyfleet_codegen.firmware_tree import firmware_dir
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 BOARD = "mps2_an386"
@@ -79,7 +79,7 @@ class Installed:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(ROOT)]
-    subprocess.run(command, timeout=300, check=True)
+    subprocess.run(command, timeout=600, check=True)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -87,7 +87,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pip_install(env: Path, requirement: str) -> None:
     """Into an environment; what is imported later is compiled then, the rest never."""
     pip = [sys.executable, "-m", "pip", "--python", str(env / "bin/python"), "install", "-q", "--no-compile"]
-    subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), requirement], timeout=480, check=True)
+    subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), requirement], timeout=1500, check=True)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tinyfleet.demo.port import ReservedPort
+from tinyfleet.demo.reserved_port import ReservedPort
 from tinyfleet.emulator.spawn import spawn_tied
 from tinyfleet.toolchain import find_mosquitto
 from tinyfleet_codegen.errors import SetupError

@@ -11,7 +11,7 @@ from tinyfleet.cloud.audit import CloudRow, listed_row
 from tinyfleet_codegen.compiled import CompiledModel
 from tinyfleet_codegen.errors import ProtocolError, SinkError
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 PAGE_RECORDS = 500
 
 

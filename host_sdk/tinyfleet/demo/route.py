@@ -10,8 +10,8 @@ from pathlib import Path
 from tinyfleet.demo.broker import Broker
 from tinyfleet.demo.kafka_broker import start_kafka
 from tinyfleet.demo.pki import DemoPki, make_pki
-from tinyfleet.demo.port import ReservedPort
 from tinyfleet.demo.process import Process
+from tinyfleet.demo.reserved_port import ReservedPort
 
 SINKS = ("http", "mqtt", "kafka", "opcua")
 

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 from tinyfleet.demo.cloud_client import CloudClient
-from tinyfleet.demo.port import ReservedPort
 from tinyfleet.demo.process import Process
+from tinyfleet.demo.reserved_port import ReservedPort
 from tinyfleet.demo.route import Route
 from tinyfleet.gateway.outbox import OUTBOX_FILE, inspect_outbox
 

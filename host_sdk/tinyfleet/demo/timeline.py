@@ -27,7 +27,8 @@ class Timeline:
         self.events.append((round(self.now_s(), 2), event))
 
     async def sample(self, depth: Callable[[], int]) -> None:
-        """Note the depth until cancelled."""
+        """Note the depth, which may have to be asked for, until cancelled."""
         while True:
-            self.depths.append((round(self.now_s(), 2), depth()))
+            depth_now = await asyncio.to_thread(depth)
+            self.depths.append((round(self.now_s(), 2), depth_now))
             await asyncio.sleep(SAMPLE_INTERVAL_S)

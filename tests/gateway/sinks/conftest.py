@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -32,12 +31,6 @@ def broker(broker_process: Broker) -> Broker:
     if not broker_process.is_running():
         broker_process.start()
     return broker_process
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder for a configuration."""
-    return tmp_path
 
 
 @pytest.fixture(scope="session")

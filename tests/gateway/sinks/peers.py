@@ -22,7 +22,7 @@ from tinyfleet.cloud.ingest.mqtt import ingest_mqtt
 from tinyfleet.cloud.ingest.source import Credentials
 from tinyfleet.cloud.store import CLOUD_FILE, CloudStore
 from tinyfleet.demo.broker import Broker
-from tinyfleet.demo.port import ReservedPort
+from tinyfleet.demo.reserved_port import ReservedPort
 
 GATEWAY = "gw-1"
 OTHER_GATEWAY = "gw-2"

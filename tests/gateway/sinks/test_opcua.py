@@ -20,7 +20,7 @@ from tests.support.patience import HANG_S
 from tinyfleet.cloud.ingest.forward import Forwarder
 from tinyfleet.cloud.ingest.opcua import ingest_opcua
 from tinyfleet.cloud.ingest.source import Credentials
-from tinyfleet.demo.port import ReservedPort
+from tinyfleet.demo.reserved_port import ReservedPort
 from tinyfleet.gateway.sinks.opcua import NAMESPACE, OpcUaSink, OpcUaSinkSettings
 from tinyfleet.gateway.sinks.sink import Delivered, SinkContext
 from tinyfleet.telemetry import Envelope

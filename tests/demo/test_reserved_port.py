@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tinyfleet.demo.port import ReservedPort
+from tinyfleet.demo.reserved_port import ReservedPort
 
 
 def test_nobody_else_gets_it_and_its_server_comes_and_goes() -> None:
