@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import time
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -22,7 +23,7 @@ from tinyfleet_codegen.errors import ConfigError, SetupError, SinkError
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.05
+POLL_S = 0.005
 LINGER_MS = 5
 GATEWAY_KEY = b"gateway"
 """Key of what is about no device."""
@@ -168,7 +169,10 @@ class KafkaSink:
                 on_delivery(index, error)
         deadline = time.monotonic() + self._settings.timeout_s + 1.0
         while waiting and time.monotonic() < deadline and not self._is_closed:
-            self._producer.poll(POLL_S)
+            self._producer.poll(0)
+            if waiting:
+                # Not the library's own wait: that is for a time on a clock that may be set back meanwhile.
+                select.select([], [], [], POLL_S)
         return self._judge(batch, fates)
 
     def _judge(self, batch: Batch, fates: list[Any]) -> Delivered:
