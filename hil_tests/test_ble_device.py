@@ -183,8 +183,9 @@ async def test_verify_goes_on_where_the_link_was_lost(site: Site, tmp_path: Path
         assert len(left) < len(planned), "no link was lost"
 
 
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("drop", [0.01, pytest.param(0.03, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("drop", [0.01, 0.03])
 async def test_an_upload_comes_through_where_pieces_get_lost(site: Site, tmp_path: Path, drop: float) -> None:
     """A lost piece shifts what follows it; it took two of them to end an upload, and a session with it."""
     version = f"{round(1000 * drop)}.0.0"

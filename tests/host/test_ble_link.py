@@ -7,14 +7,16 @@ import json
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from smp.header import OP
 
 from tests.host.ble_peer import in_air
 from tests.host.peer import PythonBoard
 from tests.host.test_device_commands import tinyfleet
 from tests.support.patience import with_patience
-from tinyfleet.device import open_device
+from tinyfleet.device import Device, open_device
 from tinyfleet.device_keys import ENVIRONMENT as KEYS_ENVIRONMENT
 from tinyfleet.device_keys import new_key
 from tinyfleet.emulator.air import Air
@@ -126,6 +128,32 @@ async def test_a_lost_piece_ends_in_a_deadline_and_a_second_sending(air: Air) ->
             peripheral.swallow = 1
             with pytest.raises(LinkTimeout):
                 await DeviceClient(link, timeout_s=0.2).ask(EchoRequest(d="y" * 700), repeatable=False)
+
+    await with_patience(attempt)
+
+
+async def test_an_upload_bears_a_piece_that_tears_all_that_follows(air: Air) -> None:
+    """Without its first piece a chunk looks like the begin of 65 KB: whoever does not pause adds to them, until the upload ends."""
+    data = b"\x02\x00\xff\xff" * 2000
+
+    async def attempt(patience: float) -> None:
+        board, held, chunks = PythonBoard(), bytearray(), 0
+
+        def take(request: dict[str, Any]) -> dict[str, Any]:
+            nonlocal chunks
+            chunks += 1
+            if chunks == 2:
+                peripheral.swallow = 1  # of the next one
+            if request["off"] == len(held):
+                held.extend(request["data"])
+            return {"off": len(held)}
+
+        board.handlers[OP.WRITE, 1, 1] = take
+        async with in_air(air.address, board, ID) as peripheral:
+            url = f"ble://{ID.hex()}"
+            async with open_link(url, timeout_s=TIMEOUT_S) as link:
+                report = await Device(url, DeviceClient(link, 3.0 * patience), 3.0 * patience).upload_image(data)
+        assert (bytes(held), report.lost_chunks > 0) == (data, True)
 
     await with_patience(attempt)
 
