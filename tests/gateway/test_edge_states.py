@@ -14,11 +14,12 @@ import pytest
 from tests.gateway.processes import wait_until
 from tests.gateway.test_edge import DEVICE, DTYPES, pulled, record
 from tests.support.mutate import mutate_text
+from tinyfleet.database import open_database, transaction
 from tinyfleet.gateway.edge import Edge, FilterSettings, RuleSettings, WindowSettings, check_state
 from tinyfleet.gateway.edge.closing import WindowCloser
-from tinyfleet.gateway.outbox import CursorMoved, NewDerived, Outbox, PulledRecord
+from tinyfleet.gateway.outbox import CursorMoved, NewDerived, Outbox, PulledRecord, inspect_outbox
 from tinyfleet.gateway.outbox_edge import EdgeStates
-from tinyfleet.gateway.outbox_schema import EdgeChange
+from tinyfleet.gateway.outbox_schema import MIGRATIONS, EdgeChange
 from tinyfleet.gateway.store_thread import StoreThread
 from tinyfleet.telemetry import LossReport
 from tinyfleet_codegen.errors import StoreError
@@ -94,7 +95,7 @@ def test_damaged_state_is_put_aside_alone_and_what_it_held_is_declared(
         with pytest.raises(CursorMoved):
             outbox.append(DEVICE, 1, [], since=12, next_seq=13, lost=0, edge=EdgeChange(known, known))
     elif found_by == "who closes windows":
-        assert outbox.edges.close(EDGE.close, 0.0) == 0
+        assert outbox.edges.close(EDGE.close, 0.0) == 1  # there is an alarm to deliver
     assert outbox.edges.of(DEVICE, 1) is None
     assert (tmp_path / "edge.damaged-1").read_bytes() == damaged
     assert outbox.depth().edges_put_aside == 1
@@ -116,6 +117,26 @@ def test_damaged_state_is_put_aside_alone_and_what_it_held_is_declared(
     pull(outbox, 12, 4)  # and on it goes
     assert outbox.edges.close(EDGE.close, 0.0) == 1
     assert [(b.next_seq, b.pulled) for b in outbox.boots()] == [(16, 16)]
+    outbox.close()
+
+
+def test_outbox_of_version_2_is_looked_at_and_opened_with_what_its_edge_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    db = open_database(path, MIGRATIONS[:2], what="outbox")
+    records = [record(seq) for seq in range(5)]
+    change = EDGE.process(None, pulled(records), records, DTYPES).change
+    assert change is not None
+    with transaction(db):
+        db.execute("INSERT INTO outbox VALUES (?)", (bytes(16),))
+        db.execute("INSERT INTO boot (device_id, boot_id, next_seq) VALUES (?, 1, 5)", (DEVICE,))
+        db.execute("INSERT INTO edge VALUES (1, ?, 0, NULL, 0)", (change.after,))
+    db.close()
+    depth, boots = inspect_outbox(path)
+    assert (depth.targets, boots[0].next_seq) == ((), 5)
+    outbox = opened(tmp_path)
+    assert outbox.edges.of(DEVICE, 1) == change.after and outbox.edges.due_s(0.0) == 0.0
+    assert outbox.edges.close(EDGE.close, 0.0) == 1
+    assert [(b.next_seq, b.pulled) for b in outbox.boots()] == [(5, 5)]
     outbox.close()
 
 

@@ -18,6 +18,7 @@ from tinyfleet.gateway.outbox import NewDerived, Outbox, PulledRecord, SinkPlace
 
 SEED = int(os.environ.get("TINYFLEET_TEST_SEED", "20261126"))
 SINKS = [SinkPlace("a"), SinkPlace("b"), SinkPlace("live", holds=False)]
+TARGETS = {"fall/webhook": 3600, "fall/device": 3600}
 DEVICES = (b"A" * 16, b"B" * 16)
 
 
@@ -34,12 +35,12 @@ def shm(tmp_path: Path) -> Iterator[Path]:
 
 
 def opened(folder: Path) -> Outbox:
-    return Outbox(folder / "outbox.db", gateway_id="gw", sinks=SINKS, max_bytes=2**18)
+    return Outbox(folder / "outbox.db", gateway_id="gw", sinks=SINKS, max_bytes=2**18, targets=TARGETS)
 
 
 def act(outbox: Outbox, rng: random.Random) -> None:
     """One operation: its effect is all or nothing."""
-    word = rng.choice(["append", "append", "append", "deliver", "deliver", "group", "settle", "refuse"])
+    word = rng.choice(["append", "append", "append", "deliver", "deliver", "group", "settle", "refuse", "obey"])
     device = rng.choice(DEVICES)
     if word == "append":
         append(outbox, device, rng.randint(1, 30), lost=rng.choice([0, 0, 2]))
@@ -49,6 +50,13 @@ def act(outbox: Outbox, rng: random.Random) -> None:
             append(outbox, DEVICES[1], 3)
     elif word == "settle":
         outbox.settle()
+    elif word == "obey":
+        with outbox.group():
+            for number, action in enumerate([*outbox.actions.next("fall/webhook", 2), *outbox.actions.next_commands(device, 1, 1)]):
+                if number % 2:
+                    outbox.actions.give_up(action.id, "no")
+                else:
+                    outbox.actions.done(action.id)
     else:
         sink = rng.choice([s.name for s in SINKS])
         batch = outbox.batch(sink, rng.randint(1, 200), 2**20)
@@ -61,7 +69,7 @@ def append(outbox: Outbox, device: bytes, count: int, *, lost: int = 0) -> None:
     since = outbox.cursor(device, 1)
     first = since + lost
     records = [PulledRecord(s, device + s.to_bytes(4, "little") * 40, s, 1, b"m" * 32) for s in range(first, first + count)]
-    derived = [NewDerived("window", b'{"n": 1}')]
+    derived = [NewDerived("window", b'{"n": 1}'), NewDerived("detection", b'{"rule":"fall"}', first, first, targets=tuple(TARGETS))]
     outbox.append(device, 1, records, since=since, next_seq=first + count, lost=lost, derived=derived)
 
 

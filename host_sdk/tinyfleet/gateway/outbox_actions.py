@@ -7,7 +7,6 @@ drops or gives up says so upstream, in an alarm of the same transaction.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import sqlite3
@@ -109,6 +108,7 @@ class ActionQueue:
         for target in derived.targets:
             if target not in self._max_age_s:
                 continue  # a rule that was just taken away; what it found goes upstream
+            self._drop_old(target)
             (action,) = self._db.execute("SELECT 1 + coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'action'").fetchone()
             seal = self._seal()
             body = derived.body if seal is None else seal.seal(derived.body, *_sealed_as(action, target))
@@ -148,7 +148,7 @@ class ActionQueue:
     def next(self, target: str, limit: int) -> list[Action]:
         """The first that wait for a target, in the order in which rules acted. Those that are too old are dropped before."""
         with explained(self._path, "outbox"):
-            self._drop_old(target)
+            self._commit_drops([target])
             return self._taken("target = ?", (target,), limit)
 
     def next_commands(self, device_id: bytes, boot_id: int, limit: int) -> list[Action]:
@@ -160,8 +160,7 @@ class ActionQueue:
             ).fetchall()
             for (action,) in over:
                 self.give_up(action, "the device has restarted since")
-            for target in [name for name in self._max_age_s if name.endswith(f"/{COMMAND}")]:
-                self._drop_old(target)
+            self._commit_drops([name for name in self._max_age_s if name.endswith(f"/{COMMAND}")])
             return self._taken("is_command AND device_id = ? AND boot_id = ?", (device_id, boot_id), limit)
 
     def _taken(self, where: str, values: Sequence[Any], limit: int) -> list[Action]:
@@ -205,12 +204,22 @@ class ActionQueue:
         row = self._db.execute("SELECT target FROM action WHERE id = ?", (action,)).fetchone()
         return "" if row is None else str(row[0])
 
+    def _has_old(self, target: str) -> bool:
+        # Ages come in order: the first is the oldest.
+        first = self._db.execute("SELECT age_clock_s FROM action WHERE target = ? ORDER BY id LIMIT 1", (target,)).fetchone()
+        return first is not None and first[0] < self._now_s() - self._max_age_s[target]
+
     def _drop_old(self, target: str) -> None:
-        where, values = " AND age_clock_s < ?", (self._now_s() - self._max_age_s[target],)
-        if self._db.execute(f"SELECT 1 FROM action WHERE target = ?{where} LIMIT 1", (target, *values)).fetchone() is None:
-            return
-        with contextlib.nullcontext() if self._db.in_transaction else self._committed():
-            self._drop(target, f"older than {self._max_age_s[target]} s", where, values)
+        """Within a transaction."""
+        if self._has_old(target):
+            oldest_s = self._now_s() - self._max_age_s[target]
+            self._drop(target, f"older than {self._max_age_s[target]} s", " AND age_clock_s < ?", (oldest_s,))
+
+    def _commit_drops(self, targets: Sequence[str]) -> None:
+        if any(self._has_old(target) for target in targets):
+            with self._committed():
+                for target in targets:
+                    self._drop_old(target)
 
     def _drop(self, target: str, reason: str, where: str, values: Sequence[Any]) -> None:
         if count := self._end("dropped", where, values, target):

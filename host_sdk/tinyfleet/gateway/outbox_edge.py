@@ -139,6 +139,7 @@ class EdgeStates:
                 state = self._read(boot, stored, sealed)
                 if state is None:
                     self._put_aside(boot, stored, region)
+                    made += 1
                     continue
                 derived, left = close(state)
                 self._db.execute("UPDATE boot SET pulled = pulled + ? WHERE id = ?", (sum(d.count for d in derived), boot))
