@@ -227,7 +227,7 @@ class Relay:
                     waited_for -= {boot.device_id for boot in inspect_outbox(self.gateway_dir / OUTBOX_FILE)[1] if boot.next_seq}
                 await asyncio.sleep(POLL_S)
 
-    async def until_drained(self, cursors: Mapping[tuple[bytes, int], int]) -> None:
+    async def until_drained(self, cursors: Mapping[tuple[bytes, int], int], *, timeout_s: float = PATIENCE_S) -> None:
         """Wait until the gateway has pulled up to these cursors, and nothing waits in it.
 
         Raises:
@@ -235,7 +235,7 @@ class Relay:
         """
         state = "the outbox cannot be read"
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(timeout_s):
                 while True:
                     try:
                         depth, boots = inspect_outbox(self.gateway_dir / OUTBOX_FILE)
@@ -249,7 +249,7 @@ class Relay:
                         return
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
-            raise TimeoutError(f"not drained within {PATIENCE_S:g} s: {state}") from None
+            raise TimeoutError(f"not drained within {timeout_s:g} s: {state}") from None
 
     async def close(self) -> None:
         """End all."""
