@@ -165,15 +165,16 @@ class Relay:
 
     async def start_clouds(self) -> None:
         """Start all that stands behind the gateway."""
-        for cloud in self.clouds.values():
-            await cloud.start()
+        await asyncio.gather(*(cloud.start() for cloud in self.clouds.values()), self._start_brokers())
+        sources = {"mqtt": self.broker, "kafka": self.cluster}
+        await asyncio.gather(*(self._start_ingest(route, source.url) for route, source in sources.items() if source is not None))
+
+    async def _start_brokers(self) -> None:
         if "mqtt" in self.clouds:
             self.broker = await asyncio.to_thread(Broker, self._folder / "broker")
-            await self._start_ingest("mqtt", self.broker.url)
         if "kafka" in self.clouds:
             self.cluster = Cluster(self._folder / "logs")
             await self.cluster.open()
-            await self._start_ingest("kafka", self.cluster.url)
 
     async def _start_ingest(self, route: str, source: str) -> None:
         words = ["cloud", "ingest", "--from", source, "--to", f"http://127.0.0.1:{self.clouds[route].port}"]
