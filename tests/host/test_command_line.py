@@ -103,7 +103,7 @@ WRONG = [
     ("new folder --recipe gesture --board mps2_an386", 2, "folder", "another name"),
     ("new Bad-Name --recipe gesture --board mps2_an386", 2, "'Bad-Name'", "lift_counter"),
     ("demo -o text.tflite", 1, "text.tflite", "-o"),
-    ("bench outbox --folder absent", 1, "absent", "path"),
+    ("bench gateway --part outbox --folder absent", 1, "absent", "path"),
     ("bench engine --models folder --baseline absent.toml", 1, "absent.toml: No such file", "baseline.toml"),
     ("gateway run absent.toml", 1, "absent.toml", "configuration"),
     ("gateway check text.tflite", 1, "text.tflite is not valid TOML", "config.md"),
