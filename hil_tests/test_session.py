@@ -33,7 +33,7 @@ from tinyfleet_codegen.wire.session import SessionCommand
 WINDOW = np.arange(WINDOW_SAMPLES * CHANNELS, dtype=np.int8).tobytes()
 NOT_SUPPORTED, ACCESS_DENIED = 8, 11
 OPEN_MESSAGES = {"echo", "params", "hello", "session_open", "session_record"}
-SECRET_READS = {"results", "output", "file_read", "file_hash"}
+SECRET_READS = {"results", "window", "output", "file_read", "file_hash"}
 """Of what only looks: what a sensor saw, and words of the stack."""
 
 
