@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import zlib
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -23,7 +24,8 @@ def rng_for(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
-def all_cases() -> dict[str, list[OpCase]]:
-    """Cases by op, from every file in this folder."""
+@cache
+def all_cases() -> dict[str, tuple[OpCase, ...]]:
+    """Cases by op, from every file in this folder; made once, because it takes a second."""
     modules = [importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
-    return {module.OP: list(module.cases()) for module in modules}
+    return {module.OP: tuple(module.cases()) for module in modules}
