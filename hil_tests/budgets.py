@@ -66,7 +66,7 @@ Budgets = dict[str, dict[str, Budget]]
 
 def compiler_version() -> str:
     """First line of what the Arm compiler says about itself."""
-    answer = subprocess.run([find_arm_gcc(), "--version"], capture_output=True, text=True, timeout=30, check=True)
+    answer = subprocess.run([find_arm_gcc(), "--version"], capture_output=True, text=True, timeout=300, check=True)
     return answer.stdout.splitlines()[0]
 
 

@@ -81,7 +81,7 @@ def test_command_puts_a_board_on_an_air_of_its_own(firmware: Callable[[str], Fir
 
 def test_board_without_a_second_uart_is_refused(firmware: Callable[[str], FirmwareBuild], tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "tinyfleet", "emulate", "microbit", "--elf", str(firmware(BOARD).elf), "--ble"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: microbit has no UART for a Bluetooth controller\n  hint: boards that have one: mps2_an385")
 

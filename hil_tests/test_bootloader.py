@@ -187,5 +187,5 @@ def test_emulate_boots_a_new_board_as_it_leaves_the_factory(updatable_board: Cal
     with slots_in_file(nvm, BOARD) as slots:
         assert slots.trailer(0).is_confirmed and not slots.trailer(1).is_requested
     wrong = [*command[:-4], str(tmp_path), "--nvm", str(tmp_path / "x.nvm")]
-    refused = subprocess.run(wrong, capture_output=True, text=True, timeout=120, check=False)
+    refused = subprocess.run(wrong, capture_output=True, text=True, timeout=300, check=False)
     assert refused.returncode == 2 and "NAME.slot0.bin" in refused.stderr and not (tmp_path / "x.nvm").exists()

@@ -69,7 +69,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             *(f"-Wl,--defsym={name}={value}" for name, value in read.linker_symbols(facts)),
             *("-T", str(firmware / "arch/cortex_m/link.ld"), "-o", str(output)),
         ]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert result.returncode == 0, result.stderr[:4000]
         return output
 

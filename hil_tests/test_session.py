@@ -259,7 +259,7 @@ def test_command_line_provisions_and_never_shows_the_key(url: Callable[[], str],
     address = url()
     for words in (["--lock"], []):
         command = [sys.executable, "-P", "-m", "tinyfleet", "device", "provision", address, *words, "--json"]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert run.returncode == 0, run.stderr
         (file,) = keys.iterdir()
         shown = json.loads(run.stdout)

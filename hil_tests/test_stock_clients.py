@@ -45,7 +45,7 @@ class Client:
             command = [_tool(venv) / "python", CLIENTS / script, self.port]
         # Their output may be drawn by rich: a wide terminal keeps values on one line.
         env = {**os.environ, "COLUMNS": "400", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": ""}
-        run = subprocess.run([*command, *words], capture_output=True, text=True, timeout=120, check=False, env=env)
+        run = subprocess.run([*command, *words], capture_output=True, text=True, timeout=300, check=False, env=env)
         return run.returncode, run.stdout + run.stderr
 
     def say(self, *words: str) -> Any:

@@ -78,7 +78,7 @@ def test_so_do_those_of_a_board_in_memory(model_dir: Path) -> None:
 def test_the_command_writes_a_window(start_board: StartBoard, tmp_path: Path) -> None:
     def run(*words: str) -> str:
         command = [sys.executable, "-m", "tinyfleet", "device", "window", *words, "--timeout", "60"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
 
     with start_board() as board:
         with connect(board.url) as device:

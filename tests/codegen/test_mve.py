@@ -242,9 +242,9 @@ def test_sizes_equal_the_header(tmp_path: Path) -> None:
     lines += 'printf("%d %d", TYF_DEPTHWISE3X3_MVE_LINE_LIMIT, TYF_DEPTHWISE_LINE_MVE_TAPS);'
     (tmp_path / "sizes.c").write_text(f'#include <stdio.h>\n#include "tyf/nn/kernels_mve.h"\nint main(void) {{ {lines} }}\n')
     subprocess.run(
-        [*find_host_cc(), f"-I{firmware_dir() / 'lib/nn/include'}", "sizes.c", "-o", "sizes"], cwd=tmp_path, check=True, timeout=60
+        [*find_host_cc(), f"-I{firmware_dir() / 'lib/nn/include'}", "sizes.c", "-o", "sizes"], cwd=tmp_path, check=True, timeout=300
     )
-    printed = subprocess.run([tmp_path / "sizes"], capture_output=True, text=True, check=True, timeout=10).stdout
+    printed = subprocess.run([tmp_path / "sizes"], capture_output=True, text=True, check=True, timeout=300).stdout
     expected = [conv2d_scratch_bytes(d, n) for d in depths for n in filters]
     for u in outputs:
         for v in outputs:

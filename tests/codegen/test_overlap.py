@@ -58,7 +58,7 @@ class Recorder:
             sources.append(home / "model.c")
         hooks = ["-fsanitize=thread", "-Dmemcpy=recorded_memcpy", "-Dmemset=recorded_memset", "-Dmemmove=recorded_memmove"]
         kernels = [str(source) for source in kernel_sources(HOST_CLASS)]
-        subprocess.run([*compiler, *hooks, "-c", *kernels], cwd=folder, check=True, timeout=120)
+        subprocess.run([*compiler, *hooks, "-c", *kernels], cwd=folder, check=True, timeout=300)
         objects = [f"{Path(kernel).stem}.o" for kernel in kernels]
         library = folder / "recorder.so"
         subprocess.run([*compiler, "-shared", *map(str, sources), *objects, "-o", str(library)], cwd=folder, check=True, timeout=300)

@@ -377,7 +377,7 @@ def test_command_serves_reloads_its_faults_and_ends_in_order(tmp_path: Path) -> 
 
 def test_without_bumble_one_line_says_what_to_install() -> None:
     hide = "import sys; sys.modules['bumble'] = None; from tinyfleet.cli.app import main; sys.exit(main())"
-    done = subprocess.run([sys.executable, "-P", "-c", hide, "air", "serve"], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-P", "-c", hide, "air", "serve"], capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: the air needs the package bumble\n  hint: pip install 'tinyfleet[sim]'\n"
 

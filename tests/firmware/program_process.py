@@ -83,7 +83,7 @@ class FirmwareProgram:
 
     def stop(self) -> None:
         """End it; what it leaked or broke shows in its exit code."""
-        _, errors = self._process.communicate(timeout=30)
+        _, errors = self._process.communicate(timeout=300)
         assert self._process.returncode == 0, errors.decode(errors="replace")[:4000]
 
     def kill(self) -> None:

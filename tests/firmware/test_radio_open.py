@@ -25,7 +25,7 @@ def compile_radio(folder: Path, *options: str) -> str:
     includes = [*sorted((firmware / "lib").glob("*/include")), firmware / "boards/host/include", folder]
     command = [*find_host_cc(), *STRICT, *options, *(f"-I{path}" for path in includes), "-fsyntax-only"]
     command.append(str(firmware / "lib/sensor/src/radio.c"))
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stderr
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False).stderr
 
 
 @pytest.mark.parametrize("which", ["development", "release"])

@@ -107,7 +107,7 @@ def test_armv6m_boards_run_no_instruction_of_a_larger_core(board: str, model_dir
     # The linker raises the attribute to the largest of all objects, so the emulated Cortex-M3 cannot hide one.
     built = build_firmware(board, model_dir, out / board, app=str(app))
     readelf = find_arm_gcc().with_name("arm-none-eabi-readelf")
-    attributes = subprocess.run([readelf, "-A", built.elf], capture_output=True, text=True, check=True, timeout=30).stdout
+    attributes = subprocess.run([readelf, "-A", built.elf], capture_output=True, text=True, check=True, timeout=300).stdout
     assert re.search(r"Tag_CPU_arch: v6S?-M$", attributes, re.MULTILINE), attributes
 
 

@@ -181,7 +181,7 @@ def test_a_full_disk_is_one_line(words: str) -> None:
 
 def test_a_closed_standard_output_is_no_error() -> None:
     command = ["sh", "-c", 'exec "$0" -P -m tinyfleet zoo list >&-', sys.executable]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

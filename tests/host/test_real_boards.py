@@ -127,7 +127,7 @@ def test_bench_app_links_for_the_chip_and_starts_where_it_looks(board: str, tmp_
     built = build_firmware(board, tmp_path / "model", tmp_path / "out", app="bench")
 
     readelf = find_arm_gcc().with_name("arm-none-eabi-readelf")
-    attributes = subprocess.run([readelf, "-A", built.elf], capture_output=True, text=True, check=True, timeout=30).stdout
+    attributes = subprocess.run([readelf, "-A", built.elf], capture_output=True, text=True, check=True, timeout=300).stdout
     assert re.findall(r"Tag_CPU_arch: (\S+)", attributes) == [expected.arch]
     assert re.findall(r"Tag_FP_arch: (.+)", attributes) == ([expected.fp] if expected.fp else [])
     assert ("Tag_ABI_VFP_args: VFP registers" in attributes) == (expected.fp is not None)

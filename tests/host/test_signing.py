@@ -31,7 +31,7 @@ def own_development_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def tinyfleet(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "tinyfleet", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def program(slot: int, folder: Path, name: str = "sensor") -> Path:
@@ -174,7 +174,7 @@ def test_the_crypto_source_says_what_to_do_without_a_network(tmp_path: Path) -> 
     env = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
     env = {name: value for name, value in env.items() if not name.startswith("PIP_FIND")}
     command = [sys.executable, "-P", "-m", "tinyfleet.crypto_source"]
-    run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100, check=False)
+    run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 1
     assert "pip could not fetch it" in run.stderr and "is the network up?" in run.stderr
 

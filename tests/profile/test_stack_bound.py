@@ -105,7 +105,7 @@ def elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "program.S").write_text(ASSEMBLY)
     cpu = ["-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]
     command = [find_arm_gcc(), *cpu, "-nostdlib", "-Wl,-eleaf", "program.S", "-o", "program.elf"]
-    subprocess.run(command, cwd=folder, check=True, timeout=60)
+    subprocess.run(command, cwd=folder, check=True, timeout=300)
     return folder / "program.elf"
 
 

@@ -55,7 +55,7 @@ def build_guard_program(board: str, folder: Path, *, firmware: Path | None = Non
         *(f"-Wl,--defsym={name}={value}" for name, value in read.linker_symbols(facts)),
         *("-T", str(arch / "link.ld"), "-o", str(elf)),
     ]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr[:4000]
     return elf
 

@@ -18,7 +18,7 @@ CALIBRATION = np.zeros((1, 4), np.float32)
 
 
 def tinyfleet(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "tinyfleet", *words], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([sys.executable, "-m", "tinyfleet", *words], capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_zoo_list_names_the_gesture_recipe() -> None:
@@ -76,7 +76,7 @@ def test_nothing_of_train_or_quantize_loads_tensorflow_when_it_is_imported() -> 
         "import sys, tinyfleet.train, tinyfleet.quantize, tinyfleet_zoo.gesture\n"
         "print([m for m in ('tensorflow', 'keras', 'seglearn') if m in sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout == "[]\n"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True).stdout == "[]\n"
 
 
 def test_the_converter_gets_a_file_that_is_no_model() -> None:
