@@ -72,6 +72,7 @@ def train(
 ) -> None:
     """Train and quantize a recipe. Example: tinyfleet zoo train gesture -o build/gesture"""
     # Before the minutes of training, not after them.
+    load_recipe(name)  # a name that is none writes nothing
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
