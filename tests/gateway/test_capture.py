@@ -57,7 +57,7 @@ class WindowBoard(FakeBoard):
     """
 
     def __init__(self, *, kept: int = 10_000, window_bytes: int = 1200) -> None:
-        super().__init__()
+        super().__init__(b"of windows no. 3")  # records, and of which it is unsure, follow from it
         self.kept = kept
         self.window_bytes = window_bytes
         self.asked: list[Any] = []
@@ -477,6 +477,27 @@ def test_a_full_outbox_that_stops_pulling_takes_no_window_and_forgets_no_wish(tm
     assert (of(outbox).fetched, of(outbox).day_bytes) == (0, 0)
     assert of(outbox).waiting + of(outbox).given_up == at
     outbox.close()
+
+
+async def test_a_window_that_was_fetched_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_it, refused = Captures.keep, []
+
+    def full_at_first(self: Captures, *where: Any, **what: Any) -> Outcome | None:
+        if not refused:
+            refused.append(what)
+            raise OutboxFull
+        return keep_it(self, *where, **what)
+
+    monkeypatch.setattr(Captures, "keep", full_at_first)
+    board = WindowBoard()
+    board.produce(10)
+    async with tcp_peer(board) as (url, _), bench_in(tmp_path) as bench:
+        pull(bench, url)
+        counts = await totals(bench, len(board.unsure()))
+    assert refused and counts.fetched == counts.wanted == len(board.unsure())
+    # No piece was fetched again.
+    pieces = [asked for asked in board.asked if asked != "results"]
+    assert len(pieces) == len(set(pieces)) == 2 * counts.wanted
 
 
 async def test_what_an_earlier_configuration_wanted_is_given_up(tmp_path: Path) -> None:

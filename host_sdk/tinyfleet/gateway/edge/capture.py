@@ -18,7 +18,7 @@ from tinyfleet.gateway.backoff import Backoff
 from tinyfleet.gateway.edge.edge import confidence
 from tinyfleet.gateway.edge.settings import CaptureSettings, PolicySettings
 from tinyfleet.gateway.outbox import NewDerived, OutboxFull, PulledRecord, WantedWindow
-from tinyfleet.gateway.outbox_captures import DAY_S, Outcome
+from tinyfleet.gateway.outbox_captures import DAY_S, MOST_WAITING, Outcome
 from tinyfleet.gateway.store_thread import StoreThread
 from tinyfleet.window import Window, WindowFetch
 from tinyfleet_codegen.errors import DeviceError, LinkTimeout, ProtocolError
@@ -117,7 +117,7 @@ class WindowFetcher:
     def want(self, wanted: Sequence[WantedWindow]) -> None:
         """These were committed."""
         under_way = [self._waiting.pop()] if self._fetch is not None else []
-        self._waiting += [*wanted, *under_way]
+        self._waiting = [*self._waiting, *wanted, *under_way][-MOST_WAITING:]  # older ones were given up with that commit
 
     async def step(self, device: Device) -> None:
         """Do one request for the window that comes next, and queue it when it is whole.
@@ -133,25 +133,9 @@ class WindowFetcher:
             return
         fetch = self._fetch
         assert fetch is not None
-        try:
-            fetch.take(await device.window_piece(self._boot_id, wanted.seq, fetch.next_off))
-        except DeviceError as error:
-            if error.status == _NOT_KEPT:
-                log.warning("no windows url=%s: its firmware keeps none", device.url)
-                self._without.add(wanted.model_id)
-            await self._end(wanted, _ENDED_BY.get(error.status, Outcome.GIVEN_UP))
-            return
-        except LinkTimeout as error:
-            log.warning("window not handed out, tried again url=%s seq=%d error=%s", device.url, wanted.seq, error)
-            self._fetch = None
-            self._due_s = time.monotonic() + self._backoff.next_s()
-            return
-        except ProtocolError as error:
-            log.error("window given up url=%s boot=%d seq=%d error=%s", device.url, self._boot_id, wanted.seq, error)
-            await self._end(wanted, Outcome.GIVEN_UP)
+        if not fetch.is_complete and not await self._take_piece(device, wanted, fetch):
             return
         assert fetch.total is not None
-        self._backoff.reset()
         if fetch.total > MOST_WINDOW_BYTES:
             log.error("window given up url=%s seq=%d bytes=%d, at most %d", device.url, wanted.seq, fetch.total, MOST_WINDOW_BYTES)
             await self._end(wanted, Outcome.GIVEN_UP)
@@ -159,6 +143,27 @@ class WindowFetcher:
             await self._end(wanted, Outcome.OVER_BUDGET)
         elif fetch.is_complete:
             await self._keep(wanted, fetch.window(), self._settings.budget_bytes_per_day)
+
+    async def _take_piece(self, device: Device, wanted: WantedWindow, fetch: WindowFetch) -> bool:
+        """Ask for the next piece; False when there is none, now or for ever."""
+        try:
+            fetch.take(await device.window_piece(self._boot_id, wanted.seq, fetch.next_off))
+        except DeviceError as error:
+            if error.status == _NOT_KEPT:
+                log.warning("no windows url=%s: its firmware keeps none", device.url)
+                self._without.add(wanted.model_id)
+            await self._end(wanted, _ENDED_BY.get(error.status, Outcome.GIVEN_UP))
+        except LinkTimeout as error:
+            log.warning("window not handed out, tried again url=%s seq=%d error=%s", device.url, wanted.seq, error)
+            self._fetch = None
+            self._due_s = time.monotonic() + self._backoff.next_s()
+        except ProtocolError as error:
+            log.error("window given up url=%s boot=%d seq=%d error=%s", device.url, self._boot_id, wanted.seq, error)
+            await self._end(wanted, Outcome.GIVEN_UP)
+        else:
+            self._backoff.reset()
+            return True
+        return False
 
     async def _starts(self, wanted: WantedWindow, budget_bytes: int) -> bool:
         """Whether this one is fetched: not one too many of today, nor one that fails again and again, nor one that was never kept."""
@@ -203,7 +208,8 @@ class WindowFetcher:
                 )
             )
         except OutboxFull:
-            return  # Complete, it waits for room: the next step asks for no more than its end.
+            self._due_s = time.monotonic() + self._backoff.next_s()  # complete, it waits for room
+            return
         self._forget(wanted)
         self._on_commit()
 
