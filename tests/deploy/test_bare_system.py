@@ -146,7 +146,7 @@ async def test_installed_gateway_relays_as_its_own_user_and_updates_keep_its_con
             assert site.read(CONFIG) == text
         async with running_service(site) as uid:
             assert uid == site.ids()[0]
-            await wait_until(lambda: cloud.has(stored=50), "all records in the cloud", HANG_S)
+            await wait_until(lambda: cloud.has(stored=50), "all records in the cloud")
         verdict = await audit_of(cloud, [board])
     assert verdict.is_exact and verdict.produced == 50, verdict
     assert site.owner_and_mode(f"{DATA}/outbox.db")[:2] == site.ids()
