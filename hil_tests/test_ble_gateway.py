@@ -87,7 +87,7 @@ async def test_boards_in_the_air_are_pulled_without_loss(
                     assert await asks_through_gateway(f"ble://{board.device_id.hex()}") == board.device_id
             async with running_gateway(config):
                 everything = partial(cloud.has, stored=boards * windows)
-                await wait_until(everything, "all records in the cloud", timeout_s=150.0 + 0.05 * boards * windows)
+                await wait_until(everything, "all records in the cloud")
             verdict = audit(await asyncio.to_thread(read_cloud, cloud.url), produced)
     assert verdict.is_exact, verdict
     assert verdict.produced == boards * windows

@@ -110,9 +110,11 @@ async def running_gateway(config: Path) -> AsyncIterator[Service]:
         await service.kill()
 
 
-def write_config(folder: Path, device_urls: Sequence[str], cloud_url: str, *, outbox: str = "", sink: str = "") -> Path:
+def write_config(
+    folder: Path, device_urls: Sequence[str], cloud_url: str, *, max_records: int = 7, outbox: str = "", sink: str = ""
+) -> Path:
     """A gateway configuration that pulls and retries quickly, in small pieces, and gives up nothing because the machine stands still."""
-    devices = "".join(f'[[device]]\nurl = "{url}"\ntimeout_s = 60.0\npoll_s = 0.02\nmax_records = 7\n\n' for url in device_urls)
+    devices = "".join(f'[[device]]\nurl = "{url}"\ntimeout_s = 60.0\npoll_s = 0.02\nmax_records = {max_records}\n\n' for url in device_urls)
     path = folder / "gateway.toml"
     path.write_text(
         f'version = 1\n\n[gateway]\nid = "test-gateway"\ndata_dir = "gateway data"\n\n{devices}'
