@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from tinyfleet import __version__
@@ -55,9 +54,6 @@ _NEXT_STEPS = {
     errno.EADDRINUSE: "something listens there already: choose another port",
     errno.EMFILE: "let this shell open more files: ulimit -n 4096",
 }
-
-# Typer has its own copy of click since 0.26, and this name for what it raises since 0.29.
-_WRONG_USAGE: type[Exception] = getattr(typer, "TyperException", click.ClickException)
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +100,7 @@ def main() -> int:
     except TinyfleetError as error:
         print_error(str(error), error.hint)
         return 2 if isinstance(error, UsageError) else 1
-    except _WRONG_USAGE as error:
+    except typer.TyperException as error:
         _print_wrong_usage(error)
         return 2
     except (typer.Abort, KeyboardInterrupt):
