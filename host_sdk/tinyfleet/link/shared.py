@@ -6,7 +6,6 @@ The other end is :mod:`tinyfleet.gateway.proxy`; the bytes are in ``docs/spec/wi
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import os
@@ -21,13 +20,13 @@ from smp.header import Header
 
 from tinyfleet.link.link import Link
 from tinyfleet.link.serial_ports import held_name
+from tinyfleet.link.tcp import close_writer
 from tinyfleet_codegen.errors import LinkClosed, LinkLost, LinkTimeout, ProtocolError
 
 ENVIRONMENT = "TINYFLEET_PORTS"
 VERSION = 1
 _GREETING_BYTES = 4096
 _RENEW_POLL_S = 0.05
-_CLOSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +120,7 @@ class SharedLink(Link):
 
     async def disconnect(self) -> None:
         """Leave the port to its holder."""
-        self._writer.close()
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                with contextlib.suppress(OSError):
-                    await self._writer.wait_closed()
-        except TimeoutError:
-            # A holder that was stopped takes nothing: what is unsent is given up.
-            self._writer.transport.abort()
+        await close_writer(self._writer)
 
     async def send(self, data: bytes) -> None:
         """See :class:`Link`."""

@@ -12,6 +12,17 @@ _READ_BYTES = 65536
 _CLOSE_S = 1.0
 
 
+async def close_writer(writer: asyncio.StreamWriter) -> None:
+    """Close a stream; whoever is at its other end and takes nothing, because it was stopped, does not get what is unsent."""
+    writer.close()
+    try:
+        async with asyncio.timeout(_CLOSE_S):
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+    except TimeoutError:
+        writer.transport.abort()
+
+
 class TcpPipe:
     """Bytes over one TCP connection, each write sent at once."""
 
@@ -59,11 +70,4 @@ class TcpPipe:
 
     async def close(self) -> None:
         """See :class:`~tinyfleet.link.pipe.BytePipe`."""
-        self._writer.close()
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                with contextlib.suppress(OSError):
-                    await self._writer.wait_closed()
-        except TimeoutError:
-            # A board that was stopped takes nothing: what is unsent is given up.
-            self._writer.transport.abort()
+        await close_writer(self._writer)
