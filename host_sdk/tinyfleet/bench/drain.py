@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import httpx
 
 from tinyfleet.bench.process_usage import cpu_s
 from tinyfleet.demo.process import Process
+from tinyfleet.demo.reserved_port import ReservedPort
 from tinyfleet_codegen.errors import TinyfleetError
 from tinyfleet_codegen.wire.record import Record
 
@@ -87,8 +87,7 @@ def bench_drain(
     _fill(outbox, queued)
     logs = folder / "logs"
     with contextlib.ExitStack() as stack:
-        nobody = stack.enter_context(socket.create_server(("127.0.0.1", 0)))  # a port that is taken until the cloud takes it
-        port = nobody.getsockname()[1]
+        port = stack.enter_context(ReservedPort()).number
         config = folder / "gateway.toml"
         config.write_text(_config(port, batch_records, encoding), encoding="utf-8")
 
@@ -98,7 +97,6 @@ def bench_drain(
             return process
 
         gateway = start("gateway", ["gateway", "run", str(config)])
-        nobody.close()
         cloud = start("cloud", ["cloud", "serve", "--data", str(folder / "cloud"), "--port", str(port)])
         begin_s, gateway_s, cloud_s = time.monotonic(), cpu_s(gateway.pid), cpu_s(cloud.pid)
         last, moved_s, told_s = queued, begin_s, begin_s
