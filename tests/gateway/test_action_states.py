@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FunctionType
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.support.mutate import mutate_text
+from tests.support.mutate import seed_bug
+from tests.support.states import run_states
 from tinyfleet.gateway.outbox import CursorMoved, Outbox, SinkPlace, WhenFull
 from tinyfleet.gateway.outbox_actions import BYTES_SHARE, ActionQueue
 from tinyfleet.gateway.outbox_schema import NewDerived
@@ -25,6 +25,7 @@ TARGETS = ("fall/webhook", "fall/mqtt", "fall/device")
 AGE_S = 100
 MAX_BYTES = 2**18
 KEY = bytes(range(32))
+STEPS = 30
 targets = st.sampled_from(TARGETS)
 some = st.sampled_from([TARGETS, TARGETS, TARGETS[1:], TARGETS[:1], ()])
 
@@ -198,30 +199,13 @@ class ActionStates(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-def run_states(max_examples: int, phases: Sequence[Phase] = (Phase.generate,), *, derandomize: bool = True) -> None:
-    """Let Hypothesis look for an interleaving that breaks something."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        ActionStates,
-        settings=settings(
-            max_examples=max_examples,
-            stateful_step_count=30,
-            deadline=None,
-            derandomize=derandomize,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-            report_multiple_bugs=False,
-            phases=phases,
-        ),
-    )
-
-
 def test_no_interleaving_breaks_a_promise() -> None:
-    run_states(40)
+    run_states(ActionStates, 40, steps=STEPS)
 
 
 @pytest.mark.full
 def test_no_interleaving_of_many_breaks_a_promise() -> None:
-    run_states(600, (Phase.generate, Phase.shrink), derandomize=False)
+    run_states(ActionStates, 600, (Phase.generate, Phase.shrink), derandomize=False, steps=STEPS)
 
 
 MUTANTS: dict[str, tuple[Callable[..., object], str, str]] = {
@@ -244,8 +228,6 @@ MUTANTS: dict[str, tuple[Callable[..., object], str, str]] = {
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_seeded_bug_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    function, before, after = MUTANTS[name]
-    assert isinstance(function, FunctionType)
-    assert mutate_text(monkeypatch, function, before, after), f"{before!r} is not in {function.__name__}"
+    seed_bug(monkeypatch, MUTANTS[name])
     with pytest.raises(Exception):  # noqa: B017 - however it shows
-        run_states(100)
+        run_states(ActionStates, 100, steps=STEPS)

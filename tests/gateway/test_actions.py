@@ -19,21 +19,20 @@ from smp.header import OP
 
 from tests.gateway.fake_board import FakeBoard
 from tests.gateway.processes import running_cloud, running_gateway, wait_until, write_config
+from tests.gateway.pulling import pulling
 from tests.gateway.sinks.batches import context
 from tests.gateway.sinks.peers import GATEWAY, Fleet, start_broker
 from tests.gateway.webhook import Hook, hook
 from tests.host.peer import tcp_peer
 from tests.support.pki import Identity
 from tinyfleet.demo.broker import Broker
-from tinyfleet.device import open_device
-from tinyfleet.gateway.config import DeviceSettings, load_config
+from tinyfleet.gateway.config import load_config
 from tinyfleet.gateway.edge import Edge, RuleSettings
 from tinyfleet.gateway.edge.actions import Actions
 from tinyfleet.gateway.edge.targets import open_targets
 from tinyfleet.gateway.outbox import OUTBOX_FILE, NewDerived, Outbox, inspect_outbox
 from tinyfleet.gateway.outbox_schema import TargetTotals
-from tinyfleet.gateway.puller import Puller
-from tinyfleet.gateway.status import DeviceStatus, read_status
+from tinyfleet.gateway.status import read_status
 from tinyfleet.gateway.store_thread import StoreThread
 from tinyfleet_codegen.errors import ConfigError, SinkError
 from tinyfleet_codegen.wire.ids import Command, SmpGroup
@@ -234,12 +233,6 @@ async def test_topic_gets_each_with_its_key_through_a_restart_of_the_broker(tmp_
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    """Certificates."""
-    return Fleet.make(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory, fleet: Fleet) -> Iterator[Broker]:
     """A broker that asks for certificates; GATEWAY may write on its own status topic."""
     with start_broker(tmp_path_factory.mktemp("secure") / "data", fleet) as broker:
@@ -330,22 +323,6 @@ class Sampling(FakeBoard):
 FASTER = RuleSettings(name="faster", cooldown_s=3600.0, sample_period_ms=10)
 
 
-@asynccontextmanager
-async def pulling(folder: Path, url: str, *rules: RuleSettings) -> AsyncIterator[tuple[StoreThread, DeviceStatus]]:
-    ages = {name: rule.max_age_s for rule in rules for name in rule.targets()}
-    store, status = StoreThread(Outbox(folder / OUTBOX_FILE, gateway_id="gw", targets=ages)), DeviceStatus(url)
-    table = DeviceSettings(url=url, poll_s=0.01, max_records=7, timeout_s=120.0)
-    edge = Edge(rules=rules)
-    puller = Puller(table, opener=open_device, store=store, on_commit=lambda: None, claims={}, status=status, edge=edge)
-    task = asyncio.create_task(puller.run())
-    try:
-        yield store, status
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        store.close()
-
-
 async def target(store: StoreThread) -> TargetTotals:
     return (await store.call(lambda o: o.actions.totals()))[0]
 
@@ -353,7 +330,7 @@ async def target(store: StoreThread) -> TargetTotals:
 async def test_rule_commands_the_device_once_its_detection_is_committed(tmp_path: Path) -> None:
     board = Sampling()
     board.produce(20)
-    async with tcp_peer(board) as (url, _), pulling(tmp_path, url, FASTER) as (store, status):
+    async with tcp_peer(board) as (url, _), pulling(tmp_path, url, Edge(rules=[FASTER])) as (store, status):
         await wait_until(lambda: status.pulled == 20, "all records")
         await wait_until(lambda: target_is(store, done=1), "the command")
         batch = await store.call(lambda o: o.batch("http", 100, 2**20))
@@ -369,7 +346,7 @@ async def target_is(store: StoreThread, **counts: int) -> bool:
 async def test_command_that_the_device_refuses_is_given_up_and_pulling_goes_on(tmp_path: Path) -> None:
     board = Sampling(refusals=1)
     board.produce(20)
-    async with tcp_peer(board) as (url, _), pulling(tmp_path, url, FASTER) as (store, status):
+    async with tcp_peer(board) as (url, _), pulling(tmp_path, url, Edge(rules=[FASTER])) as (store, status):
         await wait_until(lambda: status.pulled == 20, "all records")
         await wait_until(lambda: target_is(store, given_up=1, done=0, waiting=0), "the refusal")
         assert status.failures == 0 and len(board.asked) == 1
@@ -392,7 +369,7 @@ async def test_command_waits_for_the_next_gateway_but_not_for_the_next_boot(tmp_
         if boots == 2:
             board.restart()
             board.produce(3)
-        async with tcp_peer(board) as (url, _), pulling(tmp_path / folder, url, quiet) as (store, _status):
+        async with tcp_peer(board) as (url, _), pulling(tmp_path / folder, url, Edge(rules=[quiet])) as (store, _status):
             await wait_until(lambda: target_is(store, done=done, given_up=1 - done, waiting=0), "an end")  # noqa: B023
         assert len(board.asked) == done
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,16 +13,14 @@ from hypothesis import strategies as st
 
 from tests.gateway.fake_board import MODEL_ID, FakeBoard
 from tests.gateway.processes import wait_until
+from tests.gateway.pulling import pulling
 from tests.host.peer import tcp_peer
-from tinyfleet.device import open_device
-from tinyfleet.gateway.config import DeviceSettings, GatewayConfig, load_config
+from tinyfleet.gateway.config import GatewayConfig, load_config
 from tinyfleet.gateway.edge import Edge, FilterSettings, PolicySettings, RuleSettings, Visibility, WindowSettings
 from tinyfleet.gateway.edge.edge import Processed, confidence
 from tinyfleet.gateway.outbox import CursorMoved, NewDerived, Outbox, PulledRecord
 from tinyfleet.gateway.outbox_schema import EdgeChange
-from tinyfleet.gateway.puller import Puller
 from tinyfleet.gateway.service import describe_edge
-from tinyfleet.gateway.status import DeviceStatus
 from tinyfleet.gateway.store_thread import StoreThread
 from tinyfleet_codegen.errors import ConfigError, StoreError
 from tinyfleet_codegen.wire.ids import DType
@@ -232,20 +228,6 @@ def test_windows_of_the_idle_and_of_ended_boots_close(tmp_path: Path) -> None:
     assert [b.pulled for b in outbox.boots()] == [5, 5]
     assert outbox.edges.close(edge.close, 2.0) == 0
     outbox.close()
-
-
-@asynccontextmanager
-async def pulling(folder: Path, url: str, edge: Edge) -> AsyncIterator[tuple[StoreThread, DeviceStatus]]:
-    store, status = StoreThread(Outbox(folder / "outbox.db", gateway_id="gw")), DeviceStatus(url)
-    table = DeviceSettings(url=url, poll_s=0.01, max_records=7)
-    puller = Puller(table, opener=open_device, store=store, on_commit=lambda: None, claims={}, status=status, edge=edge)
-    task = asyncio.create_task(puller.run())
-    try:
-        yield store, status
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        store.close()
 
 
 async def test_a_gateway_that_ends_within_a_window_goes_on_with_it(tmp_path: Path) -> None:

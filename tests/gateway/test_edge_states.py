@@ -7,13 +7,12 @@ import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from types import FunctionType
 
 import pytest
 
 from tests.gateway.processes import wait_until
 from tests.gateway.test_edge import DEVICE, DTYPES, pulled, record
-from tests.support.mutate import mutate_text
+from tests.support.mutate import seed_bug
 from tinyfleet.database import open_database, transaction
 from tinyfleet.gateway.edge import Edge, FilterSettings, RuleSettings, WindowSettings, check_state
 from tinyfleet.gateway.edge.closing import WindowCloser
@@ -265,9 +264,7 @@ MUTANTS: dict[str, tuple[Callable[..., object], str, str]] = {
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_seeded_bug_is_seen(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    function, before, after = MUTANTS[name]
-    assert isinstance(function, FunctionType)
-    assert mutate_text(monkeypatch, function, before, after), f"{before!r} is not in {function.__name__}"
+    seed_bug(monkeypatch, MUTANTS[name])
     found_by = "its commit" if name == "overwritten by a commit" else "the puller"
     with pytest.raises((AssertionError, KeyError, OSError, ValueError, pytest.fail.Exception)):
         test_damaged_state_is_put_aside_alone_and_what_it_held_is_declared(tmp_path, None, lambda _: b"{}", found_by)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from types import FunctionType
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.support.mutate import mutate_text
+from tests.support.mutate import seed_bug
 from tests.support.outbox_model import Model
+from tests.support.states import run_states
 from tinyfleet.gateway.outbox import Outbox, WhenFull
 from tinyfleet.gateway.outbox_bounds import Bounds
 from tinyfleet.gateway.outbox_losses import Losses
@@ -24,6 +24,7 @@ BOOTS = [(b"A" * 16, 1), (b"A" * 16, 2), (b"A" * 16, 4), (b"B" * 16, 1)]
 REGIONS = {b"A" * 16: None, b"B" * 16: "eu"}
 sinks = st.sampled_from(["keeps", "europe", "live"])
 names = st.sampled_from([["keeps"], ["keeps", "europe", "live"], ["europe", "keeps"], ["keeps", "live"], ["live"]])
+STEPS = 40
 indices = st.lists(st.integers(0, 30), max_size=3)
 
 
@@ -123,32 +124,15 @@ class OutboxStates(RuleBasedStateMachine):
                 shutil.rmtree(self.folder)
 
 
-def run_states(max_examples: int, phases: Sequence[Phase] = (Phase.generate,), *, derandomize: bool = True) -> None:
-    """Let Hypothesis look for an interleaving that breaks something."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        OutboxStates,
-        settings=settings(
-            max_examples=max_examples,
-            stateful_step_count=40,
-            deadline=None,
-            derandomize=derandomize,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-            report_multiple_bugs=False,
-            phases=phases,
-        ),
-    )
-
-
 def test_no_interleaving_breaks_a_promise() -> None:
-    run_states(50)
+    run_states(OutboxStates, 50, steps=STEPS)
 
 
 @pytest.mark.full
 @pytest.mark.timeout(1200)
 def test_no_interleaving_of_many_breaks_a_promise() -> None:
     # Other ones each time; what fails is printed as a program, shrunk.
-    run_states(600, (Phase.generate, Phase.shrink), derandomize=False)
+    run_states(OutboxStates, 600, (Phase.generate, Phase.shrink), derandomize=False, steps=STEPS)
 
 
 MUTANTS: dict[str, tuple[Callable[..., object], str, str]] = {
@@ -180,8 +164,6 @@ MUTANTS: dict[str, tuple[Callable[..., object], str, str]] = {
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_seeded_bug_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    function, before, after = MUTANTS[name]
-    assert isinstance(function, FunctionType)
-    assert mutate_text(monkeypatch, function, before, after), f"{before!r} is not in {function.__name__}"
+    seed_bug(monkeypatch, MUTANTS[name])
     with pytest.raises(Exception):  # noqa: B017 - however it shows
-        run_states(50, [Phase.generate])
+        run_states(OutboxStates, 50, [Phase.generate], steps=STEPS)

@@ -5,6 +5,7 @@ import __future__
 
 import inspect
 import textwrap
+from collections.abc import Callable
 from types import FunctionType
 
 import pytest
@@ -20,3 +21,10 @@ def mutate_text(monkeypatch: pytest.MonkeyPatch, function: FunctionType, before:
     exec(changed, function.__globals__, names)
     monkeypatch.setattr(function, "__code__", names[function.__name__].__code__)
     return True
+
+
+def seed_bug(monkeypatch: pytest.MonkeyPatch, bug: tuple[Callable[..., object], str, str]) -> None:
+    """Change a function's source (function, before, after) for all who hold it; what does not apply proves nothing, and fails."""
+    function, before, after = bug
+    assert isinstance(function, FunctionType)
+    assert mutate_text(monkeypatch, function, before, after), f"{before!r} is not in {function.__name__}"

@@ -13,12 +13,6 @@ from tinyfleet.demo.process import Process
 
 
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    """Certificates."""
-    return Fleet.make(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture(scope="session")
 def broker_process(tmp_path_factory: pytest.TempPathFactory, fleet: Fleet) -> Iterator[Broker]:
     """mosquitto."""
     with start_broker(tmp_path_factory.mktemp("broker") / "data", fleet) as broker:
