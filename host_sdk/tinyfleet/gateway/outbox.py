@@ -59,7 +59,7 @@ from tinyfleet.gateway.outbox_schema import (
     lane_of,
     lane_start,
 )
-from tinyfleet.gateway.seal import Seal, SealBroken
+from tinyfleet.gateway.seal import Seal, SealBroken, unseal_with
 from tinyfleet.telemetry import Batch, DerivedEnvelope, Envelope, LossReport, RecordIdentity
 from tinyfleet_codegen.errors import StoreError, StoreFull
 
@@ -551,9 +551,7 @@ class Outbox:
     def _envelope(self, row: Any) -> Envelope | DerivedEnvelope:
         entry, device_id, boot_id, payload, sealed, seq, time_utc_us, time_error_us, model_id, kind, number, last_seq, count = row
         if sealed:
-            if self._seal is None:
-                raise SealBroken
-            payload = self._seal.unseal(payload, entry, identity_of(row))
+            payload = unseal_with(self._seal, payload, entry, identity_of(row))
         if kind is None:
             identity = RecordIdentity(device_id, boot_id, seq)
             return Envelope(identity, payload, time_utc_us, time_error_us, model_id, self._gateway_id, self.outbox_id, entry)

@@ -18,7 +18,7 @@ from typing import Any
 
 from tinyfleet.database import explained
 from tinyfleet.gateway.outbox_schema import ALARM, ALARM_PRIORITY, LANES, NewDerived, TargetTotals, lane_start
-from tinyfleet.gateway.seal import Seal, SealBroken
+from tinyfleet.gateway.seal import Seal, SealBroken, unseal_with
 
 log = logging.getLogger(__name__)
 
@@ -172,21 +172,13 @@ class ActionQueue:
         actions = []
         for action, target, number, device_id, boot_id, seq, time_utc_us, time_error_us, body, sealed in rows:
             try:
-                text = self._unsealed(action, target, body, sealed)
+                text = unseal_with(self._seal(), body, *_sealed_as(action, target)) if sealed else body
             except SealBroken:
                 self.give_up(action, "it was changed on the disk")
                 continue
             key = f"{self._id_text}/detection/{number}"
             actions.append(Action(action, target, key, device_id, boot_id, seq, time_utc_us, time_error_us, json.loads(text)))
         return actions if actions or not rows else self._taken(where, values, limit)
-
-    def _unsealed(self, action: int, target: str, body: bytes, sealed: int) -> bytes:
-        if not sealed:
-            return body
-        seal = self._seal()
-        if seal is None:
-            raise SealBroken
-        return seal.unseal(body, *_sealed_as(action, target))
 
     def done(self, action: int) -> None:
         """A target took it. One that is gone already counts as what it was counted as."""

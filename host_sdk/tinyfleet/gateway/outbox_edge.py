@@ -18,7 +18,7 @@ from typing import Protocol
 
 from tinyfleet.database import explained, sync_folder
 from tinyfleet.gateway.outbox_schema import ALARM, ALARM_PRIORITY, GAP, EdgeChange, NewDerived
-from tinyfleet.gateway.seal import Seal, SealBroken
+from tinyfleet.gateway.seal import Seal, SealBroken, unseal_with
 from tinyfleet_codegen.errors import StoreFull
 
 log = logging.getLogger(__name__)
@@ -169,12 +169,7 @@ class EdgeStates:
         return state
 
     def _unsealed(self, boot: int, stored: bytes, sealed: int) -> bytes:
-        if not sealed:
-            return stored
-        seal = self._seal()
-        if seal is None:
-            raise SealBroken
-        return seal.unseal(stored, SEALED_AS, f"edge/{boot}")
+        return unseal_with(self._seal(), stored, SEALED_AS, f"edge/{boot}") if sealed else stored
 
     def _put_aside(self, boot: int, stored: bytes, region: str | None) -> None:
         device_id, boot_id, next_seq, pulled, lost = self._db.execute(

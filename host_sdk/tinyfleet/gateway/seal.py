@@ -76,6 +76,17 @@ class Seal:
             raise SealBroken from error
 
 
+def unseal_with(seal: Seal | None, sealed: bytes, entry: int, identity: str) -> bytes:
+    """The payload of what is marked as sealed.
+
+    Raises:
+        SealBroken: there is no key, or see :meth:`Seal.unseal`.
+    """
+    if seal is None:
+        raise SealBroken
+    return seal.unseal(sealed, entry, identity)
+
+
 def key_from_file(path: Path, *, must_exist: bool) -> bytes:
     """The key in a file; it is made when it is absent and need not exist.
 
